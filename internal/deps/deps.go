@@ -1,0 +1,40 @@
+//go:build deps
+
+// Package deps pins modules while rooms are being furnished.
+package deps
+
+import (
+	_ "charm.land/lipgloss/v2"
+	_ "github.com/BurntSushi/toml"
+	_ "github.com/coder/websocket"
+	_ "github.com/containerd/cgroups/v3"
+	_ "github.com/containerd/cgroups/v3/cgroup1"
+	_ "github.com/containerd/cgroups/v3/cgroup2"
+	_ "github.com/creack/pty"
+	_ "github.com/danielgtaylor/huma/v2"
+	_ "github.com/danielgtaylor/huma/v2/adapters/humago"
+	_ "github.com/distribution/distribution/v3/registry/handlers"
+	_ "github.com/fsnotify/fsnotify"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/google/go-containerregistry/pkg/v1/mutate"
+	_ "github.com/google/go-containerregistry/pkg/v1/remote"
+	_ "github.com/google/go-containerregistry/pkg/v1/tarball"
+	_ "github.com/google/uuid"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "github.com/klauspost/compress/zstd"
+	_ "github.com/pressly/goose/v3"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/spf13/cobra"
+	_ "go.uber.org/goleak"
+	_ "gocloud.dev/blob"
+	_ "gocloud.dev/blob/fileblob"
+	_ "golang.org/x/crypto/argon2"
+	_ "golang.org/x/crypto/ssh"
+	_ "golang.org/x/net/idna"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/term"
+	_ "gopkg.in/yaml.v3"
+	_ "modernc.org/sqlite"
+	_ "pgregory.net/rapid"
+)

@@ -1,0 +1,140 @@
+package platform
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"time"
+)
+
+// App is what a user pushes to: a name, an owner, and a formation. Code,
+// config and history hang off it as builds, configs and releases.
+type App struct {
+	UUID  string
+	ID    string // unique, a DNS label: see ValidAppID
+	Owner string // username
+	// Formation is how many instances of each process type are wanted.
+	Formation        map[string]int
+	Created, Updated time.Time
+}
+
+var appID = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
+
+// MaxAppID is the longest app id: one DNS label (RFC 1035).
+const MaxAppID = 63
+
+// ValidAppID checks the form of an app's id, not whether it is free.
+func ValidAppID(id string) error {
+	switch {
+	case id == "":
+		return Invalid("id", "This field may not be blank.")
+	case len(id) > MaxAppID:
+		return Invalid("id", "Ensure this field has no more than %d characters.", MaxAppID)
+	case !appID.MatchString(id):
+		return Invalid("id", "App name must start with an alphabetic character, cannot end with a hyphen and can only contain a-z (lowercase), 0-9 and hyphens.")
+	}
+	return nil
+}
+
+var processType = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+
+// ValidProcessType reports whether name can stand left of the colon in a Procfile.
+func ValidProcessType(name string) bool { return len(name) <= 63 && processType.MatchString(name) }
+
+// ProcessRelease is the Procfile entry that runs once before traffic shifts.
+const ProcessRelease = "release"
+
+// Routable reports whether the process type receives the app's requests.
+func Routable(process string) bool { return process == "web" || process == "cmd" }
+
+// MaxInstances bounds one process type on one app.
+const MaxInstances = 1000
+
+// FirstFormation is the formation an app gets from its first build (Deis
+// contract 3.5): one web process if there is one, else nothing.
+func FirstFormation(procfile map[string]string) map[string]int {
+	if _, ok := procfile["web"]; ok {
+		return map[string]int{"web": 1}
+	}
+	return map[string]int{}
+}
+
+// Caller is who asks for a verb, and from where. The zero Caller is nobody.
+type Caller struct {
+	User  string
+	Admin bool
+	From  string // remote address, for the log
+}
+
+// System is the caller of what Slipway does by itself.
+var System = Caller{User: "slipway", Admin: true}
+
+// User is somebody who may log in.
+type User struct {
+	Username, Email, FirstName, LastName string
+	Superuser, Active                    bool
+	LastLogin, Joined                    time.Time
+}
+
+// Key is an SSH public key of a user.
+type Key struct {
+	UUID, ID, Owner  string
+	Public           string // one authorized_keys line
+	Fingerprint      string // MD5 of the key blob, lower hex with colons
+	Created, Updated time.Time
+}
+
+// Domain routes a host name to an app. A name without a dot is a subdomain of
+// the platform domain.
+type Domain struct {
+	Domain, App, Owner string
+	Created, Updated   time.Time
+}
+
+// Settings are the switches of an app that make no release.
+type Settings struct {
+	UUID, App, Owner string
+	Maintenance      bool
+	Routable         bool
+	// DeployBranch is the branch whose push builds. Empty: main or master.
+	DeployBranch     string
+	Created, Updated time.Time
+}
+
+// Builds reports whether a push to the ref ("refs/heads/main") deploys.
+func (s Settings) Builds(ref string) bool {
+	if s.DeployBranch != "" {
+		return ref == "refs/heads/"+s.DeployBranch
+	}
+	return ref == "refs/heads/main" || ref == "refs/heads/master"
+}
+
+// Event is something that happened, in the past tense and dotted:
+// release.deployed. It is written in the transaction of the change.
+type Event struct {
+	ID    int64
+	At    time.Time
+	Name  string
+	App   string
+	User  string
+	Attrs map[string]string
+}
+
+// Page is a window on an ordered list. A Limit of 0 means DefaultPage.
+type Page struct{ Limit, Offset int }
+
+// DefaultPage is the page size of the REST API.
+const DefaultPage = 100
+
+// FormationText renders {"web":2,"worker":1} as "web=2 worker=1".
+func FormationText(f map[string]int) string {
+	text := ""
+	for i, process := range slices.Sorted(maps.Keys(f)) {
+		if i > 0 {
+			text += " "
+		}
+		text += fmt.Sprintf("%s=%d", process, f[process])
+	}
+	return text
+}

@@ -1,0 +1,149 @@
+package platform
+
+import "time"
+
+// NodeState is what a node is told: everything when Full, else only the apps
+// that changed after the version it named. A node acknowledges Version once
+// all of it is applied: routes shifted, instances asked for.
+type NodeState struct {
+	Version int64      `json:"version"`
+	Full    bool       `json:"full"`
+	Apps    []AppState `json:"apps,omitempty"`
+	// Removed apps have nothing to run and no route. Empty when Full.
+	Removed []string `json:"removed,omitempty"`
+	// Edge is set when Full or changed.
+	Edge *EdgeState `json:"edge,omitempty"`
+	// Runs are one-off commands to be started now; a node dials back for each once.
+	Runs []RunOrder `json:"runs,omitempty"`
+}
+
+// EdgeState is what the router needs besides the apps.
+type EdgeState struct {
+	Domain string `json:"domain"` // platform domain
+	// ControlHosts are full host names that lead to the control plane.
+	ControlHosts []string `json:"control_hosts"`
+	// Control is host:port of the control plane's API.
+	Control string `json:"control"`
+	// Registry is host:port; the credentials are for pulling any image.
+	Registry         string `json:"registry"`
+	RegistryUser     string `json:"registry_user"`
+	RegistryPassword string `json:"registry_password"`
+	// Certificates by host name, PEM; "*.example.com" is a wildcard.
+	Certificates []EdgeCertificate `json:"certificates,omitempty"`
+}
+
+// EdgeCertificate is a chain and its key, for the hosts it is served to.
+type EdgeCertificate struct {
+	Hosts       []string `json:"hosts"`
+	Certificate string   `json:"certificate"`
+	Key         string   `json:"key"`
+}
+
+// AppState is one app's share of a node.
+type AppState struct {
+	App       string         `json:"app"`
+	Instances []InstanceSpec `json:"instances,omitempty"`
+	Route     *Route         `json:"route,omitempty"`
+}
+
+// InstanceSpec asks a node to keep one instance running.
+type InstanceSpec struct {
+	ID       string `json:"id"`
+	App      string `json:"app"`
+	Process  string `json:"process"`
+	Release  int    `json:"release"`
+	Revision int    `json:"revision,omitempty"`
+	Spec     Spec   `json:"spec"`
+}
+
+// Route leads the requests of some hosts to instances of one release.
+type Route struct {
+	App string `json:"app"`
+	// Hosts are full names, lower case; "*.example.com" matches one label or more.
+	Hosts       []string `json:"hosts"`
+	Release     int      `json:"release"`
+	Maintenance bool     `json:"maintenance,omitempty"`
+	// Backends may be empty: 503.
+	Backends []Backend `json:"backends,omitempty"`
+	// Cutover numbers the shift that made Release current. While it differs
+	// from the last one a router saw, the router counts a receipt for it.
+	Cutover int64 `json:"cutover,omitempty"`
+}
+
+// Backend is one instance that may serve. A node that runs the instance
+// itself uses its own knowledge of the address and the health.
+type Backend struct {
+	Instance string `json:"instance"`
+	Address  string `json:"address,omitempty"`
+}
+
+// RunOrder asks a node for a one-off command; the node dials back and joins
+// the two ends.
+type RunOrder struct {
+	ID       string       `json:"id"`
+	Spec     InstanceSpec `json:"spec"`
+	Terminal bool         `json:"terminal,omitempty"`
+	Term     string       `json:"term,omitempty"`
+	Size     WindowSize   `json:"size"`
+}
+
+// NodeReport is what a node says at the edge, when something changed.
+type NodeReport struct {
+	Node string `json:"node"`
+	// Acked is the last version wholly applied.
+	Acked int64 `json:"acked"`
+	// Full: Instances are all; else the changed ones, and Gone those that left.
+	Full      bool            `json:"full"`
+	Instances []Instance      `json:"instances,omitempty"`
+	Gone      []string        `json:"gone,omitempty"`
+	Cutovers  []CutoverReport `json:"cutovers,omitempty"`
+	Runtime   RuntimeInfo     `json:"runtime"`
+	Problems  []string        `json:"problems,omitempty"`
+}
+
+// CutoverReport is one router's running count of one cutover.
+type CutoverReport struct {
+	App     string    `json:"app"`
+	Cutover int64     `json:"cutover"`
+	From    int       `json:"from"`
+	To      int       `json:"to"`
+	Started time.Time `json:"started"`
+	// Requests and Failed are of both releases since the shift; the To pair
+	// is of the new release alone, and decides whether the cutover holds.
+	Requests   int64 `json:"requests"`
+	Failed     int64 `json:"failed"`
+	ToRequests int64 `json:"to_requests"`
+	ToFailed   int64 `json:"to_failed"`
+	// BeforeRequests and BeforeFailed are of the old release in the minute before.
+	BeforeRequests int64         `json:"before_requests"`
+	BeforeFailed   int64         `json:"before_failed"`
+	P99Before      time.Duration `json:"p99_before"`
+	P99After       time.Duration `json:"p99_after"`
+	// Draining counts requests still open to the old release.
+	Draining int `json:"draining"`
+}
+
+// RuntimeInfo says how a node runs instances.
+type RuntimeInfo struct {
+	Name      string    `json:"name"` // process, containerd
+	Isolation Isolation `json:"isolation"`
+	// Missing says in words what the machine lacks, one cure a line.
+	Missing []string `json:"missing,omitempty"`
+	Pid     int      `json:"pid"`
+	Version string   `json:"version"`
+}
+
+// NodeLogs is a batch of lines from a node. Cursor is opaque to the control
+// plane: it is handed back when the node asks where to go on.
+type NodeLogs struct {
+	Node  string        `json:"node"`
+	Lines []NodeLogLine `json:"lines"`
+}
+
+// NodeLogLine is a line and where it ended in its instance's output.
+type NodeLogLine struct {
+	LogLine
+	// Offset of the byte after the line in the instance's output. Lines of an
+	// instance at or before the highest offset stored are duplicates.
+	Offset int64 `json:"offset"`
+}
