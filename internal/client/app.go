@@ -1,0 +1,34 @@
+package client
+
+import (
+	"context"
+
+	"github.com/slipway-paas/slipway/internal/api"
+)
+
+// Apps lists what the user owns or shares, by id, and counts all of it.
+func (c *Client) Apps(ctx context.Context, limit int) ([]api.App, int, error) {
+	return list[api.App](ctx, c, path("apps"), limit)
+}
+
+// App is one app, with its URLs.
+func (c *Client) App(ctx context.Context, id string) (api.App, error) {
+	var app api.App
+	return app, c.get(ctx, path("apps", id), &app)
+}
+
+// CreateApp makes an app; an empty id lets the platform find a name.
+func (c *Client) CreateApp(ctx context.Context, id string) (api.App, error) {
+	var app api.App
+	return app, c.post(ctx, path("apps"), api.CreateApp{ID: id}, &app)
+}
+
+// DestroyApp ends and forgets an app, and returns when nothing of it runs.
+func (c *Client) DestroyApp(ctx context.Context, id string) error {
+	return c.delete(ctx, path("apps", id), deploying)
+}
+
+// Scale sets how many of some process types run, and returns when they do.
+func (c *Client) Scale(ctx context.Context, id string, formation api.Scale) error {
+	return c.deploy(ctx, path("apps", id, "scale"), formation, nil)
+}
