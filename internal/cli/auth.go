@@ -1,0 +1,327 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-paas/slipway/internal/api"
+	"github.com/slipway-paas/slipway/internal/client"
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+// account is what register and login ask for.
+type account struct {
+	username, email string
+	stdin           bool // the password comes from stdin
+	caFile          string
+	insecure        bool
+	login           bool // register: log in afterwards
+}
+
+func (a *account) flags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVarP(&a.username, "username", "u", "", "who you are; asked for when missing")
+	flags.BoolVar(&a.stdin, "password-stdin", false, "read the password from stdin")
+	flags.StringVar(&a.caFile, "ca-file", "", "trust the authorities in this PEM `file` as well")
+	flags.BoolVar(&a.insecure, "insecure", false, "accept any certificate: whoever sits between can read all")
+}
+
+func (c *cli) loginCmd() *cobra.Command {
+	var a account
+	cmd := &cobra.Command{
+		Use:   "login [url]",
+		Short: "Log in to a platform",
+		Long: `Log in to a platform and remember it. Without a URL: the context's, else ` + defaultURL + `.
+
+The login is kept under $XDG_CONFIG_HOME/slipway, readable by you alone. With -c NAME it
+is kept under that name, so that you can be logged in to several platforms.`,
+		Example: `  slipway login
+  slipway login https://slipway.example.com
+  slipway login -c staging https://slipway.staging.example.com
+  pass show slipway | slipway login -u bob --password-stdin slipway.example.com`,
+		Args: takes(0, 1, "one URL"),
+		RunE: c.verb(func(ctx context.Context, args []string) error { return c.login(ctx, a, first(args)) }),
+	}
+	a.flags(cmd)
+	return c.common(cmd)
+}
+
+func (c *cli) registerCmd() *cobra.Command {
+	var a account
+	cmd := &cobra.Command{
+		Use:   "register [url]",
+		Short: "Make a user; a platform's first one administers it",
+		Example: `  slipway register
+  slipway register https://slipway.example.com -u bob --email bob@example.com
+  slipway register --login=false -u carol       # an administrator adds somebody`,
+		Args: takes(0, 1, "one URL"),
+		RunE: c.verb(func(ctx context.Context, args []string) error { return c.register(ctx, a, first(args)) }),
+	}
+	a.flags(cmd)
+	cmd.Flags().StringVar(&a.email, "email", "", "where to reach you")
+	cmd.Flags().BoolVar(&a.login, "login", true, "log in as the new user")
+	return c.common(cmd)
+}
+
+func (c *cli) login(ctx context.Context, a account, address string) error {
+	p, conn, err := c.reach(ctx, a, address, "")
+	if err != nil {
+		return err
+	}
+	if a.username, err = c.askName(ctx, a.username); err != nil {
+		return err
+	}
+	password, err := c.askPassword(ctx, a.stdin, "Password: ")
+	if err != nil {
+		return err
+	}
+	return c.enter(ctx, p, conn, a.username, password)
+}
+
+func (c *cli) register(ctx context.Context, a account, address string) error {
+	p, conn, err := c.reach(ctx, a, address, c.tokenFor(address))
+	if err != nil {
+		return err
+	}
+	if a.username, err = c.askName(ctx, a.username); err != nil {
+		return err
+	}
+	password, err := c.newPassword(ctx, a.stdin)
+	if err != nil {
+		return err
+	}
+	user, err := conn.Register(ctx, api.Register{Username: a.username, Password: password, Email: a.email})
+	if err != nil {
+		return err
+	}
+	if a.login {
+		return c.enter(ctx, p, conn, a.username, password)
+	}
+	return c.answer(user, func() { c.stdout.say("Registered %s at %s.", user.Username, conn.URL()) })
+}
+
+// reach finds the platform somebody names. For a bare platform domain it looks
+// at the API's name below it as well.
+func (c *cli) reach(ctx context.Context, a account, address, token string) (profile, *client.Client, error) {
+	p := profile{URL: c.address(address), CAFile: a.caFile, Insecure: a.insecure, Token: token}
+	conn, err := c.dial(p)
+	if err != nil {
+		return p, nil, err
+	}
+	err = conn.Check(ctx)
+	var stranger *client.NotPlatformError
+	if errors.As(err, &stranger) {
+		if u, bad := url.Parse(conn.URL()); bad == nil && !strings.HasPrefix(u.Host, "slipway.") {
+			p.URL = u.Scheme + "://slipway." + u.Host
+			if better, bad := c.dial(p); bad == nil && better.Check(ctx) == nil {
+				conn, err = better, nil
+			}
+		}
+	}
+	p.URL, p.Token = conn.URL(), ""
+	if err == nil && strings.HasPrefix(p.URL, "http:") && !client.LocalHost(strings.TrimPrefix(p.URL, "http://")) {
+		c.stderr.say("%s %s is not encrypted: the password can be read on its way.", c.stderr.paint(wary, "Warning:"), p.URL)
+	}
+	return p, conn, err
+}
+
+func (c *cli) address(given string) string {
+	if given != "" {
+		return given
+	}
+	if address := c.opts.env("SLIPWAY_URL"); address != "" {
+		return address
+	}
+	if p, err := c.loadProfile(c.contextID()); err == nil && p.URL != "" {
+		return p.URL
+	}
+	return defaultURL
+}
+
+// tokenFor is the token of the context's user if its platform is the one that
+// is named: an administrator registers others.
+func (c *cli) tokenFor(address string) string {
+	p, _, err := c.identity()
+	if err != nil {
+		return ""
+	}
+	named, err := client.ParseURL(c.address(address))
+	mine, err2 := client.ParseURL(p.URL)
+	if err != nil || err2 != nil || named.String() != mine.String() {
+		return ""
+	}
+	return p.Token
+}
+
+// enter logs in and remembers it.
+func (c *cli) enter(ctx context.Context, p profile, conn *client.Client, username, password string) error {
+	token, err := conn.Login(ctx, username, password)
+	if err != nil {
+		return err
+	}
+	p.Username, p.Token = username, token
+	if conn, err = c.dial(p); err != nil {
+		return err
+	}
+	if where, err := conn.Platform(ctx); err == nil {
+		p.Platform = &where
+	}
+	if err := c.saveProfile(c.contextID(), p); err != nil {
+		return err
+	}
+	said := struct {
+		URL      string `json:"url"`
+		Username string `json:"username"`
+	}{p.URL, username}
+	return c.answer(said, func() { c.stdout.say("Logged in as %s at %s.", username, p.URL) })
+}
+
+func (c *cli) logoutCmd() *cobra.Command {
+	return c.common(&cobra.Command{
+		Use:     "logout",
+		Short:   "Forget the login",
+		Example: "  slipway logout\n  slipway logout -c staging",
+		Args:    takes(0, 0, ""),
+		RunE: c.verb(func(context.Context, []string) error {
+			name := c.contextID()
+			if err := c.removeProfile(name); err != nil {
+				return err
+			}
+			return c.answer(map[string]string{"context": name}, func() { c.stdout.say("Logged out.") })
+		}),
+	})
+}
+
+func (c *cli) whoamiCmd() *cobra.Command {
+	return c.common(&cobra.Command{
+		Use:     "whoami",
+		Short:   "Show who is logged in, and where",
+		Example: "  slipway whoami\n  slipway whoami --json",
+		Args:    takes(0, 0, ""),
+		RunE: c.verb(func(ctx context.Context, _ []string) error {
+			s, err := c.connect()
+			if err != nil {
+				return err
+			}
+			user, err := s.WhoAmI(ctx)
+			if err != nil {
+				return err
+			}
+			return c.answer(user, func() {
+				role := ""
+				if user.IsSuperuser {
+					role = ", an administrator"
+				}
+				c.stdout.say("%s at %s%s", user.Username, s.URL(), role)
+			})
+		}),
+	})
+}
+
+func (c *cli) passwdCmd() *cobra.Command {
+	var username string
+	var stdin bool
+	cmd := &cobra.Command{
+		Use:   "passwd",
+		Short: "Change your password",
+		Example: `  slipway passwd
+  slipway passwd -u carol            # an administrator sets another's
+  printf 'old\nnew\n' | slipway passwd --password-stdin`,
+		Args: takes(0, 0, ""),
+		RunE: c.verb(func(ctx context.Context, _ []string) error {
+			s, err := c.connect()
+			if err != nil {
+				return err
+			}
+			change := api.Passwd{Username: username}
+			if username == "" {
+				if change.Password, err = c.askPassword(ctx, stdin, "Present password: "); err != nil {
+					return err
+				}
+			}
+			if change.NewPassword, err = c.newPassword(ctx, stdin); err != nil {
+				return err
+			}
+			if err := s.ChangePassword(ctx, change); err != nil {
+				return err
+			}
+			return c.answer(api.Status{Status: "password set"}, func() { c.stdout.say("Password changed.") })
+		}),
+	}
+	cmd.Flags().StringVarP(&username, "username", "u", "", "whose, as an administrator")
+	cmd.Flags().BoolVar(&stdin, "password-stdin", false, "read the present and the new password from stdin, a line each")
+	return c.common(cmd)
+}
+
+func (c *cli) contextsCmd() *cobra.Command {
+	return c.common(&cobra.Command{
+		Use:     "contexts",
+		Aliases: []string{"profiles"},
+		Short:   "List the platforms you are logged in to",
+		Long: `List the platforms you are logged in to. "slipway login -c NAME URL" adds one; -c NAME or
+$SLIPWAY_CONTEXT chooses one, else it is the one called default.`,
+		Example: "  slipway contexts\n  slipway login -c staging https://slipway.staging.example.com\n  slipway apps -c staging",
+		Args:    takes(0, 0, ""),
+		RunE:    c.verb(func(context.Context, []string) error { return c.contexts() }),
+	})
+}
+
+// login as it is listed: without its token.
+type listedContext struct {
+	Name     string `json:"name"`
+	URL      string `json:"url"`
+	Username string `json:"username"`
+	Current  bool   `json:"current"`
+}
+
+func (c *cli) contexts() error {
+	names, err := c.contextNames()
+	if err != nil {
+		return err
+	}
+	listed := []listedContext{}
+	for _, name := range names {
+		p, err := c.loadProfile(name)
+		if err != nil {
+			return err
+		}
+		listed = append(listed, listedContext{name, p.URL, p.Username, name == c.contextID()})
+	}
+	return c.answer(listed, func() {
+		if len(listed) == 0 {
+			c.none("You are not logged in anywhere. Log in with: slipway login [URL]")
+			return
+		}
+		t := newTable("CONTEXT", "USER", "PLATFORM", "")
+		for _, l := range listed {
+			mark := ""
+			if l.Current {
+				mark = "current"
+			}
+			t.row(l.Name, l.Username, l.URL, mark)
+		}
+		t.print(c.stdout)
+	})
+}
+
+func (c *cli) askName(ctx context.Context, given string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	name, err := c.ask(ctx, "Username: ")
+	if err == nil && name == "" {
+		err = platform.Invalid("", "a username is needed")
+	}
+	return name, err
+}
+
+func first(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}

@@ -1,0 +1,269 @@
+package cli
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-paas/slipway/internal/client"
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+// Exit codes; the help documents them.
+const (
+	ExitDone        = 0
+	ExitFailed      = 1
+	ExitUsage       = 2
+	ExitNotFound    = 3
+	ExitNotAllowed  = 4
+	ExitRefused     = 5
+	ExitUnreachable = 6
+	ExitInterrupted = 130
+)
+
+// Execute runs args below root, which New returned for the same options, and
+// returns the exit code, having told stderr what went wrong.
+func Execute(ctx context.Context, o Options, root *cobra.Command, args []string) int {
+	o = o.withDefaults()
+	args = modern(root, args)
+	if exit, ran := runPlugin(ctx, o, root, args); ran {
+		return exit
+	}
+	root.SetArgs(args)
+	return report(newScreen(o.Stderr, o.env), root.ExecuteContext(ctx))
+}
+
+// modern turns the noun:verb of Deis' command line into noun verb.
+func modern(root *cobra.Command, args []string) []string {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return args
+	}
+	noun, verb, ok := strings.Cut(args[0], ":")
+	if !ok || verb == "" {
+		return args
+	}
+	words := []string{noun, verb}
+	if noun == "auth" {
+		words = words[1:]
+	}
+	if cmd, _, err := root.Find(words); err != nil || cmd == root {
+		return args
+	}
+	return append(words, args[1:]...)
+}
+
+// exitError ends the program with another's exit code and no words.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// usageError is a command line that says nothing useful.
+type usageError struct {
+	command string // path, for the next step
+	text    string
+}
+
+func (e *usageError) Error() string { return e.text }
+
+func usage(cmd *cobra.Command, format string, args ...any) error {
+	return &usageError{command: cmd.CommandPath(), text: fmt.Sprintf(format, args...)}
+}
+
+// hint adds the next step to an error; it says more than the kind's own.
+type hint struct {
+	error
+	step string
+}
+
+func (h *hint) Unwrap() error { return h.error }
+
+func hinted(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return &hint{err, fmt.Sprintf(format, args...)}
+}
+
+// report prints an error and its next step, and returns the exit code.
+func report(to screen, err error) int {
+	var quiet exitError
+	if err == nil || errors.As(err, &quiet) {
+		return int(quiet)
+	}
+	if errors.Is(err, context.Canceled) {
+		to.say("\nInterrupted. A change that had begun goes on at the platform.")
+		return ExitInterrupted
+	}
+	text := wording(err)
+	to.say("%s %s", to.paint(bad, "Error:"), text)
+	if step := nextStep(err); step != "" && !strings.Contains(text, step) {
+		to.say("%s", step)
+	}
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	var wrong *usageError
+	switch {
+	case errors.As(err, &wrong):
+		return ExitUsage
+	case errors.Is(err, platform.ErrNotFound):
+		return ExitNotFound
+	case errors.Is(err, platform.ErrUnauthenticated), errors.Is(err, platform.ErrForbidden):
+		return ExitNotAllowed
+	case errors.Is(err, platform.ErrConflict), errors.Is(err, platform.ErrBusy):
+		return ExitRefused
+	case errors.Is(err, platform.ErrUnavailable):
+		return ExitUnreachable
+	}
+	return ExitFailed
+}
+
+var lookup = regexp.MustCompile(`^No (\w+) matches the given query\.$`)
+
+// wording is the error's text; a lookup that failed names what was looked up.
+// What a server says may have several lines, and may not draw on the terminal.
+func wording(err error) string {
+	text := err.Error()
+	var refused *client.Error
+	if errors.As(err, &refused) {
+		if match := lookup.FindStringSubmatch(refused.Answer.Detail); match != nil {
+			text = fmt.Sprintf("there is no %s %s", strings.ToLower(match[1]), lookedUp(match[1], refused.Path))
+		}
+		if refused.Answer.Status >= 500 && refused.Answer.RequestID != "" {
+			text += fmt.Sprintf(" (request %s in the platform's log)", refused.Answer.RequestID)
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	for i := range lines {
+		lines[i] = printable(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
+// lookedUp finds in a request's path the name of what was not there.
+func lookedUp(kind, path string) string {
+	segments := strings.Split(strings.Trim(path, "/"), "/")
+	name := segments[len(segments)-1]
+	if kind == "App" && len(segments) > 2 {
+		name = segments[2]
+	}
+	return unescaped(name)
+}
+
+// nextStep says what to do about an error, or nothing.
+func nextStep(err error) string {
+	var (
+		own       *hint
+		wrong     *usageError
+		cured     *platform.UserError
+		away      *client.ConnectError
+		authority x509.UnknownAuthorityError
+		refused   *client.Error
+	)
+	switch {
+	case errors.As(err, &own):
+		return own.step
+	case errors.As(err, &wrong):
+		return fmt.Sprintf("Usage and examples: %s --help", wrong.command)
+	case errors.As(err, &cured) && cured.Cure != "":
+		return "" // part of the text
+	case errors.As(err, &authority):
+		return "If you trust its authority, log in with: slipway login --ca-file FILE.pem URL"
+	case errors.As(err, &away):
+		return unreachableStep(away)
+	case errors.As(err, &refused):
+		return refusedStep(refused)
+	case errors.Is(err, platform.ErrUnauthenticated):
+		return "Log in with: slipway login"
+	}
+	return ""
+}
+
+func unreachableStep(e *client.ConnectError) string {
+	u, err := client.ParseURL(e.URL)
+	if err == nil && client.LocalHost(u.Host) {
+		return "Start a platform on this machine with: slipway serve"
+	}
+	return "Check the address with: slipway contexts; then your network, or the platform's machine."
+}
+
+func refusedStep(e *client.Error) string {
+	detail := e.Answer.Detail
+	switch {
+	case errors.Is(e, platform.ErrUnauthenticated):
+		return "Log in with: slipway login"
+	case errors.Is(e, platform.ErrForbidden):
+		return "See who you are with: slipway whoami"
+	case detail == "No App matches the given query.":
+		return "List yours with: slipway apps; make it with: slipway create"
+	case strings.HasPrefix(detail, "No build associated"):
+		return "Deploy first with: git push slipway HEAD:main"
+	case strings.Contains(detail, "is already in progress"):
+		return "Wait for the other change; follow it with: slipway logs -f"
+	case strings.HasPrefix(detail, "(app::deploy)"):
+		return "See why with: slipway logs"
+	}
+	return ""
+}
+
+// takes checks how many arguments there are; what names them in the message.
+func takes(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return usage(cmd, "%s needs %s", cmd.CommandPath(), what)
+		case most >= 0 && len(args) > most && most == 0:
+			return usage(cmd, "%s takes no arguments, and got %q", cmd.CommandPath(), args[0])
+		case most >= 0 && len(args) > most:
+			return usage(cmd, "%s takes %s, and got %q besides", cmd.CommandPath(), what, args[most])
+		}
+		return nil
+	}
+}
+
+// noun is for a command whose arguments can only be the verbs below it.
+func noun(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return unknownCommand(cmd, args[0])
+}
+
+func unknownCommand(cmd *cobra.Command, word string) error {
+	err := usage(cmd, "there is no command %q below %s", word, cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		return hinted(err, "Did you mean: %s %s", cmd.CommandPath(), strings.Join(near, ", "))
+	}
+	return hinted(err, "See what there is with: %s --help", cmd.CommandPath())
+}
+
+// readLine reads one line of at most 4 KiB, byte by byte so that nothing after
+// it is lost to the next reader.
+func readLine(from io.Reader) (string, error) {
+	var line []byte
+	var b [1]byte
+	for len(line) < 4<<10 {
+		n, err := from.Read(b[:])
+		if n == 1 {
+			if b[0] == '\n' {
+				return strings.TrimSuffix(string(line), "\r"), nil
+			}
+			line = append(line, b[0])
+		}
+		if err == io.EOF && len(line) > 0 {
+			return strings.TrimSuffix(string(line), "\r"), nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return "", platform.Invalid("", "the line is longer than 4 KiB")
+}

@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"golang.org/x/term"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+// ask asks on the terminal for one line. Without one it is a usage error.
+func (c *cli) ask(ctx context.Context, question string) (string, error) {
+	if _, ok := terminal(c.opts.Stdin); !ok {
+		return "", &usageError{"slipway", "there is no terminal to ask on: " + question + "say it with a flag"}
+	}
+	fmt.Fprint(c.stderr, question)
+	return await(ctx, func() (string, error) { return readLine(c.opts.Stdin) })
+}
+
+// askPassword asks without an echo, or takes a line of stdin.
+func (c *cli) askPassword(ctx context.Context, stdin bool, question string) (string, error) {
+	password, err := c.readPassword(ctx, stdin, question)
+	if err == nil && password == "" {
+		err = platform.Invalid("", "a password is needed")
+	}
+	return password, err
+}
+
+func (c *cli) readPassword(ctx context.Context, stdin bool, question string) (string, error) {
+	if stdin {
+		line, err := readLine(c.opts.Stdin)
+		if err == io.EOF {
+			err = nil
+		}
+		return line, err
+	}
+	fd, ok := terminal(c.opts.Stdin)
+	if !ok {
+		return "", &usageError{"slipway", "there is no terminal to ask for the password on: pipe it in with --password-stdin"}
+	}
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprint(c.stderr, question)
+	defer fmt.Fprintln(c.stderr)
+	password, err := await(ctx, func() (string, error) {
+		text, err := term.ReadPassword(fd)
+		return string(text), err
+	})
+	if ctx.Err() != nil {
+		_ = term.Restore(fd, before) // the echo would stay off
+	}
+	return password, err
+}
+
+// newPassword asks twice on a terminal.
+func (c *cli) newPassword(ctx context.Context, stdin bool) (string, error) {
+	password, err := c.askPassword(ctx, stdin, "New password: ")
+	if err != nil || stdin {
+		return password, err
+	}
+	again, err := c.askPassword(ctx, false, "The same again: ")
+	if err == nil && again != password {
+		err = platform.Invalid("", "the two passwords differ")
+	}
+	return password, err
+}
+
+// await returns when read does or ctx ends. A read that goes on is left to the
+// end of the program, which follows.
+func await(ctx context.Context, read func() (string, error)) (string, error) {
+	type result struct {
+		text string
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		text, err := read()
+		done <- result{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case r := <-done:
+		return r.text, r.err
+	}
+}
