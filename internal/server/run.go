@@ -1,0 +1,128 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/slipway-paas/slipway/internal/api"
+	"github.com/slipway-paas/slipway/internal/attach"
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+const (
+	// runTimeout bounds a run nobody is attached to.
+	runTimeout = 20 * time.Minute
+	// maxOutput bounds what such a run's answer holds, in bytes.
+	maxOutput = 4 << 20
+)
+
+// run blocks until the command has ended; a code other than 0 is still 200.
+func (s *server) run(c *call) (answer, error) {
+	f := c.body
+	command := f.optional("command")
+	if err := f.err(); err != nil {
+		return answer{}, err
+	}
+	if err := checkCommand(command); err != nil {
+		return answer{}, err
+	}
+	ctx, cancel := context.WithTimeout(c.ctx(), runTimeout)
+	defer cancel()
+	var out output
+	exit, err := s.desk.Run(ctx, c.caller, c.app(), command, platform.IO{Stdout: &out, Stderr: &out})
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return answer{}, &platform.UserError{Kind: platform.ErrUnavailable,
+			Message: c.app() + " (run): Timed out (20 mins) while running"}
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(api.RunResult{ExitCode: exit, Output: out.String()})
+}
+
+// attach upgrades to a WebSocket and joins it to the command.
+func (s *server) attach(c *call) (answer, error) {
+	query := c.r.URL.Query()
+	command := query.Get("command")
+	if err := checkCommand(command); err != nil {
+		return answer{}, err
+	}
+	open := attach.Open{Term: query.Get("term"), Size: platform.WindowSize{
+		Rows: characters(query.Get("rows")), Cols: characters(query.Get("cols"))}}
+	open.Terminal, _ = strconv.ParseBool(query.Get("tty"))
+	if len(open.Term) > 64 || strings.ContainsRune(open.Term, 0) {
+		return answer{}, fieldError("term", "This is no name of a terminal.")
+	}
+	// After the upgrade only the stream can tell what is wrong.
+	if err := s.desk.Authorize(c.ctx(), c.caller, c.app()); err != nil {
+		return answer{}, err
+	}
+	if !strings.EqualFold(c.r.Header.Get("Upgrade"), "websocket") {
+		return answer{}, &protocolError{status: http.StatusUpgradeRequired,
+			detail: "Upgrade to a WebSocket to attach, or POST the command."}
+	}
+	conn, err := websocket.Accept(c.w, c.r, nil)
+	if err != nil {
+		return answer{}, nil // Accept has answered
+	}
+	err = attach.Serve(c.ctx(), conn, open, func(ctx context.Context, stream platform.IO) (int, error) {
+		return s.desk.Run(ctx, c.caller, c.app(), command, stream)
+	})
+	if err != nil {
+		s.log.Debug("attached run broke off", "request_id", c.id, "app", c.app(), "err", err)
+	}
+	return answer{}, nil
+}
+
+func checkCommand(command string) error {
+	switch {
+	case command == "":
+		return fieldError("", "command is a required field")
+	case strings.ContainsRune(command, 0):
+		return fieldError("command", isNUL)
+	}
+	return nil
+}
+
+// characters reads a side of a window; 0 when it is none.
+func characters(text string) uint16 {
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return 0
+	}
+	return uint16(n)
+}
+
+// output keeps what a command prints, stdout and stderr as they come, up to
+// maxOutput.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+	cut bool
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	keep := min(len(p), maxOutput-o.buf.Len())
+	o.cut = o.cut || keep < len(p)
+	o.buf.Write(p[:keep])
+	return len(p), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.cut {
+		return o.buf.String() + "\n(cut here: more than 4 MiB; attach to the run to see all)\n"
+	}
+	return o.buf.String()
+}

@@ -1,0 +1,173 @@
+package server
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/slipway-paas/slipway/internal/api"
+	"github.com/slipway-paas/slipway/internal/auth"
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+const (
+	badUsername = "Enter a valid username. This value may contain only letters, numbers and @/./+/-/_ characters."
+	badEmail    = "Enter a valid email address."
+	maxName     = 150 // characters of a username, a first and a last name
+	maxEmail    = 254
+	maxPassword = 4096
+)
+
+var (
+	usernameForm = regexp.MustCompile(`^[\w.@+-]+$`)
+	emailForm    = regexp.MustCompile(`^[^\s@<>"(),:;\\\[\]]+@[^\s@<>"(),:;\\\[\]]+\.[^\s@<>"(),:;\\\[\]]+$`)
+)
+
+func (s *server) register(c *call) (answer, error) {
+	f := c.body
+	user := auth.NewUser{
+		Username:  f.required("username"),
+		Password:  f.secret("password"),
+		Email:     f.short("email", maxEmail),
+		FirstName: f.short("first_name", maxName),
+		LastName:  f.short("last_name", maxName),
+	}
+	f.short("username", maxName)
+	f.short("password", maxPassword)
+	if user.Username != "" && !usernameForm.MatchString(user.Username) {
+		f.reject("username", badUsername)
+	}
+	if user.Email != "" && !emailForm.MatchString(user.Email) {
+		f.reject("email", badEmail)
+	}
+	if err := f.err(); err != nil {
+		return answer{}, err
+	}
+	// A stale token is nobody, not an error: the client sends what it has.
+	caller := platform.Caller{From: c.from}
+	if s.authenticate(c) == nil {
+		caller = c.caller
+	}
+	made, err := s.users.Register(c.ctx(), caller, user)
+	if err != nil {
+		return answer{}, err
+	}
+	return created(wireUser(made))
+}
+
+func (s *server) login(c *call) (answer, error) {
+	f := c.body
+	username, password := f.required("username"), f.secret("password")
+	if err := f.err(); err != nil {
+		return answer{}, err
+	}
+	token, err := s.users.Login(c.ctx(), username, password, c.from)
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(api.Token{Token: token})
+}
+
+func (s *server) whoami(c *call) (answer, error) { return ok(wireUser(c.user)) }
+
+func (s *server) passwd(c *call) (answer, error) {
+	f := c.body
+	username, old := strings.TrimSpace(f.optional("username")), f.optional("password")
+	if username == "" {
+		username = c.caller.User
+	}
+	fresh := f.optional("new_password")
+	f.short("new_password", maxPassword)
+	if fresh == "" && !f.rejected("new_password") {
+		f.reject("", "new_password is a required field")
+	}
+	if old == "" && username == c.caller.User && !c.caller.Admin {
+		f.reject("", "password is a required field")
+	}
+	if err := f.err(); err != nil {
+		return answer{}, err
+	}
+	if err := s.users.SetPassword(c.ctx(), c.caller, username, old, fresh); err != nil {
+		return answer{}, err
+	}
+	return ok(api.Status{Status: "password set"})
+}
+
+func (s *server) tokens(c *call) (answer, error) {
+	f := c.body
+	username, all := strings.TrimSpace(f.optional("username")), f.boolean("all")
+	if err := f.err(); err != nil {
+		return answer{}, err
+	}
+	if (f.has("username") || f.has("all")) && !c.caller.Admin {
+		return answer{}, platform.ErrForbidden
+	}
+	if all != nil && *all {
+		return s.allTokens(c)
+	}
+	if username == "" {
+		username = c.caller.User
+	}
+	token, err := s.users.RegenerateTokens(c.ctx(), c.caller, username)
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(api.Token{Token: token})
+}
+
+// allTokens replaces everybody's, the caller's last: until then the request
+// could be made again.
+func (s *server) allTokens(c *call) (answer, error) {
+	var names []string
+	for page := (platform.Page{Limit: platform.DefaultPage}); ; page.Offset += page.Limit {
+		users, count, err := s.users.Users(c.ctx(), c.caller, page)
+		if err != nil {
+			return answer{}, err
+		}
+		for _, user := range users {
+			if user.Username != c.caller.User {
+				names = append(names, user.Username)
+			}
+		}
+		if page.Offset+page.Limit >= count {
+			break
+		}
+	}
+	for _, name := range append(names, c.caller.User) {
+		if _, err := s.users.RegenerateTokens(c.ctx(), c.caller, name); err != nil {
+			return answer{}, err
+		}
+	}
+	return ok("")
+}
+
+func (s *server) cancel(c *call) (answer, error) {
+	f := c.body
+	username := strings.TrimSpace(f.optional("username"))
+	if err := f.err(); err != nil {
+		return answer{}, err
+	}
+	if username == "" {
+		username = c.caller.User
+	}
+	if err := s.users.Cancel(c.ctx(), c.caller, username); err != nil {
+		return answer{}, err
+	}
+	return noContent()
+}
+
+func (s *server) listUsers(c *call) (answer, error) {
+	users, count, err := s.users.Users(c.ctx(), c.caller, c.page())
+	if err != nil {
+		return answer{}, err
+	}
+	return list(c, users, count, wireUser)
+}
+
+func wireUser(u platform.User) api.User {
+	return api.User{
+		Email: u.Email, Username: u.Username, FirstName: u.FirstName, LastName: u.LastName,
+		IsSuperuser: u.Superuser, IsStaff: u.Superuser, IsActive: u.Active,
+		Groups: []string{}, Permissions: []string{},
+		LastLogin: api.At(u.LastLogin), DateJoined: api.At(u.Joined),
+	}
+}
