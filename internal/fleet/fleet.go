@@ -1,0 +1,297 @@
+// Package fleet is the control plane's side of the nodes: it is handed what
+// shall be (instances, routes, the edge), keeps it on disk under a version that
+// only grows, answers the nodes that come to ask what is new, and hands on what
+// they report: instances, log lines, request counts.
+//
+// Nodes pull; fleet never dials. One mechanism serves one machine, over a unix
+// socket, and many, over HTTPS.
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+// Options are what a Fleet is made with.
+type Options struct {
+	// Dir keeps the desired state; made with mode 0700, as it holds the apps'
+	// environment. Required.
+	Dir string
+	// Logs takes the lines of the nodes. Required.
+	Logs Logs
+	// Settle is how long a fleet that lost its directory lets the nodes go on
+	// with what they have, so that the controller can say again what shall be.
+	// Default 30 s; too short, and nodes stop instances that are about to be
+	// asked for again.
+	Settle time.Duration
+}
+
+// Logs stores lines of instances. Lines are handed to it in order per
+// instance; Cursor returns the highest offset it has stored, or 0.
+type Logs interface {
+	AppendNode(lines []platform.NodeLogLine)
+	Cursor(instance string) int64
+}
+
+// Fleet is the desired state and the nodes. Safe for concurrent use.
+type Fleet struct {
+	log    *slog.Logger
+	logs   Logs
+	disk   *disk
+	opened time.Time
+	settle time.Duration
+	closed context.Context
+	close  context.CancelFunc
+
+	write sync.Mutex // held over a change: the file first, then the memory
+
+	mu      sync.Mutex
+	version int64 // of the newest change
+	floor   int64 // nodes below it, or of another epoch, get everything
+	edge    platform.EdgeState
+	edgeAt  int64 // version of the edge; 0: never set
+	apps    map[string]*app
+	nodes   map[string]*node
+	runs    map[string]*run
+	wished  bell // rung when nodes have something to fetch
+	heard   bell // rung when a node said something
+	subs    map[*subscriber]struct{}
+}
+
+// app is what is wanted of an app and what was seen of it.
+type app struct {
+	record
+	given    map[string]platform.InstanceSpec // wanted or leaving, by id
+	seen     map[string]platform.Instance
+	cutovers map[cutover]platform.CutoverReport
+}
+
+// Open loads the desired state from o.Dir. Nothing runs until Close but what
+// callers run, and the goroutine that brings files to the disk. An unreadable
+// file is set aside and logged, and the nodes are told everything anew; a
+// directory of a newer Slipway is an error.
+func Open(log *slog.Logger, o Options) (*Fleet, error) {
+	if o.Settle == 0 {
+		o.Settle = 30 * time.Second
+	}
+	d, err := openDisk(log, o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the fleet's state in %s: %w", o.Dir, err)
+	}
+	f := &Fleet{log: log, logs: o.Logs, disk: d, settle: o.Settle, opened: time.Now(),
+		apps: make(map[string]*app), nodes: make(map[string]*node), runs: make(map[string]*run),
+		subs: make(map[*subscriber]struct{})}
+	f.closed, f.close = context.WithCancel(context.Background())
+	f.version, f.floor = d.meta.Floor, d.meta.Floor
+	if d.edge != nil {
+		f.edge, f.edgeAt = d.edge.Edge, d.edge.Version
+		f.version = max(f.version, d.edge.Version)
+	}
+	for _, r := range d.records {
+		f.install(r)
+		f.version = max(f.version, r.Version)
+	}
+	d.records = nil
+	return f, nil
+}
+
+// Close ends every wait and brings the last files to the disk. Once.
+func (f *Fleet) Close() {
+	f.close()
+	f.disk.close()
+}
+
+// SetEdge sets what every router needs besides the apps. Setting what is
+// already set changes nothing.
+func (f *Fleet) SetEdge(edge platform.EdgeState) (version int64, err error) {
+	f.write.Lock()
+	defer f.write.Unlock()
+	if f.edgeAt > 0 && same(f.edge, edge) {
+		return f.edgeAt, nil
+	}
+	version = f.next()
+	if err := f.disk.put("edge.json", edgeRecord{version, edge}); err != nil {
+		return 0, fmt.Errorf("keep the edge's state: %w", err)
+	}
+	f.mu.Lock()
+	f.edge, f.edgeAt, f.version = edge, version, version
+	f.mu.Unlock()
+	f.wished.ring()
+	return version, nil
+}
+
+// SetInstances sets which instances of an app run. doomed names those among
+// them that will be taken away once others stand in for them: fleet keeps the
+// list for whoever decides that, and nodes do not hear of it. Setting what is
+// already set changes nothing and returns the app's version.
+func (f *Fleet) SetInstances(id string, specs []platform.InstanceSpec, doomed ...string) (version int64, err error) {
+	return f.change(id, func(r *record) {
+		r.State.Instances = slices.Clone(specs)
+		r.Doomed = doomed
+	})
+}
+
+// SetRoute sets where the app's requests go; nil is nowhere.
+func (f *Fleet) SetRoute(id string, route *platform.Route) (version int64, err error) {
+	return f.change(id, func(r *record) { r.State.Route = route })
+}
+
+// Remove ends everything of the app. An unknown app is no error.
+func (f *Fleet) Remove(id string) (version int64, err error) {
+	f.mu.Lock()
+	_, known := f.apps[id]
+	version = f.version
+	f.mu.Unlock()
+	if !known {
+		return version, nil
+	}
+	return f.change(id, func(r *record) {
+		r.State = platform.AppState{App: id}
+		r.Doomed, r.Removed = nil, true
+	})
+}
+
+// change makes one change of one app: the file first, so that no node acts on
+// what a crash would take back. Without fsync the file survives kill -9 of
+// this process; after a power cut no instance runs and the controller says
+// everything again, so the disk may catch up behind.
+func (f *Fleet) change(id string, edit func(*record)) (int64, error) {
+	if err := platform.ValidAppID(id); err != nil {
+		return 0, fmt.Errorf("app %q: %w", id, err)
+	}
+	f.write.Lock()
+	defer f.write.Unlock()
+	old, leaving := f.recordOf(id)
+	r := old
+	r.Removed = false
+	edit(&r)
+	r.State.App = id
+	if old.Version > 0 && same(old, r) {
+		return old.Version, nil
+	}
+	r.Leaving = leavingOf(leaving, old.State.Instances, r.State.Instances)
+	r.Version = old.Version
+	if !same(old.State, r.State) || old.Removed != r.Removed {
+		r.Version = f.next()
+	}
+	if err := f.disk.put(appFile(id), r); err != nil {
+		return 0, fmt.Errorf("keep the state of app %s: %w", id, err)
+	}
+	f.mu.Lock()
+	f.install(r)
+	f.version = max(f.version, r.Version)
+	if !same(old.State.Route, r.State.Route) {
+		f.tell(id)
+	}
+	f.mu.Unlock()
+	f.wished.ring()
+	return r.Version, nil
+}
+
+// recordOf returns an app's record and those of its leaving instances that a
+// node may still have.
+func (f *Fleet) recordOf(id string) (record, []platform.InstanceSpec) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := f.apps[id]
+	if a == nil {
+		return record{State: platform.AppState{App: id}}, nil
+	}
+	if !f.synced() {
+		return a.record, a.Leaving
+	}
+	return a.record, slices.DeleteFunc(slices.Clone(a.Leaving), func(s platform.InstanceSpec) bool {
+		_, seen := a.seen[s.ID]
+		return !seen
+	})
+}
+
+// leavingOf adds to leaving what is in old and not in wanted. What is needed
+// to recognise it is kept, its environment is not.
+func leavingOf(leaving, old, wanted []platform.InstanceSpec) []platform.InstanceSpec {
+	staying := make(map[string]bool, len(wanted))
+	for _, s := range wanted {
+		staying[s.ID] = true
+	}
+	var left []platform.InstanceSpec
+	for _, s := range slices.Concat(leaving, old) {
+		if !staying[s.ID] {
+			staying[s.ID] = true // once
+			s.Spec = platform.Spec{}
+			left = append(left, s)
+		}
+	}
+	return left
+}
+
+// install puts a record into the memory; what was seen stays.
+func (f *Fleet) install(r record) {
+	a := f.apps[r.State.App]
+	if a == nil {
+		a = &app{seen: make(map[string]platform.Instance), cutovers: make(map[cutover]platform.CutoverReport)}
+		f.apps[r.State.App] = a
+	}
+	a.record = r
+	a.given = make(map[string]platform.InstanceSpec, len(r.State.Instances)+len(r.Leaving))
+	for _, s := range slices.Concat(r.Leaving, r.State.Instances) {
+		a.given[s.ID] = s
+	}
+}
+
+func (f *Fleet) next() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.version + 1
+}
+
+// Wanted returns the instances last set for an app and the doomed among them.
+func (f *Fleet) Wanted(id string) (specs []platform.InstanceSpec, doomed []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := f.apps[id]
+	if a == nil {
+		return nil, nil
+	}
+	return slices.Clone(a.State.Instances), slices.Clone(a.Doomed)
+}
+
+// Route returns the route last set for an app, which must not be changed, or nil.
+func (f *Fleet) Route(id string) *platform.Route {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if a := f.apps[id]; a != nil {
+		return a.State.Route
+	}
+	return nil
+}
+
+// Apps returns the ids of the apps that something is wanted of, in no order.
+func (f *Fleet) Apps() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var ids []string
+	for id, a := range f.apps {
+		if !a.Removed {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// same compares by what would be kept and sent.
+func same(a, b any) bool {
+	x, err := json.Marshal(a)
+	if err != nil {
+		return false
+	}
+	y, err := json.Marshal(b)
+	return err == nil && bytes.Equal(x, y)
+}
