@@ -1,0 +1,37 @@
+package store
+
+import "github.com/slipway-paas/slipway/internal/platform"
+
+const domainColumns = "domain, app, owner, created, updated"
+
+func scanDomain(row scanner) (d platform.Domain, err error) {
+	err = row.Scan(&d.Domain, &d.App, &d.Owner, at(&d.Created), at(&d.Updated))
+	return d, err
+}
+
+func noDomain(name string) error { return &platform.NotFoundError{Kind: "Domain", ID: name} }
+
+// InsertDomain adds a domain to an app. One in use by any app is a FieldError
+// of "domain".
+func (tx *Tx) InsertDomain(d platform.Domain) error {
+	_, err := tx.exec("INSERT INTO domains ("+domainColumns+") VALUES (?, ?, ?, ?, ?)",
+		d.Domain, d.App, d.Owner, micros(d.Created), micros(d.Updated))
+	return err
+}
+
+// Domain looks a domain up, of any app.
+func (tx *Tx) Domain(name string) (platform.Domain, error) {
+	return one(tx, noDomain(name), scanDomain, "SELECT "+domainColumns+" FROM domains WHERE domain = ?", name)
+}
+
+// Domains lists a page of the app's domains in order, and how many there are.
+func (tx *Tx) Domains(app string, page platform.Page) ([]platform.Domain, int, error) {
+	return window(tx, page, scanDomain, selection{
+		columns: domainColumns, from: "domains WHERE app = ?", order: "domain COLLATE BINARY", args: []any{app},
+	})
+}
+
+// DeleteDomain removes a domain of the app.
+func (tx *Tx) DeleteDomain(app, name string) error {
+	return tx.change(noDomain(name), "DELETE FROM domains WHERE app = ? AND domain = ?", app, name)
+}

@@ -1,0 +1,24 @@
+package store
+
+import "github.com/slipway-paas/slipway/internal/platform"
+
+const settingsColumns = "uuid, app, owner, maintenance, routable, deploy_branch, created, updated"
+
+func scanSettings(row scanner) (s platform.Settings, err error) {
+	err = row.Scan(&s.UUID, &s.App, &s.Owner, &s.Maintenance, &s.Routable, &s.DeployBranch, at(&s.Created), at(&s.Updated))
+	return s, err
+}
+
+// Settings are the app's; not found is of kind "App", for every app has them.
+func (tx *Tx) Settings(app string) (platform.Settings, error) {
+	return one(tx, noApp(app), scanSettings, "SELECT "+settingsColumns+" FROM settings WHERE app = ?", app)
+}
+
+// PutSettings replaces the app's settings.
+func (tx *Tx) PutSettings(s platform.Settings) error {
+	_, err := tx.exec("INSERT INTO settings ("+settingsColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (app) DO UPDATE SET uuid = excluded.uuid, owner = excluded.owner, maintenance = excluded.maintenance,
+			routable = excluded.routable, deploy_branch = excluded.deploy_branch, created = excluded.created, updated = excluded.updated`,
+		s.UUID, s.App, s.Owner, s.Maintenance, s.Routable, s.DeployBranch, micros(s.Created), micros(s.Updated))
+	return err
+}
