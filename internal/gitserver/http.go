@@ -1,0 +1,242 @@
+package gitserver
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+// ServeHTTP speaks smart HTTP (gitprotocol-http) for <app>.git at the root of
+// its host. The handler of a push returns when the push is over, even when the
+// client has left.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	app, verb, err := parsePath(r.URL.Path)
+	if err != nil {
+		http.Error(w, s.opts.Name+" serves git here: clone or push <app>.git", http.StatusNotFound)
+		return
+	}
+	caller, err := s.identify(r)
+	if err == nil {
+		err = s.desk.Authorize(r.Context(), caller, app)
+	}
+	if err != nil {
+		s.refuseHTTP(w, app, err)
+		return
+	}
+	switch {
+	case r.Method == http.MethodGet && verb == "info/refs":
+		s.serveRefs(w, r, app, caller)
+	case r.Method == http.MethodPost && (verb == receivePack || verb == uploadPack):
+		s.serveService(w, r, app, verb, caller)
+	default:
+		http.Error(w, "no such request of git: "+r.Method+" "+r.URL.Path, http.StatusNotFound)
+	}
+}
+
+// parsePath splits /blog.git/info/refs into the app and what is asked of it.
+func parsePath(path string) (app, verb string, err error) {
+	repo, verb, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if !ok || verb == "" {
+		return "", "", errNoRepo
+	}
+	app, err = parseRepo(repo)
+	return app, verb, err
+}
+
+// identify finds the caller from a token, which may stand in an Authorization
+// of its own or be either half of basic credentials, else from a password.
+func (s *Server) identify(r *http.Request) (platform.Caller, error) {
+	ctx := r.Context()
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "token") && !strings.EqualFold(scheme, "bearer") {
+		var err error
+		if token, err = s.basicToken(r); err != nil {
+			return platform.Caller{}, err
+		}
+	}
+	caller, _, err := s.auth.ByToken(ctx, token)
+	caller.From = r.RemoteAddr
+	return caller, err
+}
+
+// basicToken is the token in basic credentials, or one for their password.
+func (s *Server) basicToken(r *http.Request) (string, error) {
+	ctx := r.Context()
+	user, password, ok := r.BasicAuth()
+	if !ok || user == "" && password == "" {
+		return "", fmt.Errorf("no credentials: %w", platform.ErrUnauthenticated)
+	}
+	for _, token := range []string{password, user} {
+		if token == "" {
+			continue
+		}
+		_, _, err := s.auth.ByToken(ctx, token)
+		if err == nil || !errors.Is(err, platform.ErrUnauthenticated) {
+			return token, err
+		}
+	}
+	if user == "" || password == "" {
+		return "", fmt.Errorf("token: %w", platform.ErrUnauthenticated)
+	}
+	return s.auth.Login(ctx, user, password, r.RemoteAddr)
+}
+
+// refuseHTTP answers an error; git shows a plain text body as "remote:" lines.
+func (s *Server) refuseHTTP(w http.ResponseWriter, app string, err error) {
+	status := http.StatusServiceUnavailable
+	switch {
+	case errors.Is(err, platform.ErrUnauthenticated):
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Basic realm=%q, charset=\"UTF-8\"", s.opts.Name))
+		http.Error(w, fmt.Sprintf("log in with a token as password: see  %s whoami --token", s.opts.Name), http.StatusUnauthorized)
+		return
+	case errors.Is(err, platform.ErrNotFound):
+		status = http.StatusNotFound
+	case errors.Is(err, platform.ErrForbidden):
+		status = http.StatusForbidden
+	}
+	http.Error(w, s.refusal(app, err), status)
+}
+
+// serveRefs begins a conversation: it lists the refs.
+func (s *Server) serveRefs(w http.ResponseWriter, r *http.Request, app string, caller platform.Caller) {
+	service := r.URL.Query().Get("service")
+	if service != receivePack && service != uploadPack {
+		http.Error(w, "your git is too old: use one that speaks smart HTTP (1.6.6 or newer)", http.StatusForbidden)
+		return
+	}
+	answerHeader(w, "application/x-"+service+"-advertisement")
+	greeting := packet("# service=" + service + "\n")
+	if service == receivePack && s.pushes.ongoing(app) {
+		w.Write(append(append(greeting, flushPacket...), errorPacket(errOngoing.Error())...)) //nolint:errcheck // the client may be gone
+		return
+	}
+	c := httpClient(w, r, caller)
+	if !(service == uploadPack && strings.Contains(c.protocol, "version=2")) {
+		c.out = &prefixed{Writer: c.out, prefix: append(greeting, flushPacket...)}
+	}
+	if _, err := s.listRefs(r.Context(), app, service, c); err != nil {
+		s.refuseHTTP(w, app, err)
+	}
+}
+
+// serveService goes on with a conversation: a fetch or a push.
+func (s *Server) serveService(w http.ResponseWriter, r *http.Request, app, service string, caller platform.Caller) {
+	if r.Header.Get("Content-Type") != "application/x-"+service+"-request" {
+		http.Error(w, "not a request of git: its Content-Type must be application/x-"+service+"-request", http.StatusUnsupportedMediaType)
+		return
+	}
+	c := httpClient(w, r, caller)
+	body, err := plainBody(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	c.in = body
+	answerHeader(w, "application/x-"+service+"-result")
+	if r.ContentLength == int64(len(flushPacket)) {
+		// Before it sends a large body git asks with an empty one, to be let in.
+		probe, _ := io.ReadAll(io.LimitReader(body, r.ContentLength))
+		if string(probe) == flushPacket {
+			return
+		}
+		c.in = bytes.NewReader(probe)
+	}
+	if service == uploadPack {
+		_, err = s.fetch(r.Context(), app, c)
+	} else {
+		_, err = s.receive(r.Context(), app, c)
+	}
+	if err != nil {
+		s.refuseService(w, app, service, err)
+	}
+}
+
+// refuseService ends a conversation in words that git shows. A push that lost
+// the race for the lock is told within the answer it expects.
+func (s *Server) refuseService(w http.ResponseWriter, app, service string, err error) {
+	if service == uploadPack {
+		if !errors.Is(err, context.Canceled) {
+			s.refuseHTTP(w, app, err)
+		}
+		return
+	}
+	w.Write(append(bandPacket(bandFatal, s.refusal(app, err)), flushPacket...)) //nolint:errcheck // the client may be gone
+}
+
+func answerHeader(w http.ResponseWriter, contentType string) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", "no-cache, max-age=0, must-revalidate")
+}
+
+// httpClient is the client behind a request. Neither the reading nor the
+// writing of it has a deadline: a push may take long.
+func httpClient(w http.ResponseWriter, r *http.Request, caller platform.Caller) client {
+	control := http.NewResponseController(w)
+	control.EnableFullDuplex()            //nolint:errcheck // HTTP/2 always is
+	control.SetReadDeadline(time.Time{})  //nolint:errcheck // then there is none
+	control.SetWriteDeadline(time.Time{}) //nolint:errcheck // as above
+	stopReading := func() {
+		control.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // then the server ends the read with the connection
+	}
+	return client{
+		caller: caller, in: r.Body, out: flusher{w, control}, protocol: r.Header.Get("Git-Protocol"),
+		stateless: true, stopReading: stopReading,
+		hangUp: func() {
+			stopReading()
+			control.SetWriteDeadline(time.Unix(1, 0)) //nolint:errcheck // as above
+		},
+	}
+}
+
+// plainBody undoes the compression that git uses for long requests.
+func plainBody(r *http.Request) (io.Reader, error) {
+	switch r.Header.Get("Content-Encoding") {
+	case "", "identity":
+		return r.Body, nil
+	case "gzip", "x-gzip":
+		body, err := gzip.NewReader(r.Body)
+		if err != nil {
+			return nil, fmt.Errorf("the request is not gzip as it says: %w", err)
+		}
+		return body, nil
+	}
+	return nil, errors.New("the request is compressed in a way git does not use")
+}
+
+// flusher sends every write on at once: a user watches.
+type flusher struct {
+	w       io.Writer
+	control *http.ResponseController
+}
+
+func (f flusher) Write(p []byte) (int, error) {
+	n, err := f.w.Write(p)
+	if err == nil {
+		err = f.control.Flush()
+	}
+	return n, err
+}
+
+// prefixed writes a prefix before the first bytes.
+type prefixed struct {
+	io.Writer
+	prefix []byte
+}
+
+func (p *prefixed) Write(b []byte) (int, error) {
+	if p.prefix != nil {
+		if _, err := p.Writer.Write(p.prefix); err != nil {
+			return 0, err
+		}
+		p.prefix = nil
+	}
+	return p.Writer.Write(b)
+}
