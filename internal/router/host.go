@@ -1,0 +1,57 @@
+package router
+
+import (
+	"net"
+	"strings"
+)
+
+// maxHost is the longest host name (RFC 1035) with room for a port.
+const maxHost = 253 + 6
+
+// normalHost is the name a Host header stands for: lower case, without port
+// and without the final dot. It reports false for what is no name or address.
+func normalHost(raw string) (string, bool) {
+	if raw == "" || len(raw) > maxHost {
+		return "", false
+	}
+	host, _ := splitPort(raw)
+	host = strings.TrimSuffix(host, ".")
+	if host == "" || host[0] == '.' {
+		return "", false
+	}
+	lower := true
+	for i := range len(host) {
+		switch c := host[i]; {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '_', c == '.', c == ':':
+		case c >= 'A' && c <= 'Z':
+			lower = false
+		default:
+			return "", false
+		}
+	}
+	if !lower {
+		host = strings.ToLower(host)
+	}
+	return host, true
+}
+
+// splitPort takes the port, if any, off a Host header, and the brackets off an
+// IPv6 address.
+func splitPort(hostport string) (host, port string) {
+	if strings.IndexByte(hostport, ':') < 0 {
+		return hostport, ""
+	}
+	if host, port, err := net.SplitHostPort(hostport); err == nil {
+		return host, port
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]"), ""
+}
+
+// normalPattern is normalHost for the hosts of a route, which may begin with "*.".
+func normalPattern(pattern string) (string, bool) {
+	if suffix, ok := strings.CutPrefix(pattern, "*."); ok {
+		host, ok := normalHost(suffix)
+		return "*." + host, ok
+	}
+	return normalHost(pattern)
+}

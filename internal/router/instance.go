@@ -1,0 +1,68 @@
+package router
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// suspicion is how long an instance that refused a connection is passed over
+// while there are others.
+const suspicion = time.Second
+
+// instance is one running copy of an app, as the router knows it. Requests
+// read it without a lock.
+type instance struct {
+	id    string
+	door  *turnstile
+	place atomic.Pointer[place] // nil: nobody knows where it is
+	// suspect is when, on the router's clock, it may be trusted again.
+	suspect atomic.Int64
+
+	// Guarded by Router.mu.
+	local   *place            // what the node said of it; nil: nothing
+	remote  *place            // from a route's address; nil: none
+	apps    map[*app]struct{} // whose routes list it
+	removed bool              // the node took it away since it last set it
+}
+
+// place is where an instance is reached and whether it may serve. Immutable.
+type place struct {
+	address string
+	up      bool
+	carrier carrier
+}
+
+func newInstance(id string) *instance {
+	return &instance{id: id, door: newTurnstile(), apps: map[*app]struct{}{}}
+}
+
+// eligible reports whether a new request may go to it at all.
+func (i *instance) eligible() bool {
+	p := i.place.Load()
+	return p != nil && p.up && !i.door.isShut()
+}
+
+// settle makes what the node knows win over what the route says.
+func (i *instance) settle() {
+	if i.local != nil {
+		i.place.Store(i.local)
+		return
+	}
+	i.place.Store(i.remote)
+}
+
+// forgotten reports whether nothing refers to it any more.
+func (i *instance) forgotten() bool { return i.local == nil && len(i.apps) == 0 }
+
+// closeIdle ends connections to it that carry nothing.
+func (i *instance) closeIdle() {
+	i.local.closeIdle()
+	i.remote.closeIdle()
+}
+
+// closeIdle ends connections to it that carry nothing; nowhere has none.
+func (p *place) closeIdle() {
+	if p != nil {
+		p.carrier.close()
+	}
+}

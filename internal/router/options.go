@@ -1,0 +1,93 @@
+package router
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Options are the settings of a Router. The zero value of each field stands
+// for its default.
+type Options struct {
+	// HeaderTimeout is how long a client has for a request's whole head (and
+	// for the TLS handshake), from the first byte to the last. Default 10 s.
+	// Longer lets slow senders hold connections; shorter cuts off bad networks.
+	HeaderTimeout time.Duration
+
+	// IdleTimeout is how long a client's connection is kept between two
+	// requests. Default 75 s. It should be longer than that of a proxy in
+	// front, or that proxy sends requests into closing connections.
+	IdleTimeout time.Duration
+
+	// ConnectTimeout is how long an instance has to accept a connection before
+	// another instance is tried. Default 2 s.
+	ConnectTimeout time.Duration
+
+	// AnswerTimeout is how long an app has, once it has the whole request, to
+	// begin its answer; then the client gets 504. Default 1300 s. It does not
+	// bound the answer's length, WebSockets, or the control plane.
+	AnswerTimeout time.Duration
+
+	// UpstreamIdle is how long a connection to an instance is kept for the next
+	// request. Default 1.5 s. It must be shorter than the keep-alive of the
+	// app's own server (2 s is the shortest in common use), or now and then a
+	// request is sent into a connection the app is closing, and one that may
+	// not be repeated then fails with 502.
+	UpstreamIdle time.Duration
+
+	// Quiet is how long a client's connection must have been without a request
+	// before a draining router closes it. Default 5 s. Until then the next
+	// request on it is served, and its answer tells the client to reconnect.
+	Quiet time.Duration
+
+	// MaxHeaderBytes bounds a request's head; over it the client gets 431.
+	// Default 64 KiB. Each connection may hold that much memory.
+	MaxHeaderBytes int
+
+	// TrustedProxies are the networks whose X-Forwarded-For, -Proto, -Host and
+	// -Port are believed and continued. Default none: whatever a client says
+	// about itself is replaced. Listing a network that clients can reach from
+	// lets them forge their address.
+	TrustedProxies []netip.Prefix
+
+	// Access is told of every request once it has ended, in the goroutine that
+	// served it: it must not block. Default nil: nobody is told.
+	Access func(Access)
+}
+
+func (o Options) withDefaults() Options {
+	orDefault(&o.HeaderTimeout, 10*time.Second)
+	orDefault(&o.IdleTimeout, 75*time.Second)
+	orDefault(&o.ConnectTimeout, 2*time.Second)
+	orDefault(&o.AnswerTimeout, 1300*time.Second)
+	orDefault(&o.UpstreamIdle, 1500*time.Millisecond)
+	orDefault(&o.Quiet, 5*time.Second)
+	orDefault(&o.MaxHeaderBytes, 64<<10)
+	return o
+}
+
+func orDefault[T ~int | ~int64](field *T, value T) {
+	if *field == 0 {
+		*field = value
+	}
+}
+
+// Access is one request as it ended.
+type Access struct {
+	Time     time.Time // when its head had arrived
+	Duration time.Duration
+	App      string // empty for the control plane and unknown hosts
+	Release  int
+	Instance string // the one that answered, or was tried last
+	Client   string // address, without port, of whom the request is from
+	Host     string
+	Method   string
+	Path     string // without the query, which may hold secrets
+	Proto    string
+	// Status is what the client was told; 499 when it left before that.
+	Status    int
+	Bytes     int64 // of the answer's body; not counted for upgraded connections
+	Attempts  int   // instances it was sent to
+	RequestID string
+	// Failed: a 5xx of the app or the router, or an answer the app broke off.
+	Failed bool
+}

@@ -1,0 +1,117 @@
+package router
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// page is an answer of the router itself.
+type page struct {
+	status int
+	title  string
+	text   string // what it means, for whoever asked
+	retry  int    // seconds for Retry-After; 0: none
+}
+
+func badHost() page {
+	return page{status: http.StatusBadRequest, title: "Bad request",
+		text: "The request names no valid host."}
+}
+
+func noTunnel() page {
+	return page{status: http.StatusMethodNotAllowed, title: "Method not allowed",
+		text: "CONNECT is not served here: this is no forward proxy."}
+}
+
+func unknownHost(host string) page {
+	return page{status: http.StatusNotFound, title: "Unknown host",
+		text: fmt.Sprintf("No app answers to the name %s.", host)}
+}
+
+func inMaintenance(app string) page {
+	return page{status: http.StatusServiceUnavailable, title: "Down for maintenance", retry: 60,
+		text: fmt.Sprintf("The app %s is in maintenance and will be back.", app)}
+}
+
+func nothingUp(app string) page {
+	return page{status: http.StatusServiceUnavailable, title: "App not available", retry: 5,
+		text: fmt.Sprintf("No instance of the app %s is running and healthy at the moment.", app)}
+}
+
+func unreachable(app string) page {
+	return page{status: http.StatusServiceUnavailable, title: "App not reachable", retry: 1,
+		text: fmt.Sprintf("No instance of the app %s accepts connections at the moment.", app)}
+}
+
+func brokeOff(app string) page {
+	return page{status: http.StatusBadGateway, title: "App ended the connection",
+		text: fmt.Sprintf("The app %s ended the connection before it had answered.", app)}
+}
+
+func tooSlow(app string) page {
+	return page{status: http.StatusGatewayTimeout, title: "App did not answer in time",
+		text: fmt.Sprintf("The app %s did not begin its answer in time.", app)}
+}
+
+func badBody() page {
+	return page{status: http.StatusBadRequest, title: "Bad request",
+		text: "The request's body ended early or was malformed."}
+}
+
+func controlDown() page {
+	return page{status: http.StatusServiceUnavailable, title: "Control plane not available", retry: 2,
+		text: "The control plane of this platform does not answer at the moment. Apps go on running; try again soon."}
+}
+
+func leaving() page {
+	return page{status: http.StatusServiceUnavailable, title: "Router is stopping", retry: 1,
+		text: "This router is being replaced. Try again."}
+}
+
+// write answers with the page in the form the client reads: HTML only for
+// those that ask for it, JSON for API clients, else plain text.
+func (p page) write(w http.ResponseWriter, req *http.Request, id string) {
+	h := w.Header()
+	kind, text := p.render(req.Header.Get("Accept"), id)
+	h.Set("Content-Type", kind)
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set(requestIDHeader, id)
+	if p.retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.retry))
+	}
+	w.WriteHeader(p.status)
+	if req.Method != http.MethodHead {
+		_, _ = w.Write([]byte(text)) // the client may be gone
+	}
+}
+
+func (p page) render(accept, id string) (kind, text string) {
+	switch {
+	case strings.Contains(accept, "text/html"):
+		return "text/html; charset=utf-8", fmt.Sprintf(pageHTML, p.status,
+			html.EscapeString(p.title), html.EscapeString(p.text), html.EscapeString(id))
+	case strings.Contains(accept, "application/json"):
+		body, _ := json.Marshal(map[string]string{"detail": p.text, "request_id": id}) // strings only
+		return "application/json", string(body) + "\n"
+	}
+	return "text/plain; charset=utf-8", fmt.Sprintf("%d %s\n\n%s\n\nrequest %s\n", p.status, p.title, p.text, id)
+}
+
+const pageHTML = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>%[1]d %[2]s</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;max-width:36em;margin:15vh auto;padding:0 1em;color:#222}
+@media(prefers-color-scheme:dark){body{background:#161616;color:#ddd}}small{opacity:.6}</style>
+<h1>%[2]s</h1>
+<p>%[3]s</p>
+<p><small>%[1]d · request %[4]s</small></p>
+</html>
+`

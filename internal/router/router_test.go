@@ -1,0 +1,558 @@
+package router_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/router"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// edge is a router that serves on a port of its own.
+type edge struct {
+	*router.Router
+	addr string
+	t    *testing.T
+}
+
+func serve(t *testing.T, opt router.Options) *edge {
+	t.Helper()
+	r := router.New(slog.New(slog.DiscardHandler), opt)
+	ln := listen(t)
+	done := make(chan error, 1)
+	go func() { done <- r.Serve(ln) }()
+	t.Cleanup(func() {
+		r.Close()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return &edge{r, ln.Addr().String(), t}
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
+}
+
+// backend is an app's instance.
+func backend(t *testing.T, h http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+func says(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, text) }
+}
+
+// route leads <app>.test to instances named after their addresses.
+func route(app string, release int, addresses ...string) *platform.Route {
+	rt := &platform.Route{App: app, Hosts: []string{app + ".test"}, Release: release}
+	for _, a := range addresses {
+		rt.Backends = append(rt.Backends, platform.Backend{Instance: "at-" + a, Address: a})
+	}
+	return rt
+}
+
+// answer is what a client got.
+type answer struct {
+	*http.Response
+	body string
+}
+
+func client(t *testing.T) *http.Client {
+	tr := &http.Transport{DisableCompression: true}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+func (e *edge) request(method, host, path string, body io.Reader) *http.Request {
+	e.t.Helper()
+	req, err := http.NewRequestWithContext(e.t.Context(), method, "http://"+e.addr+path, body)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	req.Host = host
+	return req
+}
+
+func (e *edge) do(req *http.Request) answer {
+	e.t.Helper()
+	res, err := client(e.t).Do(req)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return answer{res, string(text)}
+}
+
+func (e *edge) get(host string) answer {
+	e.t.Helper()
+	return e.do(e.request("GET", host, "/", nil))
+}
+
+func (a answer) want(t *testing.T, status int, contains string) {
+	t.Helper()
+	if a.StatusCode != status || !strings.Contains(a.body, contains) {
+		t.Errorf("got %d %q, want %d with %q", a.StatusCode, a.body, status, contains)
+	}
+}
+
+// raw sends bytes and returns all that comes back until the router closes.
+func (e *edge) raw(text string) string {
+	e.t.Helper()
+	conn, err := net.Dial("tcp", e.addr)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := io.WriteString(conn, text); err != nil {
+		e.t.Fatal(err)
+	}
+	got, _ := io.ReadAll(conn)
+	return string(got)
+}
+
+func TestARequestReachesTheAppItsHostNames(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", route("blog", 1, backend(t, says("blog"))))
+	shop := route("shop", 1, backend(t, says("shop")))
+	shop.Hosts = []string{"shop.test", "*.shop.test", "www.example.com"}
+	e.SetRoute("shop", shop)
+	for host, want := range map[string]string{
+		"blog.test": "blog", "BLOG.test": "blog", "blog.test:8080": "blog", "blog.test.": "blog",
+		"shop.test": "shop", "a.shop.test": "shop", "a.b.shop.test": "shop", "www.example.com": "shop",
+	} {
+		e.get(host).want(t, 200, want)
+	}
+	for _, host := range []string{"nobody.test", "example.com", "xshop.test", "test", "127.0.0.1"} {
+		e.get(host).want(t, 404, "No app answers to the name "+host)
+	}
+}
+
+func TestTheMostSpecificHostWins(t *testing.T) {
+	e := serve(t, router.Options{})
+	for app, host := range map[string]string{"wide": "*.test", "narrow": "*.a.test", "exact": "b.a.test"} {
+		rt := route(app, 1, backend(t, says(app)))
+		rt.Hosts = []string{host}
+		e.SetRoute(app, rt)
+	}
+	e.get("b.a.test").want(t, 200, "exact")
+	e.get("c.a.test").want(t, 200, "narrow")
+	e.get("a.test").want(t, 200, "wide")
+	e.SetRoute("narrow", nil)
+	e.get("c.a.test").want(t, 200, "wide")
+	e.SetRoute("wide", nil)
+	e.get("c.a.test").want(t, 404, "No app")
+}
+
+func TestARemovedAppIsUnknown(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", route("blog", 1, backend(t, says("blog"))))
+	e.get("blog.test").want(t, 200, "blog")
+	e.SetRoute("blog", nil)
+	e.SetRoute("blog", nil)
+	e.get("blog.test").want(t, 404, "blog.test")
+}
+
+func TestAHostMovesToTheAppThatNamesItLast(t *testing.T) {
+	e := serve(t, router.Options{})
+	one, two := route("one", 1, backend(t, says("one"))), route("two", 1, backend(t, says("two")))
+	one.Hosts, two.Hosts = []string{"www.test"}, []string{"www.test"}
+	e.SetRoute("one", one)
+	e.SetRoute("two", two)
+	e.get("www.test").want(t, 200, "two")
+	one.Hosts = nil
+	e.SetRoute("one", one)
+	e.get("www.test").want(t, 200, "two")
+}
+
+func TestSetAllReplacesEverything(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.SetRoute("old", route("old", 1, backend(t, says("old"))))
+	e.SetRoute("kept", route("kept", 1, backend(t, says("kept 1"))))
+	e.SetAll(platform.EdgeState{}, []platform.Route{
+		*route("kept", 2, backend(t, says("kept 2"))), *route("fresh", 1, backend(t, says("fresh"))),
+	})
+	e.get("old.test").want(t, 404, "")
+	e.get("kept.test").want(t, 200, "kept 2")
+	e.get("fresh.test").want(t, 200, "fresh")
+}
+
+func TestAnAppWithoutInstancesIsUnavailable(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", route("blog", 1))
+	a := e.get("blog.test")
+	a.want(t, 503, "No instance of the app blog is running")
+	if a.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+}
+
+func TestMaintenanceIsAnsweredByTheRouter(t *testing.T) {
+	e := serve(t, router.Options{})
+	rt := route("blog", 1, backend(t, says("blog")))
+	rt.Maintenance = true
+	e.SetRoute("blog", rt)
+	e.get("blog.test").want(t, 503, "The app blog is in maintenance")
+	rt.Maintenance = false
+	e.SetRoute("blog", rt)
+	e.get("blog.test").want(t, 200, "blog")
+}
+
+func TestPagesComeInTheFormTheClientReads(t *testing.T) {
+	e := serve(t, router.Options{})
+	for accept, kind := range map[string]string{
+		"": "text/plain", "*/*": "text/plain", "text/html,application/xhtml+xml": "text/html", "application/json": "application/json",
+	} {
+		req := e.request("GET", "nobody.test", "/", nil)
+		req.Header.Set("Accept", accept)
+		a := e.do(req)
+		a.want(t, 404, "nobody.test")
+		if got := a.Header.Get("Content-Type"); !strings.HasPrefix(got, kind) {
+			t.Errorf("Accept %q got %q", accept, got)
+		}
+	}
+	req := e.request("HEAD", "nobody.test", "/", nil)
+	if a := e.do(req); a.StatusCode != 404 || a.body != "" {
+		t.Errorf("HEAD got %d %q", a.StatusCode, a.body)
+	}
+}
+
+func TestPagesReflectNothingThatIsNoHostName(t *testing.T) {
+	e := serve(t, router.Options{})
+	for _, host := range []string{"<script>", "a b", "x'onload='", "%3Cscript%3E", ".", "a/../b"} {
+		got := e.raw("GET / HTTP/1.1\r\nHost: " + host + "\r\nAccept: text/html\r\nConnection: close\r\n\r\n")
+		if !strings.HasPrefix(got, "HTTP/1.1 400") || strings.Contains(got, host) && host != "." {
+			t.Errorf("host %q got %q", host, got)
+		}
+	}
+}
+
+func TestWhatTheNodeKnowsOfAnInstanceWins(t *testing.T) {
+	e := serve(t, router.Options{})
+	remote, local := backend(t, says("remote")), backend(t, says("local"))
+	e.SetRoute("blog", &platform.Route{App: "blog", Hosts: []string{"blog.test"}, Release: 1,
+		Backends: []platform.Backend{{Instance: "i1", Address: remote}}})
+	e.get("blog.test").want(t, 200, "remote")
+	e.SetInstance("i1", local, true)
+	e.get("blog.test").want(t, 200, "local")
+	e.SetInstance("i1", local, false)
+	e.get("blog.test").want(t, 503, "No instance")
+	e.SetInstance("i1", local, true)
+	e.get("blog.test").want(t, 200, "local")
+	e.RemoveInstance("i1")
+	e.RemoveInstance("i1")
+	e.get("blog.test").want(t, 200, "remote")
+}
+
+func TestAnInstanceMayBeKnownBeforeItsRouteAndTheOtherWayRound(t *testing.T) {
+	e := serve(t, router.Options{})
+	rt := &platform.Route{App: "blog", Hosts: []string{"blog.test"}, Release: 1, Backends: []platform.Backend{{Instance: "i1"}}}
+	e.SetRoute("blog", rt)
+	e.get("blog.test").want(t, 503, "No instance")
+	e.SetInstance("i1", backend(t, says("first")), true)
+	e.get("blog.test").want(t, 200, "first")
+	e.SetInstance("i2", backend(t, says("second")), true)
+	rt.Backends = []platform.Backend{{Instance: "i2"}}
+	e.SetRoute("blog", rt)
+	e.get("blog.test").want(t, 200, "second")
+}
+
+func TestAnInstanceStartedAgainUnderItsIdServesAgain(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", &platform.Route{App: "blog", Hosts: []string{"blog.test"}, Release: 1, Backends: []platform.Backend{{Instance: "i1"}}})
+	e.SetInstance("i1", backend(t, says("first")), true)
+	e.get("blog.test").want(t, 200, "first")
+	if err := e.Drain(t.Context(), "i1"); err != nil {
+		t.Fatal(err)
+	}
+	e.SetInstance("i1", backend(t, says("too early")), true)
+	e.get("blog.test").want(t, 503, "No instance")
+	e.RemoveInstance("i1")
+	e.SetInstance("i1", backend(t, says("second")), true)
+	e.get("blog.test").want(t, 200, "second")
+}
+
+func TestTheControlPlaneAnswersUnderItsNames(t *testing.T) {
+	e := serve(t, router.Options{})
+	control := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s %s %s", r.Method, r.Host, r.URL.Path, body)
+	}))
+	defer control.Close()
+	state := platform.EdgeState{Domain: "test", ControlHosts: []string{"slipway.test", "deis.test", "git.test"}, Control: control.Listener.Addr().String()}
+	e.SetEdge(state)
+	e.SetRoute("slipway", route("slipway", 1, backend(t, says("an app")))) // cannot take the name
+	a := e.do(e.request("DELETE", "slipway.test", "/v2/apps/x/perms", strings.NewReader(`{"username":"u"}`)))
+	a.want(t, 200, `DELETE slipway.test /v2/apps/x/perms {"username":"u"}`)
+	e.get("git.test:8080").want(t, 200, "GET git.test:8080 /")
+	control.Close()
+	a = e.get("slipway.test")
+	a.want(t, 503, "control plane of this platform does not answer")
+	if a.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	moved := backend(t, says("moved"))
+	state.Control = moved
+	e.SetEdge(state)
+	e.get("deis.test").want(t, 200, "moved")
+}
+
+func TestLoadIsSharedAndLeansToTheLessBusy(t *testing.T) {
+	e := serve(t, router.Options{})
+	var mu sync.Mutex
+	counts := map[string]int{}
+	count := func(name string) http.HandlerFunc {
+		return func(http.ResponseWriter, *http.Request) {
+			mu.Lock()
+			counts[name]++
+			mu.Unlock()
+		}
+	}
+	held := make(chan struct{})
+	var arrived sync.WaitGroup
+	stuck := backend(t, func(w http.ResponseWriter, r *http.Request) {
+		count("stuck")(w, r)
+		arrived.Done()
+		<-held
+	})
+	e.SetRoute("blog", route("blog", 1, stuck))
+	var clients sync.WaitGroup
+	for range 5 {
+		arrived.Add(1)
+		req := e.request("GET", "blog.test", "/", nil)
+		clients.Go(func() { e.do(req) })
+	}
+	arrived.Wait()
+	if n := e.InFlight("at-" + stuck); n != 5 {
+		t.Errorf("%d in flight, want 5", n)
+	}
+	e.SetRoute("blog", route("blog", 1, stuck, backend(t, count("a")), backend(t, count("b"))))
+	for range 60 {
+		e.get("blog.test")
+	}
+	close(held)
+	clients.Wait()
+	if counts["stuck"] != 5 || counts["a"] < 10 || counts["b"] < 10 {
+		t.Errorf("requests went %v", counts)
+	}
+}
+
+func TestAccessIsToldOfEveryRequest(t *testing.T) {
+	var mu sync.Mutex
+	var log []router.Access
+	e := serve(t, router.Options{Access: func(a router.Access) {
+		mu.Lock()
+		defer mu.Unlock()
+		log = append(log, a)
+	}})
+	addr := backend(t, says("hello"))
+	e.SetRoute("blog", route("blog", 7, addr))
+	e.do(e.request("GET", "blog.test", "/path?token=secret", nil))
+	e.get("nobody.test")
+	e.Close()
+	mu.Lock()
+	defer mu.Unlock()
+	if len(log) != 2 {
+		t.Fatalf("%d entries", len(log))
+	}
+	a := log[0]
+	if a.App != "blog" || a.Release != 7 || a.Instance != "at-"+addr || a.Status != 200 || a.Bytes != 5 ||
+		a.Path != "/path" || a.Client != "127.0.0.1" || a.Attempts != 1 || a.RequestID == "" || a.Failed {
+		t.Errorf("got %+v", a)
+	}
+	if log[1].Status != 404 || log[1].App != "" {
+		t.Errorf("got %+v", log[1])
+	}
+}
+
+// openTunnel is a connection that was upgraded to bytes both ways.
+func (e *edge) openTunnel(host string) (net.Conn, *bufio.Reader) {
+	e.t.Helper()
+	conn, err := net.Dial("tcp", e.addr)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintf(conn, "GET /tunnel HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: bytes\r\n\r\n", host)
+	rd := bufio.NewReader(conn)
+	res, err := http.ReadResponse(rd, nil)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	if res.StatusCode != 101 || res.Header.Get("Upgrade") != "bytes" {
+		e.t.Fatalf("got %d %v", res.StatusCode, res.Header)
+	}
+	return conn, rd
+}
+
+// tunnel hands an upgraded connection of the app to talk.
+func tunnel(talk func(conn net.Conn, rw *bufio.ReadWriter)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: bytes\r\n\r\n")
+		_ = rw.Flush()
+		talk(conn, rw)
+	}
+}
+
+func TestDrainWaitsForWhatIsOpenAndLetsNothingIn(t *testing.T) {
+	e := serve(t, router.Options{})
+	held, arrived := make(chan struct{}), make(chan struct{}, 1)
+	old := backend(t, func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-held
+		_, _ = io.WriteString(w, "old")
+	})
+	e.SetRoute("blog", route("blog", 1, old))
+	slow := make(chan answer)
+	req := e.request("GET", "blog.test", "/", nil)
+	go func() { slow <- e.do(req) }()
+	<-arrived
+	e.SetRoute("blog", route("blog", 2, backend(t, says("new"))))
+	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	err := e.Drain(short, "at-"+old)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 requests still open") {
+		t.Errorf("Drain: %v", err)
+	}
+	e.get("blog.test").want(t, 200, "new")
+	drained := make(chan error)
+	go func() { drained <- e.Drain(t.Context(), "at-"+old) }()
+	close(held)
+	(<-slow).want(t, 200, "old")
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	if n := e.InFlight("at-" + old); n != 0 {
+		t.Errorf("%d in flight", n)
+	}
+}
+
+func TestDrainCountsOpenTunnels(t *testing.T) {
+	e := serve(t, router.Options{})
+	addr := backend(t, tunnel(func(_ net.Conn, rw *bufio.ReadWriter) { _, _ = rw.ReadByte() }))
+	e.SetRoute("blog", route("blog", 1, addr))
+	conn, _ := e.openTunnel("blog.test")
+	if n := e.InFlight("at-" + addr); n != 1 {
+		t.Errorf("%d in flight, want the tunnel", n)
+	}
+	drained := make(chan error)
+	go func() { drained <- e.Drain(t.Context(), "at-"+addr) }()
+	select {
+	case err := <-drained:
+		t.Fatalf("drained with an open tunnel: %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	conn.Close()
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDrainOfAnUnknownInstanceReturns(t *testing.T) {
+	e := serve(t, router.Options{})
+	if err := e.Drain(t.Context(), "nobody"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestNoRequestFailsWhileInstancesAreReplaced swaps the route as fast as it
+// can, and closes each instance the moment Drain says it may be.
+func TestNoRequestFailsWhileInstancesAreReplaced(t *testing.T) {
+	const swaps, clients = 2000, 8
+	e := serve(t, router.Options{})
+	start := func(release int) (*httptest.Server, *platform.Route) {
+		s := httptest.NewServer(says("ok"))
+		addr := s.Listener.Addr().String()
+		// Ports come back: the id is the release's own.
+		rt := route("blog", release)
+		rt.Cutover = int64(release)
+		rt.Backends = []platform.Backend{{Instance: fmt.Sprintf("blog-%d", release), Address: addr}}
+		return s, rt
+	}
+	old, rt := start(1)
+	e.SetRoute("blog", rt)
+	stop := make(chan struct{})
+	var failed, sent sync.Map
+	var load sync.WaitGroup
+	for c := range clients {
+		http1 := client(t)
+		post := c%2 == 0 // those may not be repeated
+		load.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					sent.Store(c, n)
+					return
+				default:
+				}
+				req, _ := http.NewRequest("GET", "http://"+e.addr, nil)
+				if post {
+					req, _ = http.NewRequest("POST", "http://"+e.addr, bytes.NewReader([]byte("x")))
+				}
+				req.Host = "blog.test"
+				res, err := http1.Do(req)
+				if err != nil {
+					failed.Store(err.Error(), true)
+					continue
+				}
+				text, err := io.ReadAll(res.Body)
+				res.Body.Close()
+				if err != nil || res.StatusCode != 200 {
+					failed.Store(fmt.Sprintf("%d %v %s", res.StatusCode, err, text), true)
+				}
+			}
+		})
+	}
+	for release := 2; release < swaps; release++ {
+		fresh, rt := start(release)
+		e.SetRoute("blog", rt)
+		if err := e.Drain(t.Context(), fmt.Sprintf("blog-%d", release-1)); err != nil {
+			t.Fatal(err)
+		}
+		old.CloseClientConnections()
+		old.Close()
+		old = fresh
+	}
+	close(stop)
+	load.Wait()
+	old.Close()
+	failed.Range(func(what, _ any) bool { t.Errorf("a request failed: %v", what); return true })
+	total := 0
+	sent.Range(func(_, n any) bool { total += n.(int); return true })
+	t.Logf("%d requests over %d swaps", total, swaps)
+}

@@ -1,0 +1,102 @@
+package router
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+// tallyAfter is the count of a release that follows old, which may be nil.
+func tallyAfter(old *route, release int) *tally {
+	if old != nil && old.release == release {
+		return old.tally
+	}
+	return &tally{release: release}
+}
+
+// beginCutover starts a count when the shift from old to next is one that the
+// router has not seen.
+func (r *Router) beginCutover(a *app, old, next *route) {
+	var seen int64
+	var from *tally
+	if old != nil {
+		seen, from = old.cutover, old.tally
+	}
+	if next.cutover != 0 && next.cutover != seen {
+		a.cutover.Store(newCutover(r.now(), a, next.cutover, from, next.tally))
+	}
+}
+
+// Cutovers are the counts of the last cutover of each app, by app, running or
+// ended. A count is there until the app's next cutover or its removal.
+func (r *Router) Cutovers() []platform.CutoverReport {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var reports []platform.CutoverReport
+	for _, a := range r.apps {
+		if c := a.cutover.Load(); c != nil {
+			reports = append(reports, c.report())
+		}
+	}
+	slices.SortFunc(reports, func(a, b platform.CutoverReport) int { return cmp.Compare(a.App, b.App) })
+	return reports
+}
+
+// Cutover is the count of the last cutover of one app, and whether there is one.
+func (r *Router) Cutover(app string) (platform.CutoverReport, bool) {
+	if c := r.cutover(app); c != nil {
+		return c.report(), true
+	}
+	return platform.CutoverReport{}, false
+}
+
+// EndCutover freezes the count of a cutover, Draining excepted. Another number
+// than the last one's is ignored.
+func (r *Router) EndCutover(app string, number int64) {
+	if c := r.cutover(app); c != nil && c.began.Cutover == number {
+		c.ended.Store(true)
+	}
+}
+
+func (r *Router) cutover(app string) *cutover {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a := r.apps[app]; a != nil {
+		return a.cutover.Load()
+	}
+	return nil
+}
+
+// Traffic is what an app has had lately.
+type Traffic struct {
+	// LastMinute is how many requests of the current release ended within
+	// about the last minute (45 to 60 s), and Failed how many of them failed.
+	LastMinute, Failed int64
+	// P99 is the time in which 99 of 100 of them began to be answered.
+	P99 time.Duration
+	// Last is when a request ended last; zero when none has yet.
+	Last time.Time
+	// Open is how many requests are under way, WebSockets included.
+	Open int
+}
+
+// Traffic says what an app has had lately; nothing for an unknown one.
+func (r *Router) Traffic(app string) Traffic {
+	r.mu.Lock()
+	a := r.apps[app]
+	r.mu.Unlock()
+	if a == nil {
+		return Traffic{}
+	}
+	var t Traffic
+	if last := a.last.Load(); last != 0 {
+		t.Last = r.start.Add(time.Duration(last))
+	}
+	if rt := a.route.Load(); rt != nil {
+		t.LastMinute, t.Failed, t.P99 = rt.tally.lastMinute(r.now())
+		t.Open = int(rt.tally.open.Load())
+	}
+	return t
+}
