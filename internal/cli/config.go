@@ -84,7 +84,7 @@ func (c *cli) configGetCmd() *cobra.Command {
 			}
 			value, ok := config.Values[args[0]]
 			if !ok {
-				return hinted(fmt.Errorf("%s of %s is not set: %w", args[0], app, platform.ErrNotFound), "List what is set with: slipway config -a %s", app)
+				return hinted(because(platform.ErrNotFound, "%s of %s is not set", args[0], app), "List what is set with: slipway config -a %s", app)
 			}
 			return c.answer(map[string]string{args[0]: value}, func() { c.stdout.say("%s", value) })
 		}),
@@ -260,7 +260,7 @@ func writeNew(path, text string, overwrite bool) error {
 	}
 	file, err := os.OpenFile(path, flags, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return hinted(fmt.Errorf("%s is there already: %w", path, platform.ErrConflict), "Replace it with: --overwrite")
+		return hinted(because(platform.ErrConflict, "%s is there already", path), "Replace it with: --overwrite")
 	}
 	if err != nil {
 		return err

@@ -90,6 +90,11 @@ func hinted(err error, format string, args ...any) error {
 	return &hint{err, fmt.Sprintf(format, args...)}
 }
 
+// because is an error of one of platform's kinds, in its own words.
+func because(kind error, format string, args ...any) error {
+	return &platform.UserError{Kind: kind, Message: fmt.Sprintf(format, args...)}
+}
+
 // report prints an error and its next step, and returns the exit code.
 func report(to screen, err error) int {
 	var quiet exitError

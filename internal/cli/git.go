@@ -51,7 +51,7 @@ says who you are (slipway keys add); with --http your login does, through git's 
 
 func (c *cli) gitRemote(ctx context.Context, wish remoteWish) error {
 	if !c.inWorkTree(ctx) {
-		return hinted(fmt.Errorf("this is no git work tree: %w", platform.ErrNotFound), "Make it one with: git init")
+		return hinted(because(platform.ErrNotFound, "this is no git work tree"), "Make it one with: git init")
 	}
 	s, app, err := c.connectApp(ctx)
 	if err != nil {

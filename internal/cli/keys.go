@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -237,7 +236,7 @@ func (c *cli) chooseKey(ctx context.Context, files []string) (string, error) {
 
 // agentKey is the SSH agent's first key.
 func (c *cli) agentKey(ctx context.Context) (public, name string, err error) {
-	missing := hinted(fmt.Errorf("there is no SSH key in ~/.ssh: %w", platform.ErrNotFound), "Make one with: ssh-keygen -t ed25519")
+	missing := hinted(because(platform.ErrNotFound, "there is no SSH key in ~/.ssh"), "Make one with: ssh-keygen -t ed25519")
 	if c.opts.env("SSH_AUTH_SOCK") == "" {
 		return "", "", missing
 	}

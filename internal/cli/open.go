@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"os/exec"
 	"runtime"
 
@@ -29,7 +28,7 @@ func (c *cli) openCmd() *cobra.Command {
 				return err
 			}
 			if len(app.URLs) == 0 {
-				return hinted(fmt.Errorf("app %s has no domain: %w", id, platform.ErrNotFound), "Add one with: slipway domains add %s", id)
+				return hinted(because(platform.ErrNotFound, "app %s has no domain", id), "Add one with: slipway domains add %s", id)
 			}
 			return c.answer(app, func() { c.browse(ctx, app.URLs[0], printOnly) })
 		}),

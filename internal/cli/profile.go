@@ -89,10 +89,10 @@ func (c *cli) loadProfile(name string) (profile, error) {
 
 func (c *cli) notLoggedIn(name string) error {
 	if name != defaultContext {
-		return hinted(fmt.Errorf("context %s: %w", name, platform.ErrUnauthenticated),
+		return hinted(because(platform.ErrUnauthenticated, "you are not logged in to %s", name),
 			"Log in with: slipway login -c %s URL; see those there are with: slipway contexts", name)
 	}
-	return hinted(fmt.Errorf("you are not logged in: %w", platform.ErrUnauthenticated),
+	return hinted(because(platform.ErrUnauthenticated, "you are not logged in"),
 		"Log in with: slipway login [URL]; the first user is made with: slipway register [URL]")
 }
 

@@ -162,7 +162,7 @@ func remoteURL(p api.Platform, apiURL, app string, overHTTP bool) (string, error
 	}
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" {
-		return "", hinted(fmt.Errorf("the platform names no address for git: %w", platform.ErrUnavailable),
+		return "", hinted(because(platform.ErrUnavailable, "the platform names no address for git"),
 			"Ask its operator, or add the remote yourself with: git remote add slipway URL")
 	}
 	// A platform that knows itself as localhost is, from elsewhere, where its API is.
@@ -181,7 +181,7 @@ func (c *cli) addRemote(ctx context.Context, name, address string, force bool) (
 		case r.url == address:
 			return false, nil
 		case !force:
-			return false, hinted(fmt.Errorf("the git remote %s leads to %s already: %w", name, r.url, platform.ErrConflict),
+			return false, hinted(because(platform.ErrConflict, "the git remote %s leads to %s already", name, r.url),
 				"Replace it with: slipway git remote --force; or add another with: slipway git remote --name NAME")
 		default:
 			_, err := c.git(ctx, "remote", "set-url", "--", name, address)

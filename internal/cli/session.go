@@ -56,8 +56,8 @@ func (c *cli) identity() (p profile, saved bool, err error) {
 	if err == nil && p.URL == address {
 		return p, true, nil
 	}
-	return p, false, hinted(platform.ErrUnauthenticated,
-		"SLIPWAY_URL is %s, where you are not logged in: set SLIPWAY_TOKEN too, or: slipway login %s", address, address)
+	return p, false, hinted(because(platform.ErrUnauthenticated, "you are not logged in to %s, which SLIPWAY_URL names", address),
+		"Set SLIPWAY_TOKEN as well, or log in with: slipway login %s", address)
 }
 
 func (c *cli) dial(p profile) (*client.Client, error) {
