@@ -7,174 +7,280 @@ package controller
 
 import (
 	"context"
-	"errors"
-	"io"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
 
+	"github.com/slipway-paas/slipway/internal/blobs"
+	"github.com/slipway-paas/slipway/internal/builder"
+	"github.com/slipway-paas/slipway/internal/fleet"
+	"github.com/slipway-paas/slipway/internal/logs"
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/scheduler"
+	"github.com/slipway-paas/slipway/internal/store"
 )
+
+// Options of a Controller. The zero value of each field is its default.
+type Options struct {
+	// Domain is the platform domain; apps are served at <id>.<Domain>.
+	Domain string
+	// URL words how a browser reaches a host: http://<host>.
+	URL func(host string) string
+	// Reserved are app ids and subdomains nobody may take.
+	Reserved []string
+	// DeployTimeout bounds the time from a release's first instance to all of
+	// them being up: 120 s. Too short and slow starters can never deploy.
+	DeployTimeout time.Duration
+	// Watch is how long a cutover under traffic is observed before the old
+	// instances are let go: 1 s. It delays the end of a deploy, not the shift.
+	Watch time.Duration
+	// DrainWait bounds how long a deploy waits for requests to the old release
+	// before it calls itself done: 10 s. The node goes on draining for Drain.
+	DrainWait time.Duration
+	// Drain is how long an instance may finish its requests once it receives no
+	// new ones: 30 s.
+	Drain time.Duration
+	// FailureBudget is the share of failed requests on the new release, beyond
+	// the old one's, at which a cutover undoes itself: 0.05, judged from
+	// BudgetRequests (20) requests on.
+	FailureBudget  float64
+	BudgetRequests int64
+	// LatencyBudget is how much slower the new release's p99 may be than the
+	// old one's before a cutover undoes itself: 2 s.
+	LatencyBudget time.Duration
+	// Builds is how many builds run at once: half the cores, at least 1. More
+	// wait in line.
+	Builds int
+	// Destroyed is told of every destroyed app, after its last instance.
+	Destroyed func(app string)
+}
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.Domain, "localhost")
+	setDefault(&o.DeployTimeout, 120*time.Second)
+	setDefault(&o.Watch, time.Second)
+	setDefault(&o.DrainWait, 10*time.Second)
+	setDefault(&o.Drain, 30*time.Second)
+	setDefault(&o.FailureBudget, 0.05)
+	setDefault(&o.BudgetRequests, 20)
+	setDefault(&o.LatencyBudget, 2*time.Second)
+	setDefault(&o.Builds, max(1, runtime.NumCPU()/2))
+	if o.URL == nil {
+		o.URL = func(host string) string { return "http://" + host }
+	}
+	if o.Destroyed == nil {
+		o.Destroyed = func(string) {}
+	}
+	return o
+}
+
+func setDefault[T comparable](option *T, value T) {
+	var zero T
+	if *option == zero {
+		*option = value
+	}
+}
+
+// Build turns a request into an image; *builder.Picker has it.
+type Build func(context.Context, builder.Request) (builder.Result, error)
+
+// Parts are the stations the controller knows.
+type Parts struct {
+	Store     *store.Store
+	Blobs     *blobs.Bucket
+	Build     Build
+	Scheduler scheduler.Scheduler
+	Fleet     *fleet.Fleet
+	Logs      *logs.Logs
+}
 
 // Controller owns the verbs. All are safe for concurrent use; each checks the
 // caller's permission first and answers in the kinds of platform's errors.
 // Verbs that deploy block until the outcome; when ctx ends they return its
 // error and the work goes on.
-type Controller struct{}
+type Controller struct {
+	log     *slog.Logger
+	options Options
 
-var errUnbuilt = errors.New("not built yet")
+	store     *store.Store
+	blobs     *blobs.Bucket
+	build     Build
+	scheduler scheduler.Scheduler
+	fleet     *fleet.Fleet
+	logs      *logs.Logs
+
+	building chan struct{} // one token a running build
+
+	notices  *notices // something of an app changed
+	progress *progress
+
+	// work ends with Close: loops and builds run under it.
+	work    context.Context //nolint:containedctx // owned by the controller, ended by Close
+	stop    context.CancelFunc
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	lanes   map[string]*lane
+	pushing map[string]bool
+	routes  map[string]*sync.Mutex // one writer of an app's route at a time
+	closed  bool
+}
+
+// New makes a controller. Start sets its loops going.
+func New(log *slog.Logger, parts Parts, options Options) *Controller {
+	options = options.withDefaults()
+	work, stop := context.WithCancel(context.Background())
+	return &Controller{
+		log:       log,
+		options:   options,
+		store:     parts.Store,
+		blobs:     parts.Blobs,
+		build:     parts.Build,
+		scheduler: parts.Scheduler,
+		fleet:     parts.Fleet,
+		logs:      parts.Logs,
+		building:  make(chan struct{}, options.Builds),
+		notices:   newNotices(),
+		progress:  newProgress(),
+		work:      work,
+		stop:      stop,
+		lanes:     make(map[string]*lane),
+		pushing:   make(map[string]bool),
+		routes:    make(map[string]*sync.Mutex),
+	}
+}
+
+// Start makes every app in the store true again, resumes unfinished releases,
+// takes away what belongs to no app, and follows what instances do from then on.
+func (c *Controller) Start(ctx context.Context) error {
+	var apps []string
+	err := c.store.Read(ctx, func(tx *store.Tx) (err error) {
+		apps, err = tx.AllAppIDs()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	known := make(map[string]bool, len(apps))
+	for _, app := range apps {
+		known[app] = true
+		c.wake(app)
+	}
+	// A destroyed app whose instances were still leaving: its lane sees that
+	// there is no row and removes what is left.
+	for _, app := range c.fleet.Apps() {
+		if !known[app] {
+			c.wake(app)
+		}
+	}
+	c.goRun(func() {
+		for app := range c.scheduler.Watch(c.work) {
+			c.notices.publish(app)
+			c.wake(app)
+		}
+	})
+	return nil
+}
+
+// Close ends the loops at a point from which Start resumes, and waits for them.
+func (c *Controller) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.stop()
+	c.running.Wait()
+}
+
+// goRun runs f as a goroutine that Close waits for. It reports false, and does
+// not run f, when the controller is closed.
+func (c *Controller) goRun(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.running.Go(f)
+	return true
+}
+
+// Ready returns nil when the store answers.
+func (c *Controller) Ready(ctx context.Context) error { return c.store.Ping(ctx) }
 
 // Authorize returns nil when the caller may push to, change and read app; an
 // error matching ErrNotFound when there is no such app, else ErrForbidden.
 func (c *Controller) Authorize(ctx context.Context, caller platform.Caller, app string) error {
-	return errUnbuilt
+	return c.store.Read(ctx, func(tx *store.Tx) error {
+		_, err := mayUse(tx, caller, app)
+		return err
+	})
 }
 
-// CreateApp makes an app owned by the caller with its first release, settings
-// and the domain equal to its id. An empty id is replaced by a generated one.
-func (c *Controller) CreateApp(ctx context.Context, caller platform.Caller, id string) (platform.App, error) {
-	return platform.App{}, errUnbuilt
+// mayUse returns the app when the caller owns it, shares it or is an admin.
+func mayUse(tx *store.Tx, caller platform.Caller, id string) (platform.App, error) {
+	app, err := tx.App(id)
+	if err != nil {
+		return platform.App{}, err
+	}
+	if caller.Admin || (caller.User != "" && caller.User == app.Owner) {
+		return app, nil
+	}
+	shared, err := tx.IsCollaborator(id, caller.User)
+	if err != nil {
+		return platform.App{}, err
+	}
+	if caller.User == "" || !shared {
+		return platform.App{}, fmt.Errorf("app %s: %w", id, platform.ErrForbidden)
+	}
+	return app, nil
 }
 
-// Apps lists the apps the caller owns or shares, all for an admin, by id, and
-// how many there are in all.
-func (c *Controller) Apps(ctx context.Context, caller platform.Caller, page platform.Page) ([]platform.App, int, error) {
-	return nil, 0, errUnbuilt
+// mayOwn returns the app when the caller owns it or is an admin.
+func mayOwn(tx *store.Tx, caller platform.Caller, id string) (platform.App, error) {
+	app, err := mayUse(tx, caller, id)
+	if err != nil {
+		return platform.App{}, err
+	}
+	if !caller.Admin && caller.User != app.Owner {
+		return platform.App{}, fmt.Errorf("app %s: %w", id, platform.ErrForbidden)
+	}
+	return app, nil
 }
 
-// App returns one app.
-func (c *Controller) App(ctx context.Context, caller platform.Caller, id string) (platform.App, error) {
-	return platform.App{}, errUnbuilt
+// note writes one line of the controller into the app's stream.
+func (c *Controller) note(app, format string, args ...any) {
+	c.logs.Append(app, platform.LogLine{
+		At: time.Now(), App: app, Source: platform.LogController, Text: fmt.Sprintf(format, args...),
+	})
 }
 
-// DestroyApp ends everything of an app and forgets it, history and logs
-// included. It returns when nothing of it runs. Owner or admin only.
-func (c *Controller) DestroyApp(ctx context.Context, caller platform.Caller, id string) error {
-	return errUnbuilt
+// event is what a verb writes beside its change.
+func event(caller platform.Caller, name, app string, attrs map[string]string) platform.Event {
+	return platform.Event{At: time.Now(), Name: name, App: app, User: caller.User, Attrs: attrs}
 }
 
-// Push builds src and deploys the result, telling the story to out as it
-// goes. It returns nil when the new release serves; the build and the deploy
-// go on when ctx ends. One push of an app at a time: else ErrBusy.
-func (c *Controller) Push(ctx context.Context, caller platform.Caller, app string, src platform.Source, out io.Writer) error {
-	return errUnbuilt
+// read runs a read-only verb: the permission check, then get.
+func read[T any](ctx context.Context, c *Controller, caller platform.Caller, app string, get func(*store.Tx, platform.App) (T, error)) (T, error) {
+	var result T
+	err := c.store.Read(ctx, func(tx *store.Tx) error {
+		a, err := mayUse(tx, caller, app)
+		if err != nil {
+			return err
+		}
+		result, err = get(tx, a)
+		return err
+	})
+	return result, err
 }
 
-// Config returns the config of the latest release that did not fail.
-func (c *Controller) Config(ctx context.Context, caller platform.Caller, app string) (platform.Config, error) {
-	return platform.Config{}, errUnbuilt
+// list is read for verbs that answer a page and a count.
+func list[T any](ctx context.Context, c *Controller, caller platform.Caller, app string, get func(*store.Tx) ([]T, int, error)) ([]T, int, error) {
+	var count int
+	items, err := read(ctx, c, caller, app, func(tx *store.Tx, _ platform.App) ([]T, error) {
+		items, n, err := get(tx)
+		count = n
+		return items, err
+	})
+	return items, count, err
 }
-
-// ConfigPatch changes a config: given keys are set, nil values remove.
-type ConfigPatch struct {
-	Values, Memory, CPU, Grace map[string]*string
-	Healthchecks               map[string]*platform.Healthcheck
-}
-
-// SetConfig merges patch into the current config as a new release and deploys
-// it if the app has a build. ErrConflict when it changes nothing,
-// ErrUnprocessable when it removes what is not there.
-func (c *Controller) SetConfig(ctx context.Context, caller platform.Caller, app string, patch ConfigPatch) (platform.Config, error) {
-	return platform.Config{}, errUnbuilt
-}
-
-// Builds lists builds, newest first, and how many there are.
-func (c *Controller) Builds(ctx context.Context, caller platform.Caller, app string, page platform.Page) ([]platform.Build, int, error) {
-	return nil, 0, errUnbuilt
-}
-
-// Build returns one build.
-func (c *Controller) Build(ctx context.Context, caller platform.Caller, app, uuid string) (platform.Build, error) {
-	return platform.Build{}, errUnbuilt
-}
-
-// Releases lists releases, newest first, failed ones included, and how many there are.
-func (c *Controller) Releases(ctx context.Context, caller platform.Caller, app string, page platform.Page) ([]platform.Release, int, error) {
-	return nil, 0, errUnbuilt
-}
-
-// Release returns one release.
-func (c *Controller) Release(ctx context.Context, caller platform.Caller, app string, version int) (platform.Release, error) {
-	return platform.Release{}, errUnbuilt
-}
-
-// Rollback makes and deploys a new release with the code and config of an old
-// one; version 0 means the one before the current.
-func (c *Controller) Rollback(ctx context.Context, caller platform.Caller, app string, version int) (platform.Release, error) {
-	return platform.Release{}, errUnbuilt
-}
-
-// Scale sets how many instances of some process types run, and returns when
-// they do. It makes no release.
-func (c *Controller) Scale(ctx context.Context, caller platform.Caller, app string, formation map[string]int) error {
-	return errUnbuilt
-}
-
-// Instances lists what runs of the app's current release, newest first.
-// process and instance narrow the list when not empty.
-func (c *Controller) Instances(ctx context.Context, caller platform.Caller, app, process, instance string) ([]platform.Instance, error) {
-	return nil, errUnbuilt
-}
-
-// Restart replaces instances without dropping a request and returns the
-// replacements; none matched is no error. An empty process or instance means all.
-func (c *Controller) Restart(ctx context.Context, caller platform.Caller, app, process, instance string) ([]platform.Instance, error) {
-	return nil, errUnbuilt
-}
-
-// Run runs one command line in a fresh instance of the current release,
-// attached to stream, and returns its exit code.
-func (c *Controller) Run(ctx context.Context, caller platform.Caller, app, command string, stream platform.IO) (int, error) {
-	return 0, errUnbuilt
-}
-
-// LogQuery narrows an app's log stream.
-type LogQuery struct {
-	Lines   int    // last so many; 0 means 100
-	Process string // only app lines of this process type, when not empty
-	Source  string // platform.LogApp, LogBuild or LogController, when not empty
-	Follow  bool   // keep yielding lines as they come
-}
-
-// Logs yields the last lines of an app's stream, oldest first, and what comes
-// after them when the query follows. It blocks until ctx ends or yield returns
-// false.
-func (c *Controller) Logs(ctx context.Context, caller platform.Caller, app string, q LogQuery, yield func(platform.LogLine) bool) error {
-	return errUnbuilt
-}
-
-// Domains lists an app's domains, by name, and how many there are.
-func (c *Controller) Domains(ctx context.Context, caller platform.Caller, app string, page platform.Page) ([]platform.Domain, int, error) {
-	return nil, 0, errUnbuilt
-}
-
-// AddDomain routes a host name to the app.
-func (c *Controller) AddDomain(ctx context.Context, caller platform.Caller, app, domain string) (platform.Domain, error) {
-	return platform.Domain{}, errUnbuilt
-}
-
-// RemoveDomain stops routing a host name to the app. Owner or admin only.
-func (c *Controller) RemoveDomain(ctx context.Context, caller platform.Caller, app, domain string) error {
-	return errUnbuilt
-}
-
-// Settings returns an app's settings.
-func (c *Controller) Settings(ctx context.Context, caller platform.Caller, app string) (platform.Settings, error) {
-	return platform.Settings{}, errUnbuilt
-}
-
-// SettingsPatch changes settings; nil fields stay.
-type SettingsPatch struct {
-	Maintenance, Routable *bool
-	DeployBranch          *string
-}
-
-// SetSettings changes settings, without a release. ErrConflict when nothing changes.
-func (c *Controller) SetSettings(ctx context.Context, caller platform.Caller, app string, patch SettingsPatch) (platform.Settings, error) {
-	return platform.Settings{}, errUnbuilt
-}
-
-// Hosts returns the full host names of an app, the first domain first.
-func (c *Controller) Hosts(ctx context.Context, caller platform.Caller, app string) ([]string, error) {
-	return nil, errUnbuilt
-}
-
-// Ready returns nil when the store answers.
-func (c *Controller) Ready(ctx context.Context) error { return errUnbuilt }

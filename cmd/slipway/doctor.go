@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/slipway-paas/slipway/internal/api"
+	"github.com/slipway-paas/slipway/internal/doctor"
+	"github.com/slipway-paas/slipway/internal/fleet"
+)
+
+// examine is what the control plane answers an admin who asks what is wrong.
+func examine(ctx context.Context, o *options, f *fleet.Fleet) []doctor.Finding {
+	seen := &doctor.Node{}
+	for _, n := range f.Nodes() {
+		seen.Connected = seen.Connected || n.Connected
+		seen.Runtime = n.Runtime
+		seen.Problems = append(seen.Problems, n.Problems...)
+	}
+	return doctor.Run(ctx, doctor.Options{State: o.State, Node: seen})
+}
+
+// localDoctor is what `slipway doctor` says of this machine by itself.
+func localDoctor(ctx context.Context) []api.Finding {
+	o := options{State: stateFromEnvironment()}
+	options := doctor.Options{}
+	if _, err := os.Stat(o.State); err == nil {
+		options.State = o.State
+		if said, ok := readAnnouncement(&o); ok {
+			options.API = "http://" + said.API
+		}
+	}
+	var findings []api.Finding
+	for _, f := range doctor.Run(ctx, options) {
+		findings = append(findings, api.Finding{Name: f.Name, Status: string(f.Status), Text: f.Text, Cure: f.Cure})
+	}
+	return findings
+}

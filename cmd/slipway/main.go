@@ -1,0 +1,56 @@
+// Command slipway is the platform in one binary: `slipway serve` is the
+// control plane, `slipway node` the data plane of one machine, and every other
+// verb a client of the REST API. This package wires the parts by hand: flags
+// become options, options become parts, parts run until a signal.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/slipway-paas/slipway/internal/cli"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	root := cli.New(cli.Options{Version: version, Doctor: localDoctor})
+	root.AddCommand(serveCommand(), nodeCommand(), waitReadyCommand())
+	return cli.Execute(context.Background(), root)
+}
+
+// logger writes what the daemons have to say to stderr, where systemd and a
+// terminal both find it.
+func logger(verbose bool) *slog.Logger {
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}
+
+// inOrder closes what was opened, last first, and joins the errors.
+type inOrder []func() error
+
+func (c *inOrder) add(f func() error) { *c = append(*c, f) }
+
+func (c inOrder) close() error {
+	var errs []error
+	for i := len(c) - 1; i >= 0; i-- {
+		errs = append(errs, c[i]())
+	}
+	return errors.Join(errs...)
+}
+
+func named(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-paas/slipway/internal/node"
+	"github.com/slipway-paas/slipway/internal/runtime/process"
+	"github.com/slipway-paas/slipway/internal/sandbox"
+)
+
+func nodeCommand() *cobra.Command {
+	var o options
+	var file string
+	var stop bool
+	cmd := &cobra.Command{
+		Use:   "node",
+		Short: "Run the data plane of this machine: the edge and the apps",
+		Long: `Runs the router and the apps of this machine. It pulls what to run and where to route from the control
+plane, keeps the last good state on disk, and serves on without it.
+
+Started beside a running node of the same state directory it takes over: the ports pass without a dropped
+connection, the apps run on, the old node drains and leaves. That is how a node is upgraded.
+
+SIGTERM drains and leaves; the apps run on, and the next node finds them.`,
+		Example: `  slipway node                # take over from the running node, if any
+  slipway node --stop         # stop the node and its apps`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.fill(cmd, file, os.Getenv); err != nil {
+				return err
+			}
+			if stop {
+				return node.Stop(cmd.Context(), o.nodeSocket(), true)
+			}
+			return runNode(cmd.Context(), logger(o.Verbose), &o)
+		},
+	}
+	o.flags(cmd.Flags())
+	cmd.Flags().StringVar(&file, "config", os.Getenv("SLIPWAY_CONFIG"), "file of options, a line \"name = value\" each")
+	cmd.Flags().BoolVar(&stop, "stop", false, "stop the running node and its apps, and return when they are gone")
+	return cmd
+}
+
+func runNode(ctx context.Context, log *slog.Logger, o *options) error {
+	ctx, end := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer end()
+	if err := o.prepareState(); err != nil {
+		return err
+	}
+	engine, err := process.New(log, process.Options{Dir: o.path("runtime"), Sandbox: sandbox.New(ctx, log)})
+	if err != nil {
+		return err
+	}
+	return node.Run(ctx, log, node.Options{
+		ID: "local", Dir: o.path("node"), Version: version,
+		ControlSocket: o.controlSocket(), Socket: o.nodeSocket(),
+		HTTP: o.HTTP, HTTPS: o.HTTPS,
+	}, engine)
+}
+
+// ensureNode starts a node in a session of its own unless one runs that is of
+// this version; one of another version is taken over by the new one.
+func ensureNode(ctx context.Context, log *slog.Logger, o *options) (started bool, err error) {
+	if running, err := node.GetStatus(ctx, o.nodeSocket()); err == nil && running.Version == version {
+		log.Info("found the node", "pid", running.Pid)
+		return false, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return false, err
+	}
+	output, err := os.OpenFile(filepath.Join(o.path("log"), "node.log"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return false, err
+	}
+	defer output.Close()
+	from, err := output.Seek(0, io.SeekEnd)
+	if err != nil {
+		return false, err
+	}
+	cmd := exec.Command(self, "node", "--state", o.State, "--http", o.HTTP, "--https", o.HTTPS, fmt.Sprintf("--verbose=%t", o.Verbose))
+	cmd.Stdout, cmd.Stderr = output, output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return false, err
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	return true, awaitNode(ctx, o, cmd.Process.Pid, exited, output, from)
+}
+
+// awaitNode blocks until the node with this pid answers on its socket. A node
+// that ends instead has said why.
+func awaitNode(ctx context.Context, o *options, pid int, exited <-chan error, output *os.File, from int64) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-exited:
+			said, _ := io.ReadAll(io.NewSectionReader(output, from, 4096)) // only for the message
+			return fmt.Errorf("the node ended at once (%w):\n%s", orExited(err), said)
+		case <-ctx.Done():
+			return fmt.Errorf("the node (pid %d) does not answer; see %s: %w", pid, output.Name(), ctx.Err())
+		case <-tick.C:
+			if status, err := node.GetStatus(ctx, o.nodeSocket()); err == nil && status.Pid == pid {
+				return nil
+			}
+		}
+	}
+}
+
+func orExited(err error) error {
+	if err == nil {
+		return errors.New("without an error")
+	}
+	return err
+}

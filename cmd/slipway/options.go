@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// options of the daemons. Each is a flag, SLIPWAY_<NAME> in the environment,
+// and a line "name = value" in the file named by --config; the first of these
+// that is given counts.
+type options struct {
+	// HTTP and HTTPS are the edge's addresses. HTTPS may be empty: off.
+	HTTP, HTTPS string
+	// API is where the REST API answers besides the edge. Keep it on loopback:
+	// it speaks plain HTTP.
+	API string
+	// SSH is where git push over SSH is answered.
+	SSH string
+	// Registry is the image registry's address. Only this machine needs it.
+	Registry string
+	// State is the directory of everything that must survive a restart.
+	State string
+	// Domain is the platform domain: apps are <app>.<domain>.
+	Domain string
+	// Database is a postgres:// URL; empty means SQLite in State.
+	Database string
+	// Registration is who may register: enabled, admin_only or disabled.
+	Registration string
+	// MaxPush bounds one git push, in MiB. Too small refuses honest
+	// repositories; each push may need that much disk twice.
+	MaxPush int64
+	// BuildTimeout bounds one build.
+	BuildTimeout time.Duration
+	// BuildMemory bounds one build's memory, in MiB.
+	BuildMemory int64
+	// BuildDisk bounds what one build writes, in MiB.
+	BuildDisk int64
+	// DeployTimeout bounds the time from a release's first start to all of its
+	// instances being up.
+	DeployTimeout time.Duration
+	// LogBytes bounds the kept log of one app, in MiB.
+	LogBytes int64
+	// Verbose logs every request.
+	Verbose bool
+}
+
+func (o *options) flags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.HTTP, "http", ":8080", "address of the edge")
+	flags.StringVar(&o.HTTPS, "https", ":8443", "address of the edge for HTTPS; empty: off")
+	flags.StringVar(&o.API, "api", "127.0.0.1:8000", "address of the REST API on loopback, besides the edge")
+	flags.StringVar(&o.SSH, "ssh", ":2222", "address of git push over SSH")
+	flags.StringVar(&o.Registry, "registry", "127.0.0.1:5000", "address of the image registry")
+	flags.StringVar(&o.State, "state", defaultState(), "directory of everything that must survive a restart")
+	flags.StringVar(&o.Domain, "domain", "localhost", "platform domain: apps are served at <app>.<domain>")
+	flags.StringVar(&o.Database, "database", "", "postgres://… instead of SQLite in the state directory")
+	flags.StringVar(&o.Registration, "registration", "admin_only", "who may register: enabled, admin_only, disabled")
+	flags.Int64Var(&o.MaxPush, "max-push", 512, "largest git push, in MiB")
+	flags.DurationVar(&o.BuildTimeout, "build-timeout", 15*time.Minute, "longest build")
+	flags.Int64Var(&o.BuildMemory, "build-memory", 2048, "memory of one build, in MiB")
+	flags.Int64Var(&o.BuildDisk, "build-disk", 4096, "what one build may write, in MiB")
+	flags.DurationVar(&o.DeployTimeout, "deploy-timeout", 2*time.Minute, "longest wait for a release's instances to be up")
+	flags.Int64Var(&o.LogBytes, "log-bytes", 10, "kept log of one app, in MiB")
+	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
+}
+
+// fill gives every flag that was not on the command line its value from the
+// environment or the file, and checks what came out.
+func (o *options) fill(cmd *cobra.Command, file string, env func(string) string) error {
+	lines, err := readConfigFile(file, cmd.Flags())
+	if err != nil {
+		return err
+	}
+	var failed error
+	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+		if flag.Changed || failed != nil || flag.Name == "config" || flag.Name == "help" {
+			return
+		}
+		variable := "SLIPWAY_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+		value, from := lines[flag.Name], file
+		if v := env(variable); v != "" {
+			value, from = v, variable
+		}
+		if value == "" {
+			return
+		}
+		if err := flag.Value.Set(value); err != nil {
+			failed = fmt.Errorf("%s: %q is no value for %s: %w", from, value, flag.Name, err)
+		}
+	})
+	if failed != nil {
+		return failed
+	}
+	return o.validate()
+}
+
+// readConfigFile reads "name = value" lines; # begins a comment.
+func readConfigFile(path string, known *pflag.FlagSet) (map[string]string, error) {
+	lines := make(map[string]string)
+	if path == "" {
+		return lines, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("--config: %w", err)
+	}
+	defer file.Close()
+	scanner := bufio.NewScanner(file)
+	for n := 1; scanner.Scan(); n++ {
+		line, _, _ := strings.Cut(scanner.Text(), "#")
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		name = strings.TrimSpace(name)
+		if !ok || known.Lookup(name) == nil {
+			return nil, fmt.Errorf("%s:%d: %q is not an option; `slipway serve --help` lists them", path, n, name)
+		}
+		lines[name] = strings.Trim(strings.TrimSpace(value), `"`)
+	}
+	return lines, scanner.Err()
+}
+
+var domainName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+
+func (o *options) validate() error {
+	for name, address := range map[string]string{"http": o.HTTP, "https": o.HTTPS, "api": o.API, "ssh": o.SSH, "registry": o.Registry} {
+		if name == "https" && address == "" {
+			continue
+		}
+		if _, port, err := net.SplitHostPort(address); err != nil || !validPort(port) {
+			return fmt.Errorf("--%s: %q is not an address; write host:port or :port", name, address)
+		}
+	}
+	o.Domain = strings.ToLower(strings.TrimSuffix(o.Domain, "."))
+	switch {
+	case !domainName.MatchString(o.Domain):
+		return fmt.Errorf("--domain: %q is not a domain name", o.Domain)
+	case o.State == "":
+		return errors.New("--state: name a directory")
+	case o.Database != "" && !strings.HasPrefix(o.Database, "postgres://") && !strings.HasPrefix(o.Database, "postgresql://"):
+		return errors.New("--database: write postgres://user:password@host/name, or leave it out for SQLite")
+	case o.Registration != "enabled" && o.Registration != "admin_only" && o.Registration != "disabled":
+		return fmt.Errorf("--registration: %q is none of enabled, admin_only, disabled", o.Registration)
+	case o.BuildTimeout <= 0 || o.DeployTimeout <= 0:
+		return errors.New("--build-timeout and --deploy-timeout: a time above zero, such as 15m")
+	case o.MaxPush <= 0 || o.BuildMemory <= 0 || o.BuildDisk <= 0 || o.LogBytes <= 0:
+		return errors.New("--max-push, --build-memory, --build-disk and --log-bytes: a number of MiB above zero")
+	}
+	state, err := filepath.Abs(o.State)
+	if err != nil {
+		return fmt.Errorf("--state: %w", err)
+	}
+	o.State = state
+	// A unix socket's path may have 107 bytes on Linux.
+	if longest := len(o.controlSocket()); longest > 107 {
+		return fmt.Errorf("--state: %s is %d characters too long for the sockets in it; choose a shorter path", o.State, longest-107)
+	}
+	return nil
+}
+
+func validPort(port string) bool {
+	n, err := strconv.Atoi(port)
+	return err == nil && n >= 0 && n <= 65535
+}
+
+// defaultState is /var/lib/slipway for root, $XDG_STATE_HOME/slipway else.
+func defaultState() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/slipway"
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "slipway")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return filepath.Join(os.TempDir(), "slipway-"+runtime.GOOS)
+	}
+	return filepath.Join(home, ".local", "state", "slipway")
+}
+
+// The state directory's rooms.
+func (o *options) controlSocket() string   { return filepath.Join(o.State, "run", "control.sock") }
+func (o *options) nodeSocket() string      { return filepath.Join(o.State, "run", "node.sock") }
+func (o *options) path(room string) string { return filepath.Join(o.State, room) }
+
+// prepareState makes the state directory and says what is wrong with it.
+func (o *options) prepareState() error {
+	// 0711: apps' users pass through to their own files, and list nothing.
+	if err := os.MkdirAll(o.State, 0o711); err != nil {
+		return stateError(o.State, err)
+	}
+	for _, room := range []string{"run", "log"} {
+		if err := os.MkdirAll(o.path(room), 0o700); err != nil {
+			return stateError(o.State, err)
+		}
+	}
+	return nil
+}
+
+func stateError(dir string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("state directory: %w: run as a user who may write there, or choose another with --state", err)
+	}
+	return fmt.Errorf("state directory: %w: make room or choose another with --state", err)
+}

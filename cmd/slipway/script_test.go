@@ -1,0 +1,277 @@
+package main_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// bin holds the real binary, built once for all scripts.
+var bin string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "slipway-bin")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	build := exec.Command("go", "build", "-o", dir, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		return 1
+	}
+	bin = dir
+	return m.Run()
+}
+
+// TestScripts runs every promise to a user with the real binary, git, ssh and
+// curl. Besides testscript's own commands:
+//
+//	platform start      starts serve (and with it a node) and waits until it answers;
+//	                    the first time it also makes the user "alice" and her SSH key
+//	platform kill       kill -9 of serve
+//	platform terminate  SIGTERM to serve, and waits for its end
+//	platform interrupt  SIGINT to serve, and waits for its end
+//	app NAME EXAMPLE    creates the app and a repository $WORK/NAME from examples/EXAMPLE
+//	commit NAME MESSAGE commits whatever changed in $WORK/NAME
+//	get [-retry] STATUS HOST[/PATH]   asks the edge; the answer is on stdout.
+//	                    -retry asks until the status is right, 20 s at most
+func TestScripts(t *testing.T) {
+	for _, program := range []string{"git", "ssh", "curl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("%s is not installed", program)
+		}
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:             "testdata/script",
+		ContinueOnError: false,
+		Setup:           setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"platform": platformCommand,
+			"app":      appCommand,
+			"commit":   commitCommand,
+			"get":      getCommand,
+		},
+	})
+}
+
+func setup(env *testscript.Env) error {
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		return err
+	}
+	state, err := os.MkdirTemp("", "slipway-state") // short: sockets live in it
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { os.RemoveAll(state) })
+	p := &daemon{state: state}
+	env.Values["platform"] = p
+	env.Defer(p.end)
+	env.Setenv("PATH", bin+":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/go/bin")
+	env.Setenv("HOME", env.WorkDir)
+	env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, ".config"))
+	env.Setenv("EXAMPLES", examples)
+	env.Setenv("SLIPWAY_STATE", state)
+	for _, name := range []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN"} {
+		if value := os.Getenv(name); value != "" {
+			env.Setenv(name, value)
+		}
+	}
+	ports, err := freePorts(5)
+	if err != nil {
+		return err
+	}
+	for i, option := range []string{"HTTP", "HTTPS", "API", "SSH", "REGISTRY"} {
+		env.Setenv("SLIPWAY_"+option, "127.0.0.1:"+strconv.Itoa(ports[i]))
+		env.Setenv(option+"_PORT", strconv.Itoa(ports[i]))
+	}
+	for _, who := range []string{"AUTHOR", "COMMITTER"} {
+		env.Setenv("GIT_"+who+"_NAME", "alice")
+		env.Setenv("GIT_"+who+"_EMAIL", "alice@localhost")
+	}
+	env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
+	env.Setenv("GIT_SSH_COMMAND", "ssh -i "+env.WorkDir+"/.ssh/id_ed25519 -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -F /dev/null")
+	return nil
+}
+
+// freePorts finds n different ports that nobody listens on now.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+// daemon is one script's serve process.
+type daemon struct {
+	state  string
+	serve  *exec.Cmd
+	output bytes.Buffer
+	exited chan struct{}
+	known  bool // alice exists
+}
+
+func (d *daemon) start(ts *testscript.TestScript) {
+	d.serve = exec.Command(filepath.Join(bin, "slipway"), "serve")
+	for _, name := range []string{
+		"PATH", "HOME", "SLIPWAY_STATE", "SLIPWAY_HTTP", "SLIPWAY_HTTPS", "SLIPWAY_API", "SLIPWAY_SSH", "SLIPWAY_REGISTRY", "SLIPWAY_SERVE_FLAGS",
+		"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN",
+	} {
+		d.serve.Env = append(d.serve.Env, name+"="+ts.Getenv(name))
+	}
+	d.serve.Args = append(d.serve.Args, strings.Fields(ts.Getenv("SLIPWAY_SERVE_FLAGS"))...)
+	d.output.Reset()
+	log, err := os.OpenFile(filepath.Join(d.state, "serve.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	ts.Check(err)
+	defer log.Close()
+	d.serve.Stdout, d.serve.Stderr = log, log
+	ts.Check(d.serve.Start())
+	d.exited = make(chan struct{})
+	go func() { d.serve.Wait(); close(d.exited) }()
+	if err := ts.Exec("slipway", "wait-ready"); err != nil {
+		d.tell(ts)
+		ts.Fatalf("the platform did not get ready: %v", err)
+	}
+	if d.known {
+		return
+	}
+	d.known = true
+	ts.Check(os.MkdirAll(ts.MkAbs(".ssh"), 0o700))
+	ts.Check(ts.Exec("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "alice@laptop", "-f", ts.MkAbs(".ssh/id_ed25519")))
+	ts.Check(os.WriteFile(ts.MkAbs(".password"), []byte("correct horse battery\n"), 0o600))
+	ts.Check(ts.Exec("sh", "-c", "slipway register http://slipway.localhost:$HTTP_PORT --username alice --email alice@localhost --password-stdin <.password"))
+	ts.Check(ts.Exec("slipway", "keys", "add", ts.MkAbs(".ssh/id_ed25519.pub")))
+}
+
+// tell copies what the daemons said to the script's log.
+func (d *daemon) tell(ts *testscript.TestScript) {
+	for _, file := range []string{"serve.log", "log/node.log"} {
+		if text, err := os.ReadFile(filepath.Join(d.state, file)); err == nil {
+			ts.Logf("%s:\n%s", file, text)
+		}
+	}
+}
+
+func (d *daemon) signal(ts *testscript.TestScript, sig syscall.Signal) {
+	ts.Check(d.serve.Process.Signal(sig))
+	select {
+	case <-d.exited:
+	case <-time.After(time.Minute):
+		d.tell(ts)
+		ts.Fatalf("serve did not end within a minute of %v", sig)
+	}
+}
+
+// end stops what the script left running, the node and its apps included.
+func (d *daemon) end() {
+	if d.serve == nil {
+		return
+	}
+	stop := exec.Command(filepath.Join(bin, "slipway"), "node", "--stop", "--state", d.state)
+	_ = stop.Run() // there may be none
+	_ = d.serve.Process.Kill()
+	<-d.exited
+}
+
+func platformCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: platform start|kill|terminate|interrupt")
+	}
+	d := ts.Value("platform").(*daemon)
+	switch args[0] {
+	case "start":
+		d.start(ts)
+	case "kill":
+		d.signal(ts, syscall.SIGKILL)
+	case "terminate":
+		d.signal(ts, syscall.SIGTERM)
+	case "interrupt":
+		d.signal(ts, syscall.SIGINT)
+	default:
+		ts.Fatalf("platform %s: no such command", args[0])
+	}
+}
+
+func appCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: app NAME EXAMPLE")
+	}
+	name, dir := args[0], ts.MkAbs(args[0])
+	ts.Check(ts.Exec("slipway", "create", name, "--no-remote"))
+	ts.Check(ts.Exec("cp", "-r", filepath.Join(ts.Getenv("EXAMPLES"), args[1]), dir))
+	ts.Check(ts.Exec("git", "-C", dir, "init", "--quiet", "--initial-branch", "main"))
+	ts.Check(ts.Exec("git", "-C", dir, "remote", "add", "slipway", "ssh://git@127.0.0.1:"+ts.Getenv("SSH_PORT")+"/"+name+".git"))
+	commitCommand(ts, false, []string{name, "first"})
+}
+
+func commitCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: commit NAME MESSAGE")
+	}
+	dir := ts.MkAbs(args[0])
+	ts.Check(ts.Exec("git", "-C", dir, "add", "--all"))
+	ts.Check(ts.Exec("git", "-C", dir, "commit", "--quiet", "--allow-empty", "--message", args[1]))
+}
+
+func getCommand(ts *testscript.TestScript, neg bool, args []string) {
+	retry := len(args) > 0 && args[0] == "-retry"
+	if retry {
+		args = args[1:]
+	}
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: get [-retry] STATUS HOST[/PATH]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	host, path, _ := strings.Cut(args[1], "/")
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		status, body, err := get(ts.Getenv("SLIPWAY_HTTP"), host, "/"+path)
+		if err == nil && status == want {
+			fmt.Fprint(ts.Stdout(), body)
+			return
+		}
+		if !retry || time.Now().After(deadline) {
+			ts.Value("platform").(*daemon).tell(ts)
+			ts.Fatalf("%s answered %d %q (%v), want %d", args[1], status, body, err, want)
+		}
+	}
+}
+
+func get(edge, host, path string) (status int, body string, err error) {
+	request, err := http.NewRequest(http.MethodGet, "http://"+edge+path, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	request.Host, request.Close = host, true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(text), err
+}

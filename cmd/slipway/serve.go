@@ -1,0 +1,326 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-paas/slipway/internal/auth"
+	"github.com/slipway-paas/slipway/internal/blobs"
+	"github.com/slipway-paas/slipway/internal/builder"
+	"github.com/slipway-paas/slipway/internal/builder/buildpack"
+	"github.com/slipway-paas/slipway/internal/cert"
+	"github.com/slipway-paas/slipway/internal/controller"
+	"github.com/slipway-paas/slipway/internal/doctor"
+	"github.com/slipway-paas/slipway/internal/fleet"
+	"github.com/slipway-paas/slipway/internal/gitserver"
+	"github.com/slipway-paas/slipway/internal/logs"
+	"github.com/slipway-paas/slipway/internal/node"
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/registry"
+	"github.com/slipway-paas/slipway/internal/scheduler/local"
+	"github.com/slipway-paas/slipway/internal/server"
+	"github.com/slipway-paas/slipway/internal/store"
+)
+
+func serveCommand() *cobra.Command {
+	var o options
+	var file string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the control plane, and a node beside it unless one runs",
+		Long: `Runs the control plane of the platform: REST API, git push, builds, releases, logs. It starts
+"slipway node", which holds the edge and the apps, unless one runs already for the same state directory.
+
+Ctrl-C stops the platform and its apps. SIGTERM, which is what systemd sends, stops the control plane alone:
+the node and the apps serve on, and the next "slipway serve" finds them.
+
+Every option is also SLIPWAY_<NAME> in the environment, and "name = value" in the file of --config.`,
+		Example: `  slipway serve
+  sudo slipway serve --http :80 --https :443 --domain example.com
+  SLIPWAY_DATABASE=postgres://slipway@db/slipway slipway serve`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.fill(cmd, file, os.Getenv); err != nil {
+				return err
+			}
+			return serve(cmd.Context(), logger(o.Verbose), &o)
+		},
+	}
+	o.flags(cmd.Flags())
+	cmd.Flags().StringVar(&file, "config", os.Getenv("SLIPWAY_CONFIG"), "file of options, a line \"name = value\" each")
+	return cmd
+}
+
+// serve runs the control plane until a signal. Interrupt takes the node and
+// the apps along when this process started the node; SIGTERM leaves them.
+func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
+	interrupted, end := signal.NotifyContext(ctx, os.Interrupt)
+	defer end()
+	ctx, end = signal.NotifyContext(interrupted, syscall.SIGTERM)
+	defer end()
+	if err := o.prepareState(); err != nil {
+		return err
+	}
+	unlock, err := lockState(o)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	p, err := openPlane(ctx, log, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+
+	failed := make(chan error, 8)
+	p.serve(failed)
+	started, err := ensureNode(ctx, log, o)
+	if err != nil {
+		return err
+	}
+	if err := p.controller.Start(ctx); err != nil {
+		return err
+	}
+	if err := announce(o); err != nil {
+		return err
+	}
+	log.Info("ready", "url", o.apiURL(), "domain", o.Domain, "state", o.State)
+
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	if interrupted.Err() != nil && started {
+		log.Info("stopping the apps")
+		stop, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		return errors.Join(err, named("stop the node", node.Stop(stop, o.nodeSocket(), true)))
+	}
+	return err
+}
+
+// plane is the control plane's parts, ready to serve.
+type plane struct {
+	controller *controller.Controller
+	fleet      *fleet.Fleet
+	doors      []door
+	opened     inOrder
+}
+
+// door is a listener and what answers on it.
+type door struct {
+	name     string
+	listener net.Listener
+	serve    func(net.Listener) error
+}
+
+// serve opens every door; the first that fails is told to failed.
+func (p *plane) serve(failed chan<- error) {
+	for _, d := range p.doors {
+		go func() {
+			if err := d.serve(d.listener); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+				failed <- named(d.name, err)
+			}
+		}()
+	}
+}
+
+func (p *plane) close() error { return p.opened.close() }
+
+// openPlane opens the parts in the order in which they need one another. What
+// was opened is closed when a later part cannot be.
+func openPlane(ctx context.Context, log *slog.Logger, o *options) (p *plane, err error) {
+	p = &plane{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+
+	db, err := store.Open(ctx, log, o.databaseURL())
+	if err != nil {
+		return nil, err
+	}
+	p.opened.add(db.Close)
+	bucket, err := blobs.Open(ctx, "file://"+o.path("blobs"))
+	if err != nil {
+		return nil, err
+	}
+	p.opened.add(bucket.Close)
+	lines, err := logs.Open(log, logs.Options{Dir: o.path("logs"), BytesPerApp: o.LogBytes << 20})
+	if err != nil {
+		return nil, err
+	}
+	p.opened.add(lines.Close)
+	if p.fleet, err = fleet.Open(log, fleet.Options{Dir: o.path("fleet"), Logs: lines}); err != nil {
+		return nil, err
+	}
+	p.opened.add(p.fleet.Close)
+
+	users := auth.New(log, db, auth.Options{Registration: o.Registration})
+	password, err := secret(o.path("registry.password"))
+	if err != nil {
+		return nil, err
+	}
+	images, err := registry.New(log, registry.Options{Dir: o.path("registry"), User: registryUser, Password: password})
+	if err != nil {
+		return nil, err
+	}
+	picker, err := newPicker(ctx, log, o, password)
+	if err != nil {
+		return nil, err
+	}
+	var git *gitserver.Server
+	p.controller = controller.New(log, controller.Parts{
+		Store: db, Blobs: bucket, Build: picker.Build, Fleet: p.fleet, Logs: lines,
+		Scheduler: local.New(log, p.fleet),
+	}, controller.Options{
+		Domain: o.Domain, URL: o.appURL, Reserved: reserved, DeployTimeout: o.DeployTimeout,
+		Destroyed: func(app string) {
+			if err := git.Remove(app); err != nil {
+				log.Warn("repository stayed", "app", app, "err", err)
+			}
+		},
+	})
+	git, err = gitserver.New(log, users, p.controller, gitserver.Options{Dir: o.path("git"), MaxPushBytes: o.MaxPush << 20})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.setEdge(o, password); err != nil {
+		return nil, err
+	}
+	api := server.New(log, p.controller, users, func(ctx context.Context) []doctor.Finding { return examine(ctx, o, p.fleet) }, o.serverOptions(p.fleet))
+	return p, p.listen(log, o, api, images, git)
+}
+
+// registryUser is the user name of the registry's one credential.
+const registryUser = "slipway"
+
+// reserved are names that lead to the platform itself, or did on Deis.
+var reserved = []string{"slipway", "deis", "git", "deis-builder", "slipway-builder", "deis-workflow-manager", "grafana", "registry"}
+
+func newPicker(ctx context.Context, log *slog.Logger, o *options, password string) (*builder.Picker, error) {
+	packs, err := buildpack.New(log, buildpackOptions(ctx, log, o, password))
+	if err != nil {
+		return nil, err
+	}
+	return builder.NewPicker(log, builder.PickerOptions{Dir: o.path("builds")}, packs)
+}
+
+// setEdge tells the routers what is not an app's: the platform's own names,
+// its certificate, and where images come from.
+func (p *plane) setEdge(o *options, password string) error {
+	certificate, err := cert.SelfSigned(o.path("cert"), o.Domain)
+	if err != nil {
+		return err
+	}
+	_, err = p.fleet.SetEdge(platform.EdgeState{
+		Domain:       o.Domain,
+		ControlHosts: []string{"slipway." + o.Domain, "deis." + o.Domain, "git." + o.Domain},
+		Control:      o.API,
+		Registry:     o.Registry, RegistryUser: registryUser, RegistryPassword: password,
+		Certificates: []platform.EdgeCertificate{certificate},
+	})
+	return err
+}
+
+// listen opens the doors. The API's port also answers git over HTTP, by host.
+func (p *plane) listen(log *slog.Logger, o *options, api, images http.Handler, git *gitserver.Server) error {
+	byHost := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		if strings.EqualFold(host, "git."+o.Domain) {
+			git.ServeHTTP(w, r)
+			return
+		}
+		api.ServeHTTP(w, r)
+	})
+	for _, web := range []struct {
+		name, option, address string
+		handler               http.Handler
+	}{
+		{"API", "--api", o.API, byHost},
+		{"registry", "--registry", o.Registry, images},
+	} {
+		listener, err := listen(web.option, web.address)
+		if err != nil {
+			return err
+		}
+		p.web(log, web.name, listener, web.handler)
+	}
+	control, err := listenUnix(o.controlSocket())
+	if err != nil {
+		return err
+	}
+	p.web(log, "control socket", control, p.fleet.Handler())
+	ssh, err := listen("--ssh", o.SSH)
+	if err != nil {
+		return err
+	}
+	p.doors = append(p.doors, door{"git over SSH", ssh, func(l net.Listener) error { return git.ServeSSH(context.Background(), l) }})
+	p.opened.add(func() error {
+		// Pushes first: they end in the controller, which ends next.
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		_ = git.Close(ctx) // a push that is cut here is told so
+		p.controller.Close()
+		return nil
+	})
+	return nil
+}
+
+// web adds an HTTP door that is shut within two seconds.
+func (p *plane) web(log *slog.Logger, name string, listener net.Listener, handler http.Handler) {
+	web := server.NewHTTP(log, handler)
+	p.doors = append(p.doors, door{name, listener, web.Serve})
+	p.opened.add(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if web.Shutdown(ctx) != nil {
+			_ = web.Close() // what is left waits for outcomes; the work goes on at the next start
+		}
+		return nil
+	})
+}
+
+// lockState makes this process the only control plane of the state directory.
+func lockState(o *options) (unlock func(), err error) {
+	path := filepath.Join(o.State, "serve.lock")
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, stateError(o.State, err)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		holder, _ := os.ReadFile(path) // only for the message
+		file.Close()
+		return nil, fmt.Errorf("another slipway serve (pid %s) runs on %s: stop it, or give this one its own --state", strings.TrimSpace(string(holder)), o.State)
+	}
+	if err := errors.Join(file.Truncate(0), writePid(file)); err != nil {
+		file.Close()
+		return nil, stateError(o.State, err)
+	}
+	return func() { file.Close() }, nil
+}
+
+func writePid(file *os.File) error {
+	_, err := fmt.Fprintln(file, os.Getpid())
+	return err
+}
+
+func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

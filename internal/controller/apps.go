@@ -1,0 +1,176 @@
+package controller
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/store"
+)
+
+// CreateApp makes an app owned by the caller with its first release, settings
+// and the domain equal to its id. An empty id is replaced by a generated one.
+func (c *Controller) CreateApp(ctx context.Context, caller platform.Caller, id string) (platform.App, error) {
+	if caller.User == "" {
+		return platform.App{}, platform.ErrUnauthenticated
+	}
+	if id != "" {
+		return c.createApp(ctx, caller, id)
+	}
+	for {
+		app, err := c.createApp(ctx, caller, generatedID())
+		var taken *platform.FieldError
+		if !errors.As(err, &taken) || taken.Message != idTaken {
+			return app, err
+		}
+	}
+}
+
+const idTaken = "Application with this id already exists."
+
+func (c *Controller) createApp(ctx context.Context, caller platform.Caller, id string) (platform.App, error) {
+	if err := platform.ValidAppID(id); err != nil {
+		return platform.App{}, err
+	}
+	if slices.Contains(c.options.Reserved, id) {
+		return platform.App{}, platform.Invalid("id", "%s is a reserved name.", id)
+	}
+	now := time.Now().Truncate(time.Second).UTC()
+	app := platform.App{UUID: uuid.NewString(), ID: id, Owner: caller.User, Formation: map[string]int{}, Created: now, Updated: now}
+	config := platform.Config{UUID: uuid.NewString(), App: id, Owner: caller.User, Created: now, Updated: now}
+	release := platform.Release{
+		UUID: uuid.NewString(), App: id, Owner: caller.User, Config: config.UUID, Created: now, Updated: now,
+		State: platform.ReleaseSucceeded, Summary: caller.User + " created initial release",
+	}
+	settings := platform.Settings{UUID: uuid.NewString(), App: id, Owner: caller.User, Routable: true, Created: now, Updated: now}
+	err := c.store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.InsertApp(app); err != nil {
+			return err
+		}
+		if err := tx.InsertConfig(config); err != nil {
+			return err
+		}
+		if _, err := tx.InsertRelease(release); err != nil {
+			return err
+		}
+		if err := tx.PutSettings(settings); err != nil {
+			return err
+		}
+		if _, err := tx.Domain(id); err == nil {
+			return platform.Invalid("id", idTaken) // somebody's app is served under that name
+		} else if !errors.Is(err, platform.ErrNotFound) {
+			return err
+		}
+		if err := tx.InsertDomain(platform.Domain{Domain: id, App: id, Owner: caller.User, Created: now, Updated: now}); err != nil {
+			return err
+		}
+		return tx.InsertEvent(event(caller, "app.created", id, nil))
+	})
+	if err != nil {
+		return platform.App{}, err
+	}
+	c.noteConfig(config)
+	c.note(id, "INFO %s", release.Summary)
+	c.note(id, "INFO appsettings %s-%s updated", id, short(settings.UUID))
+	c.note(id, "INFO domain %s added", id)
+	c.wake(id)
+	return app, nil
+}
+
+func (c *Controller) noteConfig(config platform.Config) {
+	c.note(config.App, "INFO config %s-%s updated", config.App, short(config.UUID))
+}
+
+// short is a uuid as the log shows it.
+func short(uuid string) string { return uuid[:min(7, len(uuid))] }
+
+// generatedID is <6 letters>-<8 letters>, such as dainty-quadrant.
+func generatedID() string { return pick(adjectives) + "-" + pick(nouns) }
+
+func pick(words []string) string {
+	n, err := rand.Int(rand.Reader, big.NewInt(int64(len(words))))
+	if err != nil {
+		return words[0] // crypto/rand.Reader never fails
+	}
+	return words[n.Int64()]
+}
+
+var (
+	adjectives = []string{
+		"bright", "breezy", "candid", "casual", "clever", "cosmic", "dainty", "daring", "divine", "earthy", "elated", "famous", "fluent", "frosty",
+		"gentle", "gifted", "golden", "hearty", "honest", "humble", "jaunty", "jovial", "joyful", "kindly", "lively", "lovely", "mellow", "mighty",
+		"modern", "nimble", "placid", "polite", "quaint", "quirky", "rustic", "serene", "silver", "simple", "snappy", "steady", "strong", "stable",
+		"sturdy", "subtle", "superb", "tender", "trusty", "unique", "upbeat", "valued", "velvet", "vernal", "violet", "witted", "wooden", "worthy",
+	}
+	nouns = []string{
+		"airplane", "airfield", "backbone", "backpack", "baritone", "bluebird", "boatyard", "calendar", "campfire", "carriage", "causeway", "champion",
+		"coaching", "compiler", "corridor", "dolphins", "elephant", "festival", "filament", "fountain", "friction", "gatepost", "gondolas", "hedgerow",
+		"highland", "hospital", "inventor", "jubilees", "keystone", "lacrosse", "landmark", "lanterns", "lemonade", "magnolia", "mainsail", "mariners",
+		"marigold", "midnight", "moonbeam", "mountain", "navigate", "notebook", "ornament", "overture", "paradise", "platinum", "quadrant", "raindrop",
+		"richness", "rosewood", "sapphire", "schooner", "shipyard", "slipways", "sunlight", "symphony", "tailwind", "tapestry", "treasure", "umbrella",
+		"universe", "vanguard", "villager", "workshop",
+	}
+)
+
+// Apps lists the apps the caller owns or shares, all for an admin, by id, and
+// how many there are in all.
+func (c *Controller) Apps(ctx context.Context, caller platform.Caller, page platform.Page) ([]platform.App, int, error) {
+	user := caller.User
+	if caller.Admin {
+		user = ""
+	} else if user == "" {
+		return nil, 0, platform.ErrUnauthenticated
+	}
+	var apps []platform.App
+	var count int
+	err := c.store.Read(ctx, func(tx *store.Tx) (err error) {
+		apps, count, err = tx.Apps(user, page)
+		return err
+	})
+	return apps, count, err
+}
+
+// App returns one app.
+func (c *Controller) App(ctx context.Context, caller platform.Caller, id string) (platform.App, error) {
+	return read(ctx, c, caller, id, func(_ *store.Tx, app platform.App) (platform.App, error) { return app, nil })
+}
+
+// destroyWait bounds how long DestroyApp waits for the last instance.
+const destroyWait = 2 * time.Minute
+
+// DestroyApp ends everything of an app and forgets it, history and logs
+// included. It returns when nothing of it runs. Owner or admin only.
+func (c *Controller) DestroyApp(ctx context.Context, caller platform.Caller, id string) error {
+	// The row first: from then on the app's lane, now or after a crash, takes
+	// away whatever runs.
+	err := c.store.Write(ctx, func(tx *store.Tx) error {
+		if _, err := mayOwn(tx, caller, id); err != nil {
+			return err
+		}
+		if err := tx.DeleteApp(id); err != nil {
+			return err
+		}
+		return tx.InsertEvent(event(caller, "app.destroyed", id, nil))
+	})
+	if err != nil {
+		return err
+	}
+	c.wake(id)
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), destroyWait)
+	defer cancel()
+	err = c.await(wait, id, nil, func() (bool, error) {
+		instances, err := c.scheduler.Instances(wait, id)
+		return len(instances) == 0, err
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("app %s is destroyed, its last instances are still leaving: %w", id, platform.ErrUnavailable)
+	}
+	return err
+}

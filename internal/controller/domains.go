@@ -1,0 +1,178 @@
+package controller
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/net/idna"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/store"
+)
+
+// maxDomains bounds the domains of one app.
+const maxDomains = 1000
+
+// Domains lists an app's domains, by name, and how many there are.
+func (c *Controller) Domains(ctx context.Context, caller platform.Caller, app string, page platform.Page) ([]platform.Domain, int, error) {
+	return list(ctx, c, caller, app, func(tx *store.Tx) ([]platform.Domain, int, error) { return tx.Domains(app, page) })
+}
+
+// AddDomain routes a host name to the app. It returns when the routers were told.
+func (c *Controller) AddDomain(ctx context.Context, caller platform.Caller, app, domain string) (platform.Domain, error) {
+	name, err := c.normalDomain(domain)
+	if err != nil {
+		return platform.Domain{}, err
+	}
+	now := time.Now().Truncate(time.Second).UTC()
+	d := platform.Domain{Domain: name, App: app, Owner: caller.User, Created: now, Updated: now}
+	err = c.store.Write(ctx, func(tx *store.Tx) error {
+		if _, err := mayUse(tx, caller, app); err != nil {
+			return err
+		}
+		if slices.Contains(c.options.Reserved, name) {
+			return platform.Invalid("domain", "%s is a reserved name.", name)
+		}
+		if _, n, err := tx.Domains(app, platform.Page{Limit: 1}); err != nil {
+			return err
+		} else if n >= maxDomains {
+			return platform.Invalid("domain", "An app has at most %d domains", maxDomains)
+		}
+		if err := tx.InsertDomain(d); err != nil {
+			return err
+		}
+		return tx.InsertEvent(event(caller, "domain.added", app, map[string]string{"domain": name}))
+	})
+	if err != nil {
+		return platform.Domain{}, err
+	}
+	c.note(app, "INFO domain %s added", name)
+	return d, c.refreshRoute(ctx, app)
+}
+
+// RemoveDomain stops routing a host name to the app. Owner or admin only.
+func (c *Controller) RemoveDomain(ctx context.Context, caller platform.Caller, app, domain string) error {
+	name, err := c.normalDomain(domain)
+	if err != nil {
+		return &platform.NotFoundError{Kind: "Domain", ID: domain}
+	}
+	err = c.store.Write(ctx, func(tx *store.Tx) error {
+		if _, err := mayOwn(tx, caller, app); err != nil {
+			return err
+		}
+		if err := tx.DeleteDomain(app, name); err != nil {
+			return err
+		}
+		return tx.InsertEvent(event(caller, "domain.removed", app, map[string]string{"domain": name}))
+	})
+	if err != nil {
+		return err
+	}
+	c.note(app, "INFO domain %s removed", name)
+	return c.refreshRoute(ctx, app)
+}
+
+// Hosts returns the full host names of an app, the first domain first.
+func (c *Controller) Hosts(ctx context.Context, caller platform.Caller, app string) ([]string, error) {
+	return read(ctx, c, caller, app, func(tx *store.Tx, _ platform.App) ([]string, error) { return c.hosts(tx, app) })
+}
+
+var (
+	hostName    = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+	numericLast = regexp.MustCompile(`(^|\.)[0-9]+$`)
+)
+
+// normalDomain is the one form in which a domain is stored: lower case, ACE
+// (IDNA2008), without a trailing dot, and without the platform domain where it
+// is a direct subdomain of it (Deis contract 2.8).
+func (c *Controller) normalDomain(domain string) (string, error) {
+	invalid := platform.Invalid("domain", "Hostname does not look valid.")
+	domain = strings.TrimSuffix(domain, ".")
+	switch {
+	case domain == "":
+		return "", platform.Invalid("domain", "This field may not be blank.")
+	case domain == "*":
+		return "", platform.Invalid("domain", "Hostname can't only be a wildcard")
+	case len(domain) > 1000:
+		return "", platform.Invalid("domain", "Hostname must be 253 characters or less.")
+	}
+	rest, wildcard := strings.CutPrefix(domain, "*.")
+	name, err := idna.Lookup.ToASCII(rest)
+	if err != nil {
+		return "", platform.Invalid("domain", "Hostname does not look valid, could not convert to ACE %s: %s", domain, err)
+	}
+	name = strings.ToLower(name)
+	switch {
+	case len(name) > 253:
+		return "", platform.Invalid("domain", "Hostname must be 253 characters or less.")
+	case !hostName.MatchString(name) || numericLast.MatchString(name):
+		return "", invalid
+	}
+	if wildcard {
+		if name == c.options.Domain {
+			return "", platform.Invalid("domain", "*.%s belongs to the platform", name)
+		}
+		return "*." + name, nil
+	}
+	if label, ok := strings.CutSuffix(name, "."+c.options.Domain); ok && !strings.Contains(label, ".") {
+		return label, nil
+	}
+	return name, nil
+}
+
+// Settings returns an app's settings.
+func (c *Controller) Settings(ctx context.Context, caller platform.Caller, app string) (platform.Settings, error) {
+	return read(ctx, c, caller, app, func(tx *store.Tx, _ platform.App) (platform.Settings, error) { return tx.Settings(app) })
+}
+
+// SettingsPatch changes settings; nil fields stay.
+type SettingsPatch struct {
+	Maintenance, Routable *bool
+	DeployBranch          *string
+}
+
+var branchName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$`)
+
+// SetSettings changes settings, without a release. ErrConflict when nothing changes.
+func (c *Controller) SetSettings(ctx context.Context, caller platform.Caller, app string, patch SettingsPatch) (platform.Settings, error) {
+	if branch := patch.DeployBranch; branch != nil && *branch != "" && (!branchName.MatchString(*branch) || strings.Contains(*branch, "..")) {
+		return platform.Settings{}, platform.Invalid("deploy_branch", "%q is not a branch name", *branch)
+	}
+	var settings platform.Settings
+	err := c.store.Write(ctx, func(tx *store.Tx) error {
+		if _, err := mayUse(tx, caller, app); err != nil {
+			return err
+		}
+		before, err := tx.Settings(app)
+		if err != nil {
+			return err
+		}
+		settings = before
+		setIf(&settings.Maintenance, patch.Maintenance)
+		setIf(&settings.Routable, patch.Routable)
+		setIf(&settings.DeployBranch, patch.DeployBranch)
+		if settings == before {
+			return &platform.UserError{Kind: platform.ErrConflict, Message: caller.User + " changed nothing"}
+		}
+		settings.UUID, settings.Owner, settings.Updated = uuid.NewString(), caller.User, time.Now().Truncate(time.Second).UTC()
+		if err := tx.PutSettings(settings); err != nil {
+			return err
+		}
+		return tx.InsertEvent(event(caller, "settings.changed", app, nil))
+	})
+	if err != nil {
+		return platform.Settings{}, err
+	}
+	c.note(app, "INFO appsettings %s-%s updated", app, short(settings.UUID))
+	return settings, c.refreshRoute(ctx, app)
+}
+
+func setIf[T any](field *T, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}

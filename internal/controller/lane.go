@@ -1,0 +1,211 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/store"
+)
+
+// A lane makes one app true, one step at a time. Its goroutine lives while
+// there is something to do and leaves when there is not, so that an idle app
+// costs nothing.
+type lane struct {
+	wanted bool // somebody called wake since the last pass began
+}
+
+// retryPause is how long a lane waits after a pass that failed.
+const retryPause = time.Second
+
+// wake has the app's lane look again. It never blocks.
+func (c *Controller) wake(app string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	if l, ok := c.lanes[app]; ok {
+		l.wanted = true
+		return
+	}
+	l := &lane{wanted: true}
+	c.lanes[app] = l
+	c.running.Go(func() { c.runLane(app, l) })
+}
+
+func (c *Controller) runLane(app string, l *lane) {
+	for c.nextPass(app, l) {
+		if err := c.reconcile(c.work, app); err != nil && c.work.Err() == nil {
+			c.log.Warn("reconcile failed", "app", app, "err", err)
+			select {
+			case <-time.After(retryPause):
+			case <-c.work.Done():
+			}
+			c.wake(app)
+		}
+		c.notices.publish(app)
+	}
+}
+
+// nextPass reports whether the lane shall look again, and takes it down when not.
+func (c *Controller) nextPass(app string, l *lane) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !l.wanted || c.work.Err() != nil {
+		delete(c.lanes, app)
+		return false
+	}
+	l.wanted = false
+	return true
+}
+
+// reconcile makes the app what its rows say. It is level-triggered: what is
+// true already costs a look.
+func (c *Controller) reconcile(ctx context.Context, app string) error {
+	// Before the nodes have said what runs, an empty list means nothing.
+	if err := c.fleet.WaitSynced(ctx); err != nil {
+		return err
+	}
+	wish, err := c.wish(ctx, app)
+	if errors.Is(err, platform.ErrNotFound) {
+		return c.sweep(ctx, app)
+	}
+	if err != nil {
+		return err
+	}
+	if wish.next != nil {
+		return c.rollout(ctx, wish)
+	}
+	if err := c.scheduler.Apply(ctx, c.workload(wish.app, wish.current)); err != nil {
+		return err
+	}
+	serving := 0
+	if wish.current.hasBuild() {
+		serving = wish.current.release.Version
+	}
+	_, _, err = c.shiftRoute(ctx, app, serving)
+	return err
+}
+
+// wish is what an app's rows ask for.
+type wish struct {
+	app platform.App
+	// current is the release that serves, nil before the first.
+	current *deployable
+	// next is the oldest release that has not come to its end.
+	next *deployable
+}
+
+// deployable is a release with what it is made of.
+type deployable struct {
+	release platform.Release
+	config  platform.Config
+	build   platform.Build // zero when the release has none
+}
+
+func (d *deployable) hasBuild() bool { return d != nil && d.release.Build != "" }
+
+func (c *Controller) wish(ctx context.Context, id string) (wish, error) {
+	var w wish
+	err := c.store.Read(ctx, func(tx *store.Tx) (err error) {
+		if w.app, err = tx.App(id); err != nil {
+			return err
+		}
+		if w.current, err = currentDeployable(tx, id); err != nil {
+			return err
+		}
+		unfinished, err := tx.UnfinishedReleases(id)
+		if err != nil || len(unfinished) == 0 {
+			return err
+		}
+		w.next, err = loadDeployable(tx, unfinished[0])
+		return err
+	})
+	return w, err
+}
+
+// currentDeployable is the release that serves, or nil.
+func currentDeployable(tx *store.Tx, app string) (*deployable, error) {
+	release, err := tx.CurrentRelease(app)
+	if errors.Is(err, platform.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return loadDeployable(tx, release)
+}
+
+func loadDeployable(tx *store.Tx, release platform.Release) (*deployable, error) {
+	d := &deployable{release: release}
+	var err error
+	if d.config, err = tx.Config(release.Config); err != nil {
+		return nil, err
+	}
+	if release.Build != "" {
+		d.build, err = tx.Build(release.App, release.Build)
+	}
+	return d, err
+}
+
+// sweep takes away what is left of an app that has no row any more.
+func (c *Controller) sweep(ctx context.Context, app string) error {
+	if err := c.scheduler.Remove(ctx, app); err != nil {
+		return err
+	}
+	if _, err := c.fleet.Remove(app); err != nil {
+		return err
+	}
+	instances, err := c.scheduler.Instances(ctx, app)
+	if err != nil || len(instances) > 0 {
+		return err // woken again as they leave
+	}
+	if err := c.logs.Remove(app); err != nil {
+		return err
+	}
+	if err := c.removeSources(ctx, app, ""); err != nil {
+		return err
+	}
+	c.options.Destroyed(app)
+	return nil
+}
+
+// await blocks until done reports true, looking again at every notice of the
+// app and at every tick, if any. It returns ctx's error when that ends first.
+func (c *Controller) await(ctx context.Context, app string, tick <-chan time.Time, done func() (bool, error)) error {
+	notice, end := c.notices.subscribe(app)
+	defer end()
+	for {
+		ok, err := done()
+		if err != nil || ok {
+			return err
+		}
+		select {
+		case <-notice:
+		case <-tick:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.work.Done():
+			return platform.ErrUnavailable
+		}
+	}
+}
+
+// outcome blocks until the release has come to its end, and returns it; its
+// error is the release's own failure, or ctx's.
+func (c *Controller) outcome(ctx context.Context, app string, version int) (platform.Release, error) {
+	var release platform.Release
+	err := c.await(ctx, app, nil, func() (bool, error) {
+		err := c.store.Read(ctx, func(tx *store.Tx) (err error) {
+			release, err = tx.Release(app, version)
+			return err
+		})
+		return release.State.Done(), err
+	})
+	if err == nil && release.State == platform.ReleaseFailed {
+		err = &platform.UserError{Kind: platform.ErrInvalid, Message: "(app::deploy): " + release.Exception}
+	}
+	return release, err
+}

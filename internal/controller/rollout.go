@@ -1,0 +1,264 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/store"
+)
+
+// errInterrupted ends a rollout that may not be carried on after a crash.
+var errInterrupted = errors.New("slipway stopped while the release process ran; it may have run in part. Look at its log, then deploy again")
+
+// rollout takes the app's oldest unfinished release to its end: succeeded and
+// serving alone, or failed with the former release serving as before. Each
+// step finds out what is already so, so that a rollout cut by a crash is
+// carried on by calling rollout again. It returns an error only when the
+// release has not come to its end; a release that failed is an end.
+func (c *Controller) rollout(ctx context.Context, w wish) error {
+	if !w.next.hasBuild() {
+		return c.succeed(ctx, w, nil)
+	}
+	receipt, err := c.deploy(ctx, w)
+	if ctx.Err() != nil {
+		return ctx.Err() // stopped, not failed: carried on at the next start
+	}
+	if err != nil {
+		return c.fail(ctx, w, receipt, err)
+	}
+	return c.succeed(ctx, w, receipt)
+}
+
+// deploy runs the release process, starts the new instances beside the old,
+// and shifts the traffic.
+func (c *Controller) deploy(ctx context.Context, w wish) (*platform.Receipt, error) {
+	if err := c.releasePhase(ctx, w.next); err != nil {
+		return nil, err
+	}
+	if err := c.scheduler.Apply(ctx, c.workload(w.app, w.sideBySide()...)); err != nil {
+		return nil, err
+	}
+	if err := c.awaitUp(ctx, w); err != nil {
+		return nil, err
+	}
+	return c.cutover(ctx, w)
+}
+
+// sideBySide are the releases whose instances run during the rollout.
+func (w wish) sideBySide() []*deployable {
+	if w.current == nil {
+		return []*deployable{w.next}
+	}
+	return []*deployable{w.current, w.next}
+}
+
+// releasePhase runs the Procfile's release process, once: a crash while it
+// runs fails the release, since half a migration may not be run again unseen.
+func (c *Controller) releasePhase(ctx context.Context, d *deployable) error {
+	command, has := d.build.Procfile[platform.ProcessRelease]
+	switch {
+	case d.release.State == platform.ReleaseRunning:
+		return errInterrupted
+	case d.release.State == platform.ReleaseDeploying:
+		return nil
+	case has:
+		if err := c.advance(ctx, d, platform.ReleaseRunning); err != nil {
+			return err
+		}
+		if err := c.runReleaseProcess(ctx, d, command); err != nil {
+			return err
+		}
+	}
+	return c.advance(ctx, d, platform.ReleaseDeploying)
+}
+
+func (c *Controller) runReleaseProcess(ctx context.Context, d *deployable, command string) error {
+	app := d.release.App
+	c.tell(app, "-----> Running release process: %s\n", command)
+	out := c.releaseOutput(app)
+	defer out.Close()
+	exit, err := c.scheduler.Run(ctx, app, d.release.Version, c.spec(d, platform.ProcessRelease), platform.IO{Stdout: out, Stderr: out})
+	if err != nil {
+		return fmt.Errorf("release process: %w", err)
+	}
+	if exit != 0 {
+		return fmt.Errorf("the release process exited with code %d; no traffic was shifted. Its output is above and in `slipway logs`", exit)
+	}
+	return nil
+}
+
+// releaseOutput shows what a release process prints, and keeps it in the log.
+func (c *Controller) releaseOutput(app string) io.WriteCloser {
+	return newLineWriter(func(line string) {
+		c.tell(app, "       %s\n", line)
+		c.logs.Append(app, platform.LogLine{At: time.Now(), App: app, Source: platform.LogApp, Process: platform.ProcessRelease, Text: line})
+	})
+}
+
+// advance writes the release's next state.
+func (c *Controller) advance(ctx context.Context, d *deployable, state platform.ReleaseState) error {
+	d.release.State = state
+	d.release.Updated = time.Now()
+	return c.store.Write(ctx, func(tx *store.Tx) error { return tx.UpdateRelease(d.release) })
+}
+
+// awaitUp blocks until every instance of the new release is up. It fails as
+// soon as one cannot come up, and says why.
+func (c *Controller) awaitUp(ctx context.Context, w wish) error {
+	groups := c.groups(w.app, w.next)
+	if len(groups) == 0 {
+		return nil
+	}
+	c.tell(w.app.ID, "-----> Starting %s\n", formationOf(groups))
+	ctx, cancel := context.WithTimeout(ctx, c.deployTimeout(w.next))
+	defer cancel()
+	var pending error
+	err := c.await(ctx, w.app.ID, nil, func() (up bool, err error) {
+		instances, err := c.scheduler.Instances(ctx, w.app.ID)
+		if err != nil {
+			return false, err
+		}
+		pending, err = readiness(groups, instances)
+		return pending == nil, err
+	})
+	if errors.Is(err, context.DeadlineExceeded) && pending != nil {
+		return fmt.Errorf("%w after %s", pending, c.deployTimeout(w.next))
+	}
+	return err
+}
+
+func formationOf(groups []platform.Group) string {
+	formation := make(map[string]int)
+	for _, group := range groups {
+		formation[group.Process] = group.Quantity
+	}
+	return platform.FormationText(formation)
+}
+
+// readiness compares instances with the groups that shall be up. pending says
+// what is still missing; err says what will not come up by waiting.
+func readiness(groups []platform.Group, instances []platform.Instance) (pending, err error) {
+	for _, group := range groups {
+		up, why := 0, ""
+		for _, instance := range instances {
+			if instance.Release != group.Release || instance.Process != group.Process {
+				continue
+			}
+			switch {
+			case instance.State == platform.InstanceUp:
+				up++
+			case instance.State == platform.InstanceError:
+				return nil, fmt.Errorf("%s cannot start: %s", instance.ID, instance.Message)
+			case instance.CrashLoop:
+				return nil, fmt.Errorf("%s crashes again and again: %s", instance.ID, instance.Message)
+			case instance.Message != "":
+				why = ": " + instance.Message
+			}
+		}
+		if up < group.Quantity && pending == nil {
+			pending = fmt.Errorf("only %d of %d %s are up%s", up, group.Quantity, group.Process, why)
+		}
+	}
+	return pending, nil
+}
+
+// succeed ends the rollout well: the row first, then the old instances go. A
+// crash in between leaves old instances that the next pass takes away.
+func (c *Controller) succeed(ctx context.Context, w wish, receipt *platform.Receipt) error {
+	release := w.next.release
+	release.State, release.Receipt, release.Updated = platform.ReleaseSucceeded, receipt, time.Now()
+	err := c.store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.UpdateRelease(release); err != nil {
+			return err
+		}
+		if err := retireProcesses(tx, w); err != nil {
+			return err
+		}
+		return tx.InsertEvent(event(platform.Caller{User: release.Owner}, "release.deployed", release.App, map[string]string{"release": release.Tag()}))
+	})
+	if err != nil {
+		return err
+	}
+	if receipt != nil {
+		c.tell(release.App, "-----> Cutover to %s: %s\n", release.Tag(), receipt)
+	}
+	c.note(release.App, "INFO release %s deployed", release.Tag())
+	c.wake(release.App)
+	return nil
+}
+
+// retireProcesses forgets the quantities of process types that the new
+// release does not have (Deis contract 2.4).
+func retireProcesses(tx *store.Tx, w wish) error {
+	if !w.next.hasBuild() {
+		return nil
+	}
+	app, err := tx.App(w.app.ID)
+	if err != nil {
+		return err
+	}
+	changed := false
+	for process := range app.Formation {
+		if _, has := w.next.build.Procfile[process]; !has {
+			delete(app.Formation, process)
+			changed = true
+		}
+	}
+	if !changed {
+		return nil
+	}
+	return tx.SetFormation(app.ID, app.Formation)
+}
+
+// fail ends the rollout badly: the former release serves as before.
+func (c *Controller) fail(ctx context.Context, w wish, receipt *platform.Receipt, cause error) error {
+	release := w.next.release
+	release.State, release.Receipt, release.Updated = platform.ReleaseFailed, receipt, time.Now()
+	release.Exception = cause.Error()
+	release.Summary = failedSummary(w.next)
+	// The route first: were the row first, a crash would leave requests on
+	// instances that nobody wants. The other way round the release is rolled
+	// out once more.
+	if now := c.fleet.Route(release.App); now != nil && now.Release == release.Version {
+		former := 0
+		if w.current.hasBuild() {
+			former = w.current.release.Version
+		}
+		if _, _, err := c.shiftRoute(ctx, release.App, former); err != nil {
+			return err
+		}
+	}
+	err := c.store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.UpdateRelease(release); err != nil {
+			return err
+		}
+		return tx.InsertEvent(event(platform.Caller{User: release.Owner}, "release.failed", release.App, map[string]string{"release": release.Tag(), "cause": release.Exception}))
+	})
+	if err != nil {
+		return err
+	}
+	c.note(release.App, "ERROR (app::deploy): %s failed: %s", release.Tag(), release.Exception)
+	c.wake(release.App)
+	return nil
+}
+
+// failedSummary rewords the ledger's line (Deis contract 5).
+func failedSummary(d *deployable) string {
+	switch {
+	case strings.HasPrefix(d.release.Summary, d.release.Owner+" rolled back to "):
+		return d.release.Owner + " performed roll back to a release that failed"
+	case d.hasBuild() && d.release.Summary == buildSummary(d.release.Owner, d.build):
+		return fmt.Sprintf("%s deployed %s which failed", d.release.Owner, short(d.release.Build))
+	}
+	return d.release.Owner + " deployed a config that failed"
+}
+
+// tell adds to the story the user of a push is reading.
+func (c *Controller) tell(app, format string, args ...any) {
+	c.progress.write(app, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,145 @@
+package controller
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+// defaultGrace is the time between SIGTERM and SIGKILL (Deis contract 2.5).
+const defaultGrace = 30 * time.Second
+
+// maxProcesses bounds the processes and threads of one instance, so that one
+// that forks without end cannot take the machine's process table.
+const maxProcesses = 4096
+
+// workload asks for the groups of some releases of one app, side by side.
+func (c *Controller) workload(app platform.App, releases ...*deployable) platform.Workload {
+	w := platform.Workload{App: app.ID}
+	for _, d := range releases {
+		w.Groups = append(w.Groups, c.groups(app, d)...)
+	}
+	return w
+}
+
+// groups are the process types of d that shall run, by name.
+func (c *Controller) groups(app platform.App, d *deployable) []platform.Group {
+	if !d.hasBuild() {
+		return nil
+	}
+	var groups []platform.Group
+	for _, process := range slices.Sorted(maps.Keys(d.build.Procfile)) {
+		quantity := app.Formation[process]
+		if process == platform.ProcessRelease || quantity == 0 {
+			continue
+		}
+		groups = append(groups, platform.Group{
+			Release:  d.release.Version,
+			Process:  process,
+			Quantity: quantity,
+			Spec:     c.spec(d, process),
+		})
+	}
+	return groups
+}
+
+// spec is how one instance of a process type of d runs.
+func (c *Controller) spec(d *deployable, process string) platform.Spec {
+	health := healthOf(d.config, process)
+	spec := platform.Spec{
+		Image:     d.build.Image,
+		Args:      []string{d.build.Procfile[process]},
+		Env:       environment(d),
+		Port:      platform.Routable(process),
+		Readiness: health.Readiness,
+		Liveness:  health.Liveness,
+		Limits:    limitsOf(d.config, process),
+		Grace:     graceOf(d.config, process),
+	}
+	if spec.Port {
+		spec.Drain = c.options.Drain
+	}
+	return spec
+}
+
+// environment is what the platform tells a process, the app's own config on
+// top (Deis contract 3.6).
+func environment(d *deployable) map[string]string {
+	env := map[string]string{
+		"DEIS_APP":                    d.release.App,
+		"SLIPWAY_APP":                 d.release.App,
+		"WORKFLOW_RELEASE":            d.release.Tag(),
+		"SLIPWAY_RELEASE":             d.release.Tag(),
+		"WORKFLOW_RELEASE_SUMMARY":    d.release.Summary,
+		"WORKFLOW_RELEASE_CREATED_AT": d.release.Created.UTC().Format("2006-01-02T15:04:05Z"),
+	}
+	if d.build.SHA != "" {
+		env["SOURCE_VERSION"] = d.build.SHA
+	}
+	maps.Copy(env, d.config.Values)
+	return env
+}
+
+// healthOf picks the probes of a process type, "web/cmd" standing for both.
+func healthOf(config platform.Config, process string) platform.Healthcheck {
+	if health, ok := config.Healthchecks[process]; ok {
+		return health
+	}
+	if platform.Routable(process) {
+		return config.Healthchecks["web/cmd"]
+	}
+	return platform.Healthcheck{}
+}
+
+// limitsOf reads the limits of a process type. They were validated when they
+// were set; what cannot be read is no limit.
+func limitsOf(config platform.Config, process string) platform.Limits {
+	limits := platform.Limits{Processes: maxProcesses}
+	if text, ok := config.Memory[process]; ok {
+		limits.MemoryBytes, _ = platform.ParseMemory(text)
+	}
+	if text, ok := config.CPU[process]; ok {
+		limits.MilliCPU, _ = platform.ParseCPU(text)
+	}
+	return limits
+}
+
+func graceOf(config platform.Config, process string) time.Duration {
+	for _, text := range []string{config.Grace[process], config.Values["KUBERNETES_POD_TERMINATION_GRACE_PERIOD_SECONDS"]} {
+		if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 && seconds <= 24*3600 {
+			return time.Duration(seconds) * time.Second
+		}
+	}
+	return defaultGrace
+}
+
+// routableProcess is the process type that gets d's requests: web, else cmd,
+// else none.
+func routableProcess(d *deployable) string {
+	for _, process := range []string{"web", "cmd"} {
+		if _, ok := d.build.Procfile[process]; ok {
+			return process
+		}
+	}
+	return ""
+}
+
+// deployTimeout is how long d's instances may take to be up: the platform's
+// limit, or the app's DEIS_DEPLOY_TIMEOUT, and what its probes wait at first.
+func (c *Controller) deployTimeout(d *deployable) time.Duration {
+	timeout := c.options.DeployTimeout
+	if seconds, err := strconv.Atoi(strings.TrimSpace(d.config.Values["DEIS_DEPLOY_TIMEOUT"])); err == nil && seconds > 0 && seconds <= 24*3600 {
+		timeout = time.Duration(seconds) * time.Second
+	}
+	delay := 0
+	for process := range d.build.Procfile {
+		if probe := healthOf(d.config, process).Readiness; probe != nil {
+			delay = max(delay, probe.InitialDelaySeconds)
+		}
+	}
+	return timeout + time.Duration(delay)*time.Second
+}
