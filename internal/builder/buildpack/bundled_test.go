@@ -1,0 +1,128 @@
+package buildpack_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAProcfileAloneBuilds(t *testing.T) {
+	s := open(t, nil)
+	repository := example(t, "hello-procfile")
+	result, out := s.build(t, repository, nil)
+	contains(t, out, "-----> Procfile app detected\n", "-----> Discovering process types\n       Procfile declares types -> web\n", "-----> Compiled slug size is ")
+	if result.Procfile["web"] != "python3 server.py" || result.Detected != "Procfile" || result.Size == 0 || result.Dockerfile {
+		t.Errorf("%+v", result)
+	}
+	if !strings.HasPrefix(result.Image, "blog@sha256:") {
+		t.Errorf("image %s", result.Image)
+	}
+	files := s.files(t, result.Image)
+	contains(t, files["slipway/launch"], "exec bash -c")
+	contains(t, files["app/server.py"], "Says hello")
+	started := time.Now()
+	again, _ := s.build(t, repository, nil)
+	t.Logf("second build took %s", time.Since(started))
+	if again.Image != result.Image {
+		t.Errorf("%s, then %s", result.Image, again.Image)
+	}
+	s.clean(t)
+}
+
+func TestGoBuildsItsMainPackages(t *testing.T) {
+	needs(t, "go")
+	s := open(t, nil)
+	repository := example(t, "hello-go")
+	result, out := s.build(t, repository, nil)
+	contains(t, out, "-----> Go app detected", "Procfile declares types -> web")
+	if files := s.files(t, result.Image); !strings.HasPrefix(files["app/bin/hello-go"], "\x7fELF") {
+		t.Errorf("no binary among %v", slices.Sorted(maps.Keys(files)))
+	}
+	started := time.Now()
+	again, _ := s.build(t, repository, nil)
+	t.Logf("second build took %s", time.Since(started))
+	if again.Image != result.Image {
+		t.Error("the same tree is another image")
+	}
+	s.clean(t)
+}
+
+func TestGoFetchesModulesAndRunsTheOnlyBinary(t *testing.T) {
+	needs(t, "go")
+	s := open(t, nil)
+	result, out := s.build(t, example(t, "hello-go-deps"), nil)
+	contains(t, out, "Default process types for Go -> web")
+	if result.Procfile["web"] != "bin/hello-go-deps" {
+		t.Errorf("%+v", result)
+	}
+}
+
+func TestNodeInstallsDependenciesOnce(t *testing.T) {
+	needs(t, "node", "npm")
+	s := open(t, nil)
+	repository := example(t, "hello-node")
+	result, out := s.build(t, repository, nil)
+	contains(t, out, "-----> Node.js app detected", "Running: npm ci", "Default process types for Node.js -> web")
+	if files := s.files(t, result.Image); files["app/node_modules/is-number/package.json"] == "" {
+		t.Errorf("no dependency among %v", slices.Sorted(maps.Keys(files)))
+	}
+	started := time.Now()
+	again, out := s.build(t, repository, nil)
+	t.Logf("second build took %s", time.Since(started))
+	contains(t, out, "Dependencies unchanged, restored from the cache")
+	if again.Image != result.Image {
+		t.Error("the same tree is another image")
+	}
+	s.clean(t)
+}
+
+func TestNodeWithoutAStartScriptSaysSo(t *testing.T) {
+	needs(t, "node", "npm")
+	_, out := open(t, nil).fail(t, commit(t, map[string]string{"package.json": "{}"}), nil)
+	contains(t, out, "package.json has no start script", `Add "scripts"`)
+}
+
+func TestPythonUsesTheMachinesPackages(t *testing.T) {
+	needs(t, "/usr/bin/python3")
+	s := open(t, nil)
+	repository := example(t, "hello-flask")
+	result, out := s.build(t, repository, nil)
+	contains(t, out, "-----> Python app detected", "Every requirement is among this machine's Python packages")
+	if files := s.files(t, result.Image); files["app/.venv/bin/python"] != "/usr/bin/python3" {
+		t.Errorf("no environment among %v", slices.Sorted(maps.Keys(files)))
+	}
+	if again, _ := s.build(t, repository, nil); again.Image != result.Image {
+		t.Error("the same tree is another image")
+	}
+}
+
+func TestPythonNamesWhatIsMissing(t *testing.T) {
+	needs(t, "/usr/bin/python3")
+	user, out := open(t, func(o *options) { o.Env = map[string]string{"PIP_NO_INDEX": "1"} }).fail(t,
+		commit(t, map[string]string{"requirements.txt": "flask\nno-such-package-here==1.0\n", "Procfile": "web: true\n"}), nil)
+	contains(t, out, "no-such-package-here==1.0 (missing): apt-get install python3-no-such-package-here")
+	contains(t, user.Error(), "The Python buildpack exited with code 1, stopping build.")
+}
+
+func TestAStaticSiteGetsAServer(t *testing.T) {
+	s := open(t, nil)
+	result, out := s.build(t, example(t, "hello-static"), nil)
+	contains(t, out, "-----> Static site app detected", "Default process types for Static site -> web")
+	files := s.files(t, result.Image)
+	contains(t, files["app/.slipway/static"], "#!/usr/bin/perl")
+	if result.Procfile["web"] != "exec /usr/bin/perl .slipway/static" {
+		t.Errorf("%+v", result)
+	}
+}
+
+func TestATreeOfNoKindIsRefusedWithTheCure(t *testing.T) {
+	user, _ := open(t, nil).fail(t, commit(t, map[string]string{"notes.txt": "x"}), nil)
+	contains(t, user.Error(), "Unable to select a buildpack", "Add a Procfile")
+}
+
+func TestADockerfileAloneSaysWhatToDo(t *testing.T) {
+	user, _ := open(t, nil).fail(t, commit(t, map[string]string{"Dockerfile": "FROM scratch"}), nil)
+	contains(t, user.Error(), "Dockerfile builds are not available yet", "Add a Procfile")
+}

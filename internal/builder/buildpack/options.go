@@ -1,0 +1,60 @@
+package buildpack
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// Options of a Builder. Zero values mean what is said in brackets.
+type Options struct {
+	// Dir keeps bundled buildpacks, the apps' caches, and builds while they
+	// run. It belongs to one process at a time.
+	Dir string
+	// Registry is host:port of the registry images are pushed to, by HTTP.
+	RegistryAddr, RegistryUser, RegistryPassword string
+	// UID is the user and group builds run as; needed when the platform is root.
+	UID int
+	// Env is added to the environment of builds: proxies, certificates and
+	// package indexes of this machine. Never a secret: apps can read it.
+	Env map[string]string
+	// Timeout ends a build [15 min].
+	Timeout time.Duration
+	// Silence ends a build that prints nothing for so long [10 min].
+	Silence time.Duration
+	// Heartbeat is how often a silent build shows the user that it lives [10 s].
+	Heartbeat time.Duration
+	// MemoryBytes and Processes bound all of a build together [2 GiB, 1024].
+	MemoryBytes, Processes int64
+	// DiskBytes bounds what one build has on disk, its cache included [4 GiB].
+	DiskBytes int64
+	// MinFreeBytes is what a build must leave free on the disk [512 MiB].
+	MinFreeBytes int64
+}
+
+func (o Options) validate(root bool) (Options, error) {
+	switch {
+	case !filepath.IsAbs(o.Dir):
+		return o, fmt.Errorf("buildpack directory %q: must be an absolute path", o.Dir)
+	case o.RegistryAddr == "":
+		return o, errors.New("buildpack registry: no address")
+	case root && o.UID <= 0:
+		return o, errors.New("buildpack uid: builds must not run as root")
+	}
+	o.Timeout = orElse(o.Timeout, 15*time.Minute)
+	o.Silence = orElse(o.Silence, 10*time.Minute)
+	o.Heartbeat = orElse(o.Heartbeat, 10*time.Second)
+	o.MemoryBytes = orElse(o.MemoryBytes, 2<<30)
+	o.Processes = orElse(o.Processes, 1024)
+	o.DiskBytes = orElse(o.DiskBytes, 4<<30)
+	o.MinFreeBytes = orElse(o.MinFreeBytes, 512<<20)
+	return o, nil
+}
+
+func orElse[T int64 | time.Duration](value, fallback T) T {
+	if value == 0 {
+		return fallback
+	}
+	return value
+}
