@@ -36,8 +36,8 @@ func git(ctx context.Context, _ Options) []Finding {
 
 // toolchain is what a bundled buildpack needs of this machine.
 type toolchain struct {
-	name   string // of the language
-	argv   []string
+	name   string   // of the language
+	argv   []string // alone: being there is enough
 	debian string
 }
 
@@ -46,14 +46,19 @@ func toolchains(ctx context.Context, _ Options) []Finding {
 	for _, tool := range []toolchain{
 		{"Go", []string{"go", "version"}, "golang-go"},
 		{"Node.js", []string{"node", "--version"}, "nodejs"},
-		{"Node.js", []string{"npm", "--version"}, "npm"},
+		{"Node.js", []string{"npm"}, "npm"},
 		{"Python", []string{"python3", "--version"}, "python3"},
-		{"Python", []string{"python3", "-c", "import ensurepip, venv; print('venv')"}, "python3-venv"},
-		{"Python", []string{"python3", "-m", "pip", "--version"}, "python3-pip"},
+		{"Python", pythonHas("ensurepip"), "python3-venv"},
+		{"Python", pythonHas("pip"), "python3-pip"},
 	} {
 		found = append(found, tool.look(ctx))
 	}
 	return found
+}
+
+// pythonHas asks for a module without running any of it.
+func pythonHas(module string) []string {
+	return []string{"python3", "-c", "import importlib.util, sys; print('has " + module + "') if importlib.util.find_spec('" + module + "') else sys.exit('no " + module + "')"}
 }
 
 func (t toolchain) look(ctx context.Context) Finding {
@@ -71,6 +76,9 @@ func say(ctx context.Context, argv ...string) (string, error) {
 	path, err := exec.LookPath(argv[0])
 	if err != nil {
 		return "", fmt.Errorf("%s is not in PATH", argv[0])
+	}
+	if len(argv) == 1 {
+		return path, nil
 	}
 	cmd := exec.CommandContext(ctx, path, argv[1:]...)
 	cmd.WaitDelay = time.Second

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/textproto"
@@ -97,7 +98,7 @@ func parseProbe(raw json.RawMessage) (*platform.Probe, string) {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&form); err != nil {
-		return nil, strings.TrimPrefix(err.Error(), "json: ")
+		return nil, unreadable(err)
 	}
 	probe := form.Probe
 	if form.HTTPGet != nil {
@@ -115,6 +116,18 @@ func parseProbe(raw json.RawMessage) (*platform.Probe, string) {
 		probe.TCPSocket = &platform.TCPSocket{Port: *form.TCPSocket.Port}
 	}
 	return &probe, checkProbe(probe)
+}
+
+// unreadable words an error of encoding/json without the names of our types.
+func unreadable(err error) string {
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return fmt.Sprintf("'%s' cannot be of type '%s'", wrong.Field, wrong.Value)
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return fmt.Sprintf("'%s' is not a known property", strings.Trim(name, `"`))
+	}
+	return "it is not of type 'object'"
 }
 
 // maxSeconds and maxThreshold bound a probe's numbers.

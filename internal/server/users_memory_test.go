@@ -1,0 +1,156 @@
+package server_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/slipway-paas/slipway/internal/auth"
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+// memoryUsers keeps users and keys in slices; a user's token is forty times
+// the first letter of the name.
+type memoryUsers struct {
+	mu        sync.Mutex
+	users     []platform.User
+	passwords map[string]string
+	keys      []platform.Key
+}
+
+func newMemoryUsers() *memoryUsers { return &memoryUsers{passwords: map[string]string{}} }
+
+func tokenOf(username string) string { return strings.Repeat(username[:1], 40) }
+
+func (m *memoryUsers) find(username string) int {
+	return slices.IndexFunc(m.users, func(u platform.User) bool { return u.Username == username })
+}
+
+func (m *memoryUsers) Register(_ context.Context, _ platform.Caller, user auth.NewUser) (platform.User, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.find(user.Username) >= 0 {
+		return platform.User{}, platform.Invalid("username", "A user with that username already exists.")
+	}
+	made := platform.User{Username: user.Username, Email: user.Email, FirstName: user.FirstName, LastName: user.LastName,
+		Superuser: len(m.users) == 0, Active: true, LastLogin: born, Joined: born}
+	m.users = append(m.users, made)
+	m.passwords[user.Username] = user.Password
+	return made, nil
+}
+
+func (m *memoryUsers) Login(_ context.Context, username, password, _ string) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.find(username) < 0 || m.passwords[username] != password {
+		return "", platform.Invalid("non_field_errors", "Unable to log in with provided credentials.")
+	}
+	return tokenOf(username), nil
+}
+
+func (m *memoryUsers) ByToken(_ context.Context, token string) (platform.Caller, platform.User, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, user := range m.users {
+		if tokenOf(user.Username) == token {
+			return platform.Caller{User: user.Username, Admin: user.Superuser}, user, nil
+		}
+	}
+	return platform.Caller{}, platform.User{}, platform.ErrUnauthenticated
+}
+
+// may returns nil when the caller may change the user.
+func (m *memoryUsers) may(caller platform.Caller, username string) error {
+	switch {
+	case !caller.Admin && caller.User != username:
+		return platform.ErrForbidden
+	case m.find(username) < 0:
+		return &platform.NotFoundError{Kind: "User", ID: username}
+	}
+	return nil
+}
+
+func (m *memoryUsers) SetPassword(_ context.Context, caller platform.Caller, username, old, new string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.may(caller, username); err != nil {
+		return err
+	}
+	if !caller.Admin && m.passwords[username] != old {
+		return &platform.UserError{Kind: platform.ErrUnauthenticated, Message: "Current password does not match"}
+	}
+	m.passwords[username] = new
+	return nil
+}
+
+func (m *memoryUsers) RegenerateTokens(_ context.Context, caller platform.Caller, username string) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.may(caller, username); err != nil {
+		return "", err
+	}
+	return tokenOf(username), nil
+}
+
+func (m *memoryUsers) Cancel(_ context.Context, caller platform.Caller, username string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.may(caller, username); err != nil {
+		return err
+	}
+	m.users = slices.Delete(m.users, m.find(username), m.find(username)+1)
+	return nil
+}
+
+func (m *memoryUsers) Users(_ context.Context, caller platform.Caller, page platform.Page) ([]platform.User, int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !caller.Admin {
+		return nil, 0, platform.ErrForbidden
+	}
+	return window(slices.Clone(m.users), page)
+}
+
+func (m *memoryUsers) Keys(_ context.Context, caller platform.Caller, page platform.Page) ([]platform.Key, int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var own []platform.Key
+	for _, key := range m.keys {
+		if key.Owner == caller.User {
+			own = append(own, key)
+		}
+	}
+	return window(own, page)
+}
+
+func (m *memoryUsers) Key(ctx context.Context, caller platform.Caller, id string) (platform.Key, error) {
+	keys, _, err := m.Keys(ctx, caller, platform.Page{Limit: 1000})
+	if err != nil {
+		return platform.Key{}, err
+	}
+	for _, key := range keys {
+		if key.ID == id {
+			return key, nil
+		}
+	}
+	return platform.Key{}, &platform.NotFoundError{Kind: "Key", ID: id}
+}
+
+func (m *memoryUsers) AddKey(_ context.Context, caller platform.Caller, id, public string) (platform.Key, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := platform.Key{UUID: "key-uuid", ID: id, Owner: caller.User, Public: public, Fingerprint: "00:11", Created: born, Updated: born}
+	m.keys = append(m.keys, key)
+	return key, nil
+}
+
+func (m *memoryUsers) DeleteKey(ctx context.Context, caller platform.Caller, id string) error {
+	if _, err := m.Key(ctx, caller, id); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keys = slices.DeleteFunc(m.keys, func(k platform.Key) bool { return k.ID == id })
+	return nil
+}
