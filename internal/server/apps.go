@@ -93,7 +93,7 @@ func (o Options) appURL(host string) string {
 func (s *server) scale(c *call) (answer, error) {
 	formation := make(map[string]int, len(c.body.raw))
 	for process, raw := range c.body.raw {
-		text, _ := scalarOrRaw(raw)
+		text := literal(raw)
 		n, err := strconv.Atoi(strings.TrimSpace(text))
 		if err != nil {
 			c.body.reject("", "Invalid scaling format: invalid literal for int() with base 10: '"+clip(text)+"'")

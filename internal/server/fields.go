@@ -137,26 +137,26 @@ func (f *fields) boolean(name string) *bool {
 	if !f.has(name) {
 		return nil
 	}
-	word := strings.Trim(string(f.raw[name]), " \t\r\n")
-	if word == "null" {
+	if null(f.raw[name]) {
 		f.reject(name, isNull)
 		return nil
 	}
-	word, _ = scalarOrRaw(f.raw[name])
+	word := literal(f.raw[name])
 	value := slices.Contains(trueWords, strings.ToLower(word))
 	if !value && !slices.Contains(falseWords, strings.ToLower(word)) {
-		f.reject(name, fmt.Sprintf("%q is not a valid boolean.", word))
+		f.reject(name, fmt.Sprintf("%q is not a valid boolean.", clip(word)))
 		return nil
 	}
 	return &value
 }
 
-func scalarOrRaw(raw json.RawMessage) (string, bool) {
+// literal is a scalar's text, or the JSON of what is none.
+func literal(raw json.RawMessage) string {
 	text, message := scalar(raw)
 	if message != "" {
-		return string(bytes.TrimSpace(raw)), false
+		return string(bytes.TrimSpace(raw))
 	}
-	return text, true
+	return text
 }
 
 // optionalObject is object for a field that may be null.

@@ -38,7 +38,7 @@ const maxVersion = 1<<31 - 1
 func (s *server) rollback(c *call) (answer, error) {
 	version := 0
 	if f := c.body; f.given("version") {
-		text, _ := scalarOrRaw(f.raw["version"])
+		text := literal(f.raw["version"])
 		n, err := strconv.Atoi(strings.TrimSpace(text))
 		switch {
 		case err != nil:
