@@ -118,7 +118,7 @@ func (s *Sandbox) bubblewrapOptions(p Process) []string {
 		"--proc", "/proc", "--dev", "/dev",
 		"--perms", "1777", "--tmpfs", "/dev/shm",
 		"--perms", "1777", "--tmpfs", "/tmp",
-		"--dir", "/var", "--symlink", "../tmp", "/var/tmp", "--symlink", "../run", "/var/run",
+		"--dir", "/run", "--dir", "/var", "--symlink", "../tmp", "/var/tmp", "--symlink", "../run", "/var/run",
 	)
 	for _, dir := range s.hide {
 		if belowShown(dir) {

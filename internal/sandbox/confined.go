@@ -5,8 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,6 +26,9 @@ type Confined struct {
 	first  *pidfd // the first process inside: its death is everybody's; may equal outer
 	pid    int    // of first
 	inside bool   // started by Enter: shares its first process with others
+
+	// grace, once stored, bounds what the others may do after the command's end.
+	grace atomic.Pointer[context.Context]
 
 	done chan struct{}
 	left chan struct{} // closed when the watching goroutine is gone
@@ -61,6 +67,9 @@ func (c *Confined) Pid() int { return c.handle.Pid }
 // control groups with them.
 func (c *Confined) Done() <-chan struct{} { return c.done }
 
+// Left is closed when it is no longer watched: after Done, or by Leave.
+func (c *Confined) Left() <-chan struct{} { return c.left }
+
 // Exit is how it ended; only after Done.
 func (c *Confined) Exit() Exit { return c.exit }
 
@@ -85,23 +94,47 @@ func (c *Confined) Leave() {
 	}
 }
 
-// signalPatience is how long a signal waits for a command that is just about
-// to begin.
-const signalPatience = 2 * time.Second
-
 // Signal sends sig to every process of the command's session, as a process
-// manager would. A process that ended is no error.
-func (c *Confined) Signal(sig syscall.Signal) {
-	for deadline := time.Now().Add(signalPatience); time.Now().Before(deadline); {
-		if sent := c.signalSession(sig); sent {
-			return
-		}
+// manager would. It waits for a command that is just about to begin, at most
+// until ctx ends. A process that ended is no error.
+func (c *Confined) Signal(ctx context.Context, sig syscall.Signal) {
+	for !c.signalSession(sig) {
 		select {
 		case <-c.done:
+			return
+		case <-ctx.Done():
 			return
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
+}
+
+// Terminate sends SIGTERM and lets every process of it finish; those that
+// still run when ctx ends are killed. It returns when nothing of it runs.
+func (c *Confined) Terminate(ctx context.Context) {
+	c.grace.Store(&ctx)
+	c.Signal(ctx, syscall.SIGTERM)
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		c.Kill()
+	}
+}
+
+// Environ returns the environment the command's first process was started
+// with, or nil when that cannot be seen.
+func (c *Confined) Environ() []string {
+	pid := c.pid
+	if c.first != c.outer || !c.inside {
+		if pid = eldest(processes(), c.pid).pid; pid == 0 {
+			return nil
+		}
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil || len(text) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
 }
 
 func (c *Confined) signalSession(sig syscall.Signal) bool {
@@ -122,13 +155,18 @@ func (c *Confined) session(all []procStat) int {
 	if !c.handle.Terminal || c.first == c.outer {
 		return c.pid
 	}
+	return eldest(all, c.pid).pid
+}
+
+// eldest is the first child of a process, or the zero value.
+func eldest(all []procStat, parent int) procStat {
 	var oldest procStat
 	for _, process := range all {
-		if process.parent == c.pid && (oldest.pid == 0 || process.start < oldest.start) {
+		if process.parent == parent && (oldest.pid == 0 || process.start < oldest.start || process.start == oldest.start && process.pid < oldest.pid) {
 			oldest = process
 		}
 	}
-	return oldest.pid
+	return oldest
 }
 
 // Kill kills all of it and returns when nothing of it runs. Idempotent.
@@ -171,6 +209,7 @@ func (c *Confined) watch() {
 	}
 	code := reap(c.handle.Pid)
 	if c.first != c.outer {
+		c.lastWords()
 		c.first.kill()
 		if !c.first.endedWithin(killPatience) {
 			c.log.Error("killed process does not end", "instance", c.handle.Name)
@@ -180,6 +219,25 @@ func (c *Confined) watch() {
 	c.finish(code)
 	c.outer.close()
 	close(c.done)
+}
+
+// lastWords lets what the command started finish, when it was told to.
+func (c *Confined) lastWords() {
+	grace := c.grace.Load()
+	if grace == nil {
+		return
+	}
+	empty := make(chan struct{})
+	go func() {
+		defer close(empty)
+		c.first.wait()
+	}()
+	select {
+	case <-empty:
+	case <-(*grace).Done():
+		c.first.kill()
+		<-empty
+	}
 }
 
 // finish takes away what is left and fills the exit in.
@@ -246,4 +304,39 @@ func readStatus(path string) status {
 		}
 	}
 	return read
+}
+
+// HoldsSocket reports whether a process of it has the socket with that inode.
+func (c *Confined) HoldsSocket(inode uint64) bool {
+	socket := fmt.Sprintf("socket:[%d]", inode)
+	for _, pid := range c.members() {
+		dir := fmt.Sprintf("/proc/%d/fd/", pid)
+		links, _ := os.ReadDir(dir)
+		for _, link := range links {
+			if target, err := os.Readlink(dir + link.Name()); err == nil && target == socket {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// members lists its processes: by control group, else by pid namespace, else
+// by session.
+func (c *Confined) members() []int {
+	if len(c.group.dirs) > 0 {
+		return c.group.pids()
+	}
+	space, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", c.pid))
+	var members []int
+	for _, process := range processes() {
+		if c.first == c.outer {
+			if process.session == c.handle.Pid {
+				members = append(members, process.pid)
+			}
+		} else if own, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", process.pid)); err == nil && own == space {
+			members = append(members, process.pid)
+		}
+	}
+	return members
 }

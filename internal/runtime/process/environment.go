@@ -1,0 +1,87 @@
+package process
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/sandbox"
+)
+
+// programs is where programs are found; Go's own is there for what the Go
+// buildpack left to run time.
+const programs = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/go/bin"
+
+// environment is what an instance sees: the app's config over the image's own
+// over ours; HOME, TMPDIR and PORT are always ours.
+func environment(spec platform.Spec, image []string, port int) []string {
+	env := map[string]string{"PATH": programs, "LANG": "C.UTF-8", "USER": "app", "LOGNAME": "app", "SHELL": "/bin/bash"}
+	for _, entry := range image {
+		if key, value, ok := strings.Cut(entry, "="); ok {
+			env[key] = value
+		}
+	}
+	maps.Copy(env, spec.Env)
+	env["HOME"], env["TMPDIR"] = "/app", "/tmp"
+	if port != 0 {
+		env["PORT"] = strconv.Itoa(port)
+	}
+	var entries []string
+	for _, key := range slices.Sorted(maps.Keys(env)) {
+		if key != "" && !strings.Contains(key, "=") {
+			entries = append(entries, key+"="+env[key])
+		}
+	}
+	return entries
+}
+
+// entrypoint is the image's, which the command line is handed to.
+func (r *Runtime) entrypoint(image image) []string {
+	entrypoint := slices.Clone(image.Entrypoint)
+	if len(entrypoint) == 0 {
+		entrypoint = []string{launcher}
+	}
+	if r.sandbox.Offer().Isolation != platform.IsolationSandbox && entrypoint[0] == launcher {
+		return []string{"bash", "-c", launchAnywhere, launcher}
+	}
+	return entrypoint
+}
+
+const launcher = "/slipway/launch"
+
+// launchAnywhere does what a slug's launcher does where there is no /app.
+const launchAnywhere = `cd "$HOME" || exit 1
+shopt -s nullglob
+for profile in .profile.d/*.sh; do source "$profile"; done
+exec bash -c "$*"`
+
+// reason says in words how an instance ended.
+func reason(exit sandbox.Exit, limits platform.Limits) string {
+	switch {
+	case exit.OutOfMemory && (exit.Code == 137 || exit.Code == -1):
+		return "killed for more than " + size(limits.MemoryBytes) + " of memory"
+	case exit.OutOfMemory:
+		return fmt.Sprintf("exited with code %d after a process of it was killed for more than %s of memory", exit.Code, size(limits.MemoryBytes))
+	case exit.Code == -1:
+		return "ended while no node was watching"
+	case exit.Code > 128:
+		return fmt.Sprintf("ended by signal %d", exit.Code-128)
+	}
+	return fmt.Sprintf("exited with code %d", exit.Code)
+}
+
+// size renders bytes in the largest binary unit that keeps them whole.
+func size(bytes int64) string {
+	for _, unit := range []struct {
+		name  string
+		bytes int64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if bytes >= unit.bytes && bytes%unit.bytes == 0 {
+			return fmt.Sprintf("%d %s", bytes/unit.bytes, unit.name)
+		}
+	}
+	return fmt.Sprintf("%d bytes", bytes)
+}

@@ -1,0 +1,81 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+// registry is where images come from.
+type registry struct{ host, user, password string }
+
+// unpack pulls the image, verifying every byte against the digest, and
+// unpacks its layers into tree.
+func (g registry) unpack(ctx context.Context, ref, tree string, uid int) (image, error) {
+	if g.host == "" {
+		return image{}, fmt.Errorf("no registry is known yet: %w", platform.ErrUnavailable)
+	}
+	digest, err := name.NewDigest(g.host+"/"+ref, g.nameOptions()...)
+	if err != nil {
+		return image{}, fmt.Errorf("%w: %w", platform.ErrInvalid, err)
+	}
+	options := []remote.Option{remote.WithContext(ctx), remote.WithJobs(1)}
+	if g.user != "" || g.password != "" {
+		options = append(options, remote.WithAuth(&authn.Basic{Username: g.user, Password: g.password}))
+	}
+	pulled, err := remote.Image(digest, options...)
+	if err != nil {
+		return image{}, err
+	}
+	config, err := pulled.ConfigFile()
+	if err != nil {
+		return image{}, err
+	}
+	layers, err := pulled.Layers()
+	if err != nil {
+		return image{}, err
+	}
+	u, err := newUnpacker(tree, uid)
+	if err != nil {
+		return image{}, err
+	}
+	defer u.close()
+	for _, layer := range layers {
+		content, err := layer.Uncompressed()
+		if err != nil {
+			return image{}, err
+		}
+		err = u.layer(ctx, content)
+		if closed := content.Close(); err == nil {
+			err = closed
+		}
+		if err != nil {
+			return image{}, err
+		}
+	}
+	// An image may lack one of the two; the mounts do not.
+	for _, folder := range []string{"app", "slipway"} {
+		if err := u.folder(folder); err != nil {
+			return image{}, err
+		}
+	}
+	return image{Entrypoint: config.Config.Entrypoint, Env: config.Config.Env, WorkingDir: config.Config.WorkingDir}, nil
+}
+
+// nameOptions allow plain HTTP to this machine only.
+func (g registry) nameOptions() []name.Option {
+	host, _, err := net.SplitHostPort(g.host)
+	if err != nil {
+		host = g.host
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return []name.Option{name.Insecure}
+	}
+	return nil
+}

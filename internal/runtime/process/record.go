@@ -1,0 +1,79 @@
+package process
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/runtime"
+	"github.com/slipway-paas/slipway/internal/sandbox"
+)
+
+// record is what is on disk of an instance. It is written while the process
+// is held before its command begins: an instance that runs has a record. It
+// holds config values and is readable by the platform only.
+type record struct {
+	Spec platform.InstanceSpec `json:"spec"`
+	// OneOff: a Run, which ends with the platform that asked for it.
+	OneOff  bool           `json:"one_off,omitempty"`
+	Handle  sandbox.Handle `json:"handle"`
+	Env     []string       `json:"env"`
+	UID     int            `json:"uid"`
+	Port    int            `json:"port,omitempty"`
+	Started time.Time      `json:"started"`
+	// Ended: its exit was told to a watcher; what is left is its output.
+	Ended bool `json:"ended,omitempty"`
+}
+
+const (
+	recordFile = "record.json"
+	outputFile = "output"
+	statusFile = "status"
+	scratchDir = "scratch"
+	tmpDir     = "tmp"
+)
+
+func (rec record) write(dir string) error {
+	text, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(dir, recordFile), text); err != nil {
+		return fmt.Errorf("record of %s: %w", rec.Spec.ID, err)
+	}
+	return nil
+}
+
+// readRecord returns an error matching errDamaged for what is no record of id.
+func readRecord(dir, id string) (record, error) {
+	var rec record
+	text, err := os.ReadFile(filepath.Join(dir, recordFile))
+	if err != nil {
+		return rec, err
+	}
+	if err := json.Unmarshal(text, &rec); err != nil || rec.Spec.ID != id {
+		return rec, fmt.Errorf("record of %s: %w", id, errors.Join(errDamaged, err))
+	}
+	return rec, nil
+}
+
+// running is what the record says of an instance that runs.
+func (rec record) running(dir string, isolation platform.Isolation) runtime.Running {
+	return runtime.Running{
+		Spec: rec.Spec, Address: address(rec.Port), Started: rec.Started,
+		Output: filepath.Join(dir, outputFile), Isolation: isolation,
+	}
+}
+
+// clean removes what only a running instance needs.
+func clean(dir string) error {
+	var failed error
+	for _, name := range []string{scratchDir, tmpDir, statusFile} {
+		failed = errors.Join(failed, os.RemoveAll(filepath.Join(dir, name)))
+	}
+	return failed
+}
