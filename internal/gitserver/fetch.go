@@ -50,7 +50,7 @@ func (s *Server) converse(ctx context.Context, app string, c client, args ...str
 	if err := cmd.Start(); err != nil {
 		return 0, fmt.Errorf("git %s: %w", args[0], err)
 	}
-	fed := s.feed(stdin, c.in)
+	fed := s.feed(stdin, c)
 	err = cmd.Wait()
 	c.release(fed)
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {

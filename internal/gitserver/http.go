@@ -1,9 +1,9 @@
 package gitserver
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +12,11 @@ import (
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+const (
+	maxFetchRequest = 8 << 20
+	drainTime       = 10 * time.Second
 )
 
 // ServeHTTP speaks smart HTTP (gitprotocol-http) for <app>.git at the root of
@@ -95,7 +100,7 @@ func (s *Server) refuseHTTP(w http.ResponseWriter, app string, err error) {
 	switch {
 	case errors.Is(err, platform.ErrUnauthenticated):
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Basic realm=%q, charset=\"UTF-8\"", s.opts.Name))
-		http.Error(w, fmt.Sprintf("log in with a token as password: see  %s whoami --token", s.opts.Name), http.StatusUnauthorized)
+		http.Error(w, fmt.Sprintf("who are you? Log in with  %s login  and then  %s git remote --http", s.opts.Name, s.opts.Name), http.StatusUnauthorized)
 		return
 	case errors.Is(err, platform.ErrNotFound):
 		status = http.StatusNotFound
@@ -133,42 +138,63 @@ func (s *Server) serveService(w http.ResponseWriter, r *http.Request, app, servi
 		http.Error(w, "not a request of git: its Content-Type must be application/x-"+service+"-request", http.StatusUnsupportedMediaType)
 		return
 	}
-	c := httpClient(w, r, caller)
 	body, err := plainBody(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	c.in = body
-	answerHeader(w, "application/x-"+service+"-result")
-	if r.ContentLength == int64(len(flushPacket)) {
-		// Before it sends a large body git asks with an empty one, to be let in.
-		probe, _ := io.ReadAll(io.LimitReader(body, r.ContentLength))
-		if string(probe) == flushPacket {
-			return
-		}
-		c.in = bytes.NewReader(probe)
-	}
 	if service == uploadPack {
-		_, err = s.fetch(r.Context(), app, c)
-	} else {
-		_, err = s.receive(r.Context(), app, c)
+		s.serveFetch(w, r, app, caller, body)
+		return
 	}
-	if err != nil {
-		s.refuseService(w, app, service, err)
+	s.servePush(w, r, app, caller, body)
+}
+
+// serveFetch reads the request to its end before git may answer: a request is
+// small, and HTTP/1 has no talking back while one comes in.
+func (s *Server) serveFetch(w http.ResponseWriter, r *http.Request, app string, caller platform.Caller, body io.Reader) {
+	text, err := io.ReadAll(io.LimitReader(body, maxFetchRequest+1))
+	switch {
+	case err != nil:
+		http.Error(w, "the request broke off: "+err.Error(), http.StatusBadRequest)
+		return
+	case len(text) > maxFetchRequest:
+		http.Error(w, fmt.Sprintf("a fetch of more than %s of refs is refused: fetch fewer at once", byteSize(maxFetchRequest)), http.StatusRequestEntityTooLarge)
+		return
+	}
+	c := httpClient(w, r, caller)
+	c.in = bytes.NewReader(text)
+	answerHeader(w, "application/x-git-upload-pack-result")
+	if _, err := s.fetch(r.Context(), app, c); err != nil && r.Context().Err() == nil {
+		s.refuseHTTP(w, app, err)
 	}
 }
 
-// refuseService ends a conversation in words that git shows. A push that lost
-// the race for the lock is told within the answer it expects.
-func (s *Server) refuseService(w http.ResponseWriter, app, service string, err error) {
-	if service == uploadPack {
-		if !errors.Is(err, context.Canceled) {
-			s.refuseHTTP(w, app, err)
-		}
-		return
+// servePush answers a push that is refused within the answer git expects: it
+// has lost the race for the lock, say, since its refs were listed.
+func (s *Server) servePush(w http.ResponseWriter, r *http.Request, app string, caller platform.Caller, body io.Reader) {
+	c := httpClient(w, r, caller)
+	c.drain = func() { drain(w, body) }
+	answerHeader(w, "application/x-git-receive-pack-result")
+	start := bufio.NewReaderSize(body, 16)
+	if head, err := start.Peek(len(flushPacket) + 1); errors.Is(err, io.EOF) && string(head) == flushPacket {
+		return // before it sends a large push git asks with an empty one, to be let in
 	}
-	w.Write(append(bandPacket(bandFatal, s.refusal(app, err)), flushPacket...)) //nolint:errcheck // the client may be gone
+	c.in = start
+	if _, err := s.receive(r.Context(), app, c); err != nil {
+		c.drain()
+		w.Write(append(bandPacket(bandFatal, s.refusal(app, err)), flushPacket...)) //nolint:errcheck // the client may be gone
+	}
+}
+
+// drain reads the rest of a request that nobody wants. A client that can send
+// all of it reads our answer well; from one that takes too long the connection
+// is taken, and some clients then say less.
+func drain(w http.ResponseWriter, body io.Reader) {
+	control := http.NewResponseController(w)
+	control.SetReadDeadline(time.Now().Add(drainTime)) //nolint:errcheck // then the server drains less
+	io.Copy(io.Discard, body)                          //nolint:errcheck // as above
+	control.SetReadDeadline(time.Time{})               //nolint:errcheck // as above
 }
 
 func answerHeader(w http.ResponseWriter, contentType string) {
@@ -180,17 +206,12 @@ func answerHeader(w http.ResponseWriter, contentType string) {
 // writing of it has a deadline: a push may take long.
 func httpClient(w http.ResponseWriter, r *http.Request, caller platform.Caller) client {
 	control := http.NewResponseController(w)
-	control.EnableFullDuplex()            //nolint:errcheck // HTTP/2 always is
 	control.SetReadDeadline(time.Time{})  //nolint:errcheck // then there is none
 	control.SetWriteDeadline(time.Time{}) //nolint:errcheck // as above
-	stopReading := func() {
-		control.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // then the server ends the read with the connection
-	}
 	return client{
-		caller: caller, in: r.Body, out: flusher{w, control}, protocol: r.Header.Get("Git-Protocol"),
-		stateless: true, stopReading: stopReading,
+		caller: caller, in: r.Body, out: flusher{w, control}, protocol: r.Header.Get("Git-Protocol"), stateless: true,
 		hangUp: func() {
-			stopReading()
+			control.SetReadDeadline(time.Unix(1, 0))  //nolint:errcheck // then the client ends it
 			control.SetWriteDeadline(time.Unix(1, 0)) //nolint:errcheck // as above
 		},
 	}

@@ -18,8 +18,9 @@ var (
 type pushes struct {
 	mu      sync.Mutex
 	running map[string]*turn
+	guests  int // conversations about a push, from before its turn to the last word
 	closed  bool
-	idle    chan struct{} // closed once closed and none is running
+	idle    chan struct{} // closed once closed and nothing of a push is left
 }
 
 // turn is the right to push to an app, until end is called.
@@ -55,8 +56,32 @@ func (p *pushes) end(app string) {
 	delete(p.running, app)
 	mine.cancel()
 	close(mine.ended)
-	if p.closed && len(p.running) == 0 {
+	p.settle()
+}
+
+// settle is called with the lock held when something may have ended.
+func (p *pushes) settle() {
+	if !p.closed || len(p.running) > 0 || p.guests > 0 {
+		return
+	}
+	select {
+	case <-p.idle:
+	default:
 		close(p.idle)
+	}
+}
+
+// visit keeps the pushes from being idle until leave is called, so that a
+// client is told how its push ended before its connection goes.
+func (p *pushes) visit() (leave func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.guests++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.guests--
+		p.settle()
 	}
 }
 
@@ -92,11 +117,7 @@ func (p *pushes) cancelAll() {
 func (p *pushes) close() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.closed {
-		p.closed = true
-		if len(p.running) == 0 {
-			close(p.idle)
-		}
-	}
+	p.closed = true
+	p.settle()
 	return p.idle
 }

@@ -35,21 +35,41 @@ type client struct {
 	protocol string    // GIT_PROTOCOL
 	// stateless: over HTTP the refs were listed by a request before.
 	stateless bool
-	// stopReading makes a blocked read of in return, for a door that must not
-	// leave one behind.
-	stopReading func()
+	// drain reads what is left of a request, within reason, where the answer
+	// may only begin when the request has ended. Else nil.
+	drain func()
 }
 
-// release waits until nobody reads from the client any more, where its door
-// asks for that.
+// answers is where git's output goes to, once fed is closed where the door has
+// to wait for that.
+func (c client) answers(fed <-chan struct{}) io.Writer {
+	if c.drain == nil {
+		return c.out
+	}
+	return held{c.out, fed}
+}
+
+// held is a writer that waits.
+type held struct {
+	io.Writer
+	until <-chan struct{}
+}
+
+func (h held) Write(p []byte) (int, error) {
+	<-h.until
+	return h.Writer.Write(p)
+}
+
+// release waits until nobody reads from the client any more, where a reader
+// must not stay behind.
 func (c client) release(fed <-chan struct{}) {
-	if c.stopReading == nil {
+	if c.drain == nil {
 		return
 	}
 	select {
-	case <-fed: // all was read, or git had enough
-	case <-time.After(100 * time.Millisecond):
-		c.stopReading()
+	case <-fed:
+	case <-time.After(stall):
+		c.hangUp()
 		<-fed
 	}
 }
@@ -123,8 +143,8 @@ func (p *push) run(ctx context.Context, guard *os.File) (int, error) {
 		return 0, err
 	}
 
-	fed := p.server.feed(stdin, p.client.in)
-	out := newOutbox(p.client.out, stall, p.client.hangUp)
+	fed := p.server.feed(stdin, p.client)
+	out := newOutbox(p.client.answers(fed), stall, p.client.hangUp)
 	var pumps sync.WaitGroup
 	pumps.Go(func() { p.relay(stdout, out) })
 	pumps.Go(func() { p.answer(ctx, pipes) })
@@ -179,12 +199,15 @@ func start(cmd *exec.Cmd) (stdin, stdout *os.File, err error) {
 
 // feed gives git what the client sends, until the client ends or git has had
 // enough; then the channel closes.
-func (s *Server) feed(stdin io.WriteCloser, in io.Reader) <-chan struct{} {
+func (s *Server) feed(stdin io.WriteCloser, c client) <-chan struct{} {
 	fed := make(chan struct{})
 	s.work.Go(func() {
 		defer close(fed)
-		io.Copy(stdin, in) //nolint:errcheck // git says what it misses
-		stdin.Close()      //nolint:errcheck // git may be gone
+		io.Copy(stdin, c.in) //nolint:errcheck // git says what it misses
+		stdin.Close()        //nolint:errcheck // git may be gone
+		if c.drain != nil {
+			c.drain()
+		}
 	})
 	return fed
 }

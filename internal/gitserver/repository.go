@@ -119,14 +119,14 @@ func (r repositories) sweepAll() error {
 			continue // a push of the dead server is still ending; the next push sweeps
 		}
 		sweep(path)
-		sweepLocks(path)
 		guard.Close() //nolint:errcheck // nothing was written
 	}
 	return nil
 }
 
-// sweep removes the quarantines of pushes that died. The caller holds pushLock.
+// sweep removes what pushes that died have left. The caller holds pushLock.
 func sweep(path string) {
+	sweepLocks(path)
 	for _, pattern := range []string{"tmp_objdir-*", "incoming-*"} {
 		quarantines, _ := filepath.Glob(filepath.Join(path, "objects", pattern))
 		for _, quarantine := range quarantines {

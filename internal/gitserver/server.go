@@ -157,6 +157,10 @@ func (s *Server) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 		s.pushes.cancelAll()
+		select { // until the users are told
+		case <-ended:
+		case <-time.After(2 * lastWords):
+		}
 	}
 	s.doors.hangUp()
 	s.upkeep.stop()

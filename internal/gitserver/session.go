@@ -35,6 +35,8 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 			answer(request, true)
 			go func() {
 				defer close(ended)
+				leave := s.conn.server.pushes.visit()
+				defer leave()
 				s.exit(s.start(ctx, request))
 			}()
 		}

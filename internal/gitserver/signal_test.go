@@ -11,3 +11,7 @@ func interrupt(cmd *exec.Cmd) {
 	syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
 	cmd.Wait()
 }
+
+// freeze is Ctrl-Z in the user's terminal, and thaw is fg.
+func freeze(cmd *exec.Cmd) { syscall.Kill(-cmd.Process.Pid, syscall.SIGSTOP) }
+func thaw(cmd *exec.Cmd)   { syscall.Kill(-cmd.Process.Pid, syscall.SIGCONT) }

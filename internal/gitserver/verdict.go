@@ -85,7 +85,7 @@ func (p *push) stored(settings platform.Settings, u update) string {
 	if settings.DeployBranch != "" {
 		only = settings.DeployBranch + " deploys"
 	}
-	return fmt.Sprintf("%s stored; only %s: set another with `%s settings set deploy-branch=%s`", u.ref, only, p.server.opts.Name, branch)
+	return fmt.Sprintf("%s stored; only %s: set another with `%s settings set deploy_branch=%s`", u.ref, only, p.server.opts.Name, branch)
 }
 
 // reason words an error that comes from the push's own end.
