@@ -122,8 +122,10 @@ func appOf(address string, p api.Platform, apiURL string) (string, bool) {
 	return app, sameName(host, at.Hostname()) || client.LocalHost(host) && client.LocalHost(at.Host)
 }
 
+// sameHost also holds when one is the other behind TLS, both at their usual port.
 func sameHost(a, b *url.URL) bool {
-	return sameName(a.Hostname(), b.Hostname()) && port(a) == port(b)
+	usualPorts := port(a) == usualPort[a.Scheme] && port(b) == usualPort[b.Scheme]
+	return sameName(a.Hostname(), b.Hostname()) && (usualPorts || port(a) == port(b))
 }
 
 func sameName(a, b string) bool { return strings.EqualFold(a, b) }
@@ -147,11 +149,13 @@ func gitURL(address string) (*url.URL, bool) {
 	return u, u.Scheme == "ssh" || u.Scheme == "http" || u.Scheme == "https"
 }
 
+var usualPort = map[string]string{"ssh": "22", "http": "80", "https": "443"}
+
 func port(u *url.URL) string {
 	if u.Port() != "" {
 		return u.Port()
 	}
-	return map[string]string{"ssh": "22", "http": "80", "https": "443"}[u.Scheme]
+	return usualPort[u.Scheme]
 }
 
 // remoteURL is where to push app: over SSH, or over HTTP.
