@@ -24,7 +24,9 @@ func (s *server) logs(c *call) (answer, error) {
 	if n, err := strconv.Atoi(query.Get("log_lines")); err == nil && n > 0 {
 		q.Lines = n
 	}
-	q.Follow, _ = strconv.ParseBool(query.Get("follow"))
+	if c.r.Method == http.MethodGet { // HEAD has nothing to wait for
+		q.Follow, _ = strconv.ParseBool(query.Get("follow"))
+	}
 	if q.Follow {
 		// The answer begins before the first line, which may take its time:
 		// after this no error can be told.

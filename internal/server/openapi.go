@@ -42,7 +42,31 @@ func describe(routes []route, version string) *huma.OpenAPI {
 	for i := range routes {
 		doc.AddOperation(d.operation(&routes[i]))
 	}
+	for _, schema := range d.registry.Map() {
+		soften(schema)
+	}
 	return doc
+}
+
+// soften takes back what huma assumes and this API does otherwise: no list is
+// ever null, and unknown fields are ignored on both sides.
+func soften(schema *huma.Schema) {
+	if schema == nil {
+		return
+	}
+	if schema.Type == huma.TypeArray {
+		schema.Nullable = false
+	}
+	if schema.AdditionalProperties == false {
+		schema.AdditionalProperties = nil
+	}
+	for _, property := range schema.Properties {
+		soften(property)
+	}
+	soften(schema.Items)
+	if values, ok := schema.AdditionalProperties.(*huma.Schema); ok {
+		soften(values)
+	}
 }
 
 type describer struct{ registry huma.Registry }
@@ -102,7 +126,9 @@ func (d describer) content(body any) map[string]*huma.MediaType {
 		return map[string]*huma.MediaType{text.kind: {Schema: &huma.Schema{Type: huma.TypeString}}}
 	}
 	t := reflect.TypeOf(body)
-	return map[string]*huma.MediaType{"application/json": {Schema: d.registry.Schema(t, true, t.Name())}}
+	schema := d.registry.Schema(t, true, t.Name())
+	soften(schema)
+	return map[string]*huma.MediaType{"application/json": {Schema: schema}}
 }
 
 // failure is the body of a failed answer: see api.Error.
@@ -139,6 +165,9 @@ func operationID(r *route) string {
 		if word := strings.Trim(segment, "{.}"); word != "v2" {
 			words = append(words, word)
 		}
+	}
+	if len(words) == 1 {
+		words = append(words, "root")
 	}
 	return strings.Join(words, "-")
 }

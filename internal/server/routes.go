@@ -38,7 +38,7 @@ func table() []route {
 	routes := []route{
 		{method: get, path: "/healthz", open: true, handle: (*server).healthz, status: 200, gives: html(0, ""), summary: "Tell whether the API is alive"},
 		{method: get, path: "/readiness", open: true, handle: (*server).readiness, status: 200, gives: html(0, ""), also: []int{503}, summary: "Tell whether the database answers"},
-		{method: get, path: "/v2/", handle: (*server).root, status: 200, gives: struct{}{}, summary: "Check a token"},
+		{method: get, path: "/v2/", handle: (*server).root, status: 200, gives: map[string]any{}, summary: "Check a token"},
 		{method: get, path: "/v2/openapi.json", open: true, handle: (*server).openAPI, status: 200, gives: map[string]any{}, summary: "Get this document"},
 		{method: get, path: "/v2/platform/", handle: (*server).platform, status: 200, gives: api.Platform{}, summary: "Get where things are"},
 		{method: get, path: "/v2/doctor/", handle: (*server).examine, status: 200, gives: []api.Finding{}, also: []int{403}, summary: "Find what is wrong here, and the cure"},

@@ -205,7 +205,7 @@ func TestUsersRegisterLogInAndLeave(t *testing.T) {
 		"Authorization", "token stale")
 	d.expect("", "POST", "/v2/auth/login/", `{"username":"bob","password":"no"}`, 400, `{"non_field_errors":["Unable to log in with provided credentials."]}`)
 	d.expect("", "POST", "/v2/auth/login/", `{"username":"bob","password":"secret"}`, 200, `{"token":"`+tokenOf("bob")+`"}`, "Authorization", "token a b c")
-	d.expect("bob", "POST", "/v2/auth/passwd/", `{}`, 400, "")
+	d.expect("bob", "POST", "/v2/auth/passwd/", `{}`, 400, `{"detail":"new_password is a required field"}`)
 	d.expect("bob", "POST", "/v2/auth/passwd/", `{"password":"secret"}`, 400, `{"detail":"new_password is a required field"}`)
 	d.expect("bob", "POST", "/v2/auth/passwd/", `{"new_password":"n"}`, 400, `{"detail":"password is a required field"}`)
 	d.expect("bob", "POST", "/v2/auth/passwd/", `{"new_password":"n","password":"wrong"}`, 401, `{"detail":"Current password does not match"}`)

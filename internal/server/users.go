@@ -77,10 +77,10 @@ func (s *server) passwd(c *call) (answer, error) {
 	}
 	fresh := f.optional("new_password")
 	f.short("new_password", maxPassword)
-	if fresh == "" && !f.rejected("new_password") {
+	switch {
+	case fresh == "" && !f.rejected("new_password"):
 		f.reject("", "new_password is a required field")
-	}
-	if old == "" && username == c.caller.User && !c.caller.Admin {
+	case old == "" && username == c.caller.User && !c.caller.Admin:
 		f.reject("", "password is a required field")
 	}
 	if err := f.err(); err != nil {
