@@ -61,7 +61,7 @@ const maxLine = 64 << 10
 
 // The pauses between attempts to come back to a stream that broke.
 const (
-	firstPause = time.Second
+	firstPause = 200 * time.Millisecond
 	lastPause  = 15 * time.Second
 )
 
@@ -161,7 +161,9 @@ func (p *logPrinter) line(text string) error {
 	p.remember(at, sum)
 	p.count++
 	if p.json {
-		return json.NewEncoder(p.stdout).Encode(parseLogLine(text))
+		object := json.NewEncoder(p.stdout)
+		object.SetEscapeHTML(false)
+		return object.Encode(parseLogLine(text))
 	}
 	_, err := fmt.Fprintln(p.stdout, p.paintLine(text))
 	return err
@@ -223,12 +225,11 @@ func (p *logPrinter) paintLine(text string) string {
 	}
 	head, said := text[:match[8]], text[match[8]:]
 	tag := text[match[6]:match[7]]
-	switch {
-	case tag == platform.LogController:
-		return p.stdout.paint(strong, strings.TrimRight(head, " ")) + " " + said
-	default:
-		return p.stdout.paint(faint, strings.TrimRight(head, " ")) + " " + said + reset(said)
+	tone := faint
+	if tag == platform.LogController {
+		tone = strong
 	}
+	return p.stdout.paint(tone, strings.TrimRight(head, " ")) + " " + said + reset(said)
 }
 
 // reset ends the colours a line began and may have left on.
