@@ -20,9 +20,10 @@ var version = "dev"
 func main() { os.Exit(run()) }
 
 func run() int {
-	root := cli.New(cli.Options{Version: version, Doctor: localDoctor})
+	commands := cli.Options{Version: version, Doctor: localDoctor}
+	root := cli.New(commands)
 	root.AddCommand(serveCommand(), nodeCommand(), waitReadyCommand())
-	return cli.Execute(context.Background(), root)
+	return cli.Execute(context.Background(), commands, root, os.Args[1:])
 }
 
 // logger writes what the daemons have to say to stderr, where systemd and a
@@ -39,6 +40,9 @@ func logger(verbose bool) *slog.Logger {
 type inOrder []func() error
 
 func (c *inOrder) add(f func() error) { *c = append(*c, f) }
+
+// closing is a close that cannot fail.
+func closing(f func()) func() error { return func() error { f(); return nil } }
 
 func (c inOrder) close() error {
 	var errs []error

@@ -30,6 +30,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/node"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/registry"
+	"github.com/slipway-paas/slipway/internal/sandbox"
 	"github.com/slipway-paas/slipway/internal/scheduler/local"
 	"github.com/slipway-paas/slipway/internal/server"
 	"github.com/slipway-paas/slipway/internal/store"
@@ -165,11 +166,11 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (p *plane, err
 	if err != nil {
 		return nil, err
 	}
-	p.opened.add(lines.Close)
+	p.opened.add(closing(lines.Close))
 	if p.fleet, err = fleet.Open(log, fleet.Options{Dir: o.path("fleet"), Logs: lines}); err != nil {
 		return nil, err
 	}
-	p.opened.add(p.fleet.Close)
+	p.opened.add(closing(p.fleet.Close))
 
 	users := auth.New(log, db, auth.Options{Registration: o.Registration})
 	password, err := secret(o.path("registry.password"))
@@ -180,19 +181,24 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (p *plane, err
 	if err != nil {
 		return nil, err
 	}
-	picker, err := newPicker(ctx, log, o, password)
+	packs, err := buildpack.New(log, sandbox.New(ctx, log), buildpackOptions(o, password))
+	if err != nil {
+		return nil, err
+	}
+	picker, err := builder.NewPicker(log, builder.PickerOptions{Dir: o.path("builds")}, packs)
 	if err != nil {
 		return nil, err
 	}
 	var git *gitserver.Server
+	scheduler := local.New(log, p.fleet)
+	p.opened.add(closing(scheduler.Close))
 	p.controller = controller.New(log, controller.Parts{
-		Store: db, Blobs: bucket, Build: picker.Build, Fleet: p.fleet, Logs: lines,
-		Scheduler: local.New(log, p.fleet),
+		Store: db, Blobs: bucket, Build: picker.Build, Scheduler: scheduler, Fleet: p.fleet, Logs: lines,
 	}, controller.Options{
 		Domain: o.Domain, URL: o.appURL, Reserved: reserved, DeployTimeout: o.DeployTimeout,
 		Destroyed: func(app string) {
-			if err := git.Remove(app); err != nil {
-				log.Warn("repository stayed", "app", app, "err", err)
+			if err := errors.Join(git.Remove(app), packs.Forget(app)); err != nil {
+				log.Warn("files of a destroyed app stayed", "app", app, "err", err)
 			}
 		},
 	})
@@ -212,14 +218,6 @@ const registryUser = "slipway"
 
 // reserved are names that lead to the platform itself, or did on Deis.
 var reserved = []string{"slipway", "deis", "git", "deis-builder", "slipway-builder", "deis-workflow-manager", "grafana", "registry"}
-
-func newPicker(ctx context.Context, log *slog.Logger, o *options, password string) (*builder.Picker, error) {
-	packs, err := buildpack.New(log, buildpackOptions(ctx, log, o, password))
-	if err != nil {
-		return nil, err
-	}
-	return builder.NewPicker(log, builder.PickerOptions{Dir: o.path("builds")}, packs)
-}
 
 // setEdge tells the routers what is not an app's: the platform's own names,
 // its certificate, and where images come from.

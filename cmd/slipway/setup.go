@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,7 +12,6 @@ import (
 	"github.com/slipway-paas/slipway/internal/builder/buildpack"
 	"github.com/slipway-paas/slipway/internal/fleet"
 	"github.com/slipway-paas/slipway/internal/platform"
-	"github.com/slipway-paas/slipway/internal/sandbox"
 	"github.com/slipway-paas/slipway/internal/server"
 )
 
@@ -111,7 +108,10 @@ var buildEnvironment = []string{
 	"GOPROXY", "GOSUMDB", "GONOSUMDB", "GOTOOLCHAIN", "NPM_CONFIG_REGISTRY", "PIP_INDEX_URL",
 }
 
-func buildpackOptions(ctx context.Context, log *slog.Logger, o *options, password string) buildpack.Options {
+// buildUID is the user builds run as: apps' own begin right above it.
+const buildUID = 299_999
+
+func buildpackOptions(o *options, password string) buildpack.Options {
 	env := make(map[string]string)
 	for _, name := range buildEnvironment {
 		if value := os.Getenv(name); value != "" {
@@ -119,7 +119,7 @@ func buildpackOptions(ctx context.Context, log *slog.Logger, o *options, passwor
 		}
 	}
 	return buildpack.Options{
-		Dir: o.path("buildpacks"), Sandbox: sandbox.New(ctx, log), Env: env,
+		Dir: o.path("buildpacks"), UID: buildUID, Env: env,
 		RegistryAddr: o.Registry, RegistryUser: registryUser, RegistryPassword: password,
 		Timeout: o.BuildTimeout, MemoryBytes: o.BuildMemory << 20, DiskBytes: o.BuildDisk << 20,
 	}

@@ -162,9 +162,7 @@ func (c *Controller) sweep(ctx context.Context, app string) error {
 	if err != nil || len(instances) > 0 {
 		return err // woken again as they leave
 	}
-	if err := c.logs.Remove(app); err != nil {
-		return err
-	}
+	c.logs.Remove(app)
 	if err := c.removeSources(ctx, app, ""); err != nil {
 		return err
 	}
