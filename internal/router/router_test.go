@@ -29,6 +29,8 @@ type edge struct {
 	*router.Router
 	addr string
 	t    *testing.T
+	// ended, when not nil, gets a token once a request was counted.
+	ended chan struct{}
 }
 
 func serve(t *testing.T, opt router.Options) *edge {
@@ -43,7 +45,7 @@ func serve(t *testing.T, opt router.Options) *edge {
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	return &edge{r, ln.Addr().String(), t}
+	return &edge{Router: r, addr: ln.Addr().String(), t: t}
 }
 
 func listen(t *testing.T) net.Listener {
@@ -58,7 +60,9 @@ func listen(t *testing.T) net.Listener {
 // backend is an app's instance.
 func backend(t *testing.T, h http.HandlerFunc) string {
 	t.Helper()
-	s := httptest.NewServer(h)
+	s := httptest.NewUnstartedServer(h)
+	s.Config.DisableGeneralOptionsHandler = true
+	s.Start()
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String()
 }
@@ -108,6 +112,9 @@ func (e *edge) do(req *http.Request) answer {
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		e.t.Fatal(err)
+	}
+	if e.ended != nil {
+		<-e.ended
 	}
 	return answer{res, string(text)}
 }

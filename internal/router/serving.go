@@ -184,8 +184,9 @@ func (l *lull) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// wait blocks until each quiet connection has been so for long enough, counted
-// from start at the earliest.
+// wait blocks until there is no connection, or enough time has passed since
+// start and each quiet connection has been so for as long. Busy ones get that
+// time too: an answer begun before start has not told its client to reconnect.
 func (l *lull) wait(ctx context.Context, start time.Time, enough time.Duration) error {
 	for {
 		left := l.left(start, enough)
@@ -209,6 +210,9 @@ func (l *lull) left(start time.Time, enough time.Duration) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var left time.Duration
+	if l.open > 0 {
+		left = enough - time.Since(start)
+	}
 	for _, since := range l.since {
 		if since.Before(start) {
 			since = start

@@ -1,0 +1,201 @@
+package router_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/router"
+)
+
+// keepAlive is one HTTP/1.1 connection.
+type keepAlive struct {
+	net.Conn
+	rd *bufio.Reader
+	t  *testing.T
+}
+
+func (e *edge) keepAlive() *keepAlive {
+	e.t.Helper()
+	conn, err := net.Dial("tcp", e.addr)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	return &keepAlive{conn, bufio.NewReader(conn), e.t}
+}
+
+func (k *keepAlive) get(host string) (body string, closes bool) {
+	k.t.Helper()
+	fmt.Fprintf(k, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", host)
+	return k.answer()
+}
+
+func (k *keepAlive) answer() (body string, closes bool) {
+	k.t.Helper()
+	res, err := http.ReadResponse(k.rd, nil)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	all, err := io.ReadAll(res.Body)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return string(all), res.Close
+}
+
+func TestADrainingRouterAnswersWhatComesAndAsksToReconnect(t *testing.T) {
+	e := serve(t, router.Options{Quiet: 100 * time.Millisecond})
+	e.SetRoute("blog", route("blog", 1, backend(t, says("ok"))))
+	first, second, silent := e.keepAlive(), e.keepAlive(), e.keepAlive()
+	for _, k := range []*keepAlive{first, second, silent} {
+		if body, closes := k.get("blog.test"); body != "ok" || closes {
+			t.Fatalf("got %q, close %v", body, closes)
+		}
+	}
+	began := time.Now()
+	e.StartDraining()
+	e.StartDraining()
+	if conn, err := net.Dial("tcp", e.addr); err == nil {
+		conn.Close()
+		t.Error("a new connection was accepted")
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- e.Drained(t.Context()) }()
+	if body, closes := first.get("blog.test"); body != "ok" || !closes {
+		t.Errorf("got %q, close %v", body, closes)
+	}
+	if body, closes := second.get("nobody.test"); body == "" || !closes {
+		t.Errorf("got %q, close %v", body, closes)
+	}
+	if _, err := silent.rd.ReadByte(); err != io.EOF {
+		t.Errorf("the silent connection ended with %v", err)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took < 100*time.Millisecond {
+		t.Errorf("silent connections were closed after %v", took)
+	}
+}
+
+func TestARouterWithoutConnectionsDrainsAtOnce(t *testing.T) {
+	e := serve(t, router.Options{})
+	began := time.Now()
+	if err := e.Drained(t.Context()); err != nil || time.Since(began) > time.Second {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
+}
+
+func TestADrainingRouterWaitsForOpenRequestsAndTunnels(t *testing.T) {
+	e := serve(t, router.Options{Quiet: time.Millisecond})
+	held := make(chan struct{})
+	arrived := make(chan struct{}, 1)
+	e.SetRoute("blog", route("blog", 1, backend(t, func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-held
+		_, _ = io.WriteString(w, "late")
+	})))
+	e.SetRoute("chat", route("chat", 1, backend(t, tunnel(func(_ net.Conn, rw *bufio.ReadWriter) { _, _ = rw.ReadByte() }))))
+	slow := e.keepAlive()
+	fmt.Fprint(slow, "GET / HTTP/1.1\r\nHost: blog.test\r\n\r\n")
+	<-arrived
+	conn, _ := e.openTunnel("chat.test")
+	drained := make(chan error, 1)
+	go func() { drained <- e.Drained(t.Context()) }()
+	select {
+	case err := <-drained:
+		t.Fatalf("drained too early: %v", err)
+	case <-time.After(30 * time.Millisecond):
+	}
+	close(held)
+	if body, closes := slow.answer(); body != "late" || !closes {
+		t.Errorf("got %q, close %v", body, closes)
+	}
+	conn.Close()
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatIsLeftWhenTheTimeToDrainEndsIsCutOff(t *testing.T) {
+	e := serve(t, router.Options{Quiet: time.Millisecond})
+	e.SetRoute("chat", route("chat", 1, backend(t, tunnel(func(_ net.Conn, rw *bufio.ReadWriter) { _, _ = rw.ReadByte() }))))
+	_, rd := e.openTunnel("chat.test")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	if err := e.Drained(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Drained: %v", err)
+	}
+	if _, err := rd.ReadByte(); err == nil {
+		t.Error("the tunnel is still open")
+	}
+}
+
+func TestHTTP2ClientsAreSentAwayWithoutALoss(t *testing.T) {
+	e := serve(t, router.Options{Quiet: 50 * time.Millisecond})
+	held := make(chan struct{})
+	arrived := make(chan struct{}, 1)
+	e.SetRoute("blog", route("blog", 1, backend(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			arrived <- struct{}{}
+			<-held
+		}
+		_, _ = io.WriteString(w, "ok")
+	})))
+	http2 := h2c(t)
+	fetch := func(path string) (string, error) {
+		res, err := http2.Do(e.request("GET", "blog.test", path, nil))
+		if err != nil {
+			return "", err
+		}
+		defer res.Body.Close()
+		all, err := io.ReadAll(res.Body)
+		return string(all), err
+	}
+	slow := make(chan error, 1)
+	go func() {
+		body, err := fetch("/slow")
+		if err == nil && body != "ok" {
+			err = errors.New(body)
+		}
+		slow <- err
+	}()
+	<-arrived
+	e.StartDraining()
+	drained := make(chan error, 1)
+	go func() { drained <- e.Drained(t.Context()) }()
+	if body, err := fetch("/quick"); body != "ok" || err != nil {
+		t.Errorf("got %q, %v", body, err)
+	}
+	if body, err := fetch("/after"); err == nil {
+		t.Errorf("a connection told to go away took another request: %s", body)
+	}
+	close(held)
+	if err := <-slow; err != nil {
+		t.Error(err)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServingAfterTheEndClosesTheListener(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.Close()
+	ln := listen(t)
+	if err := e.Serve(ln); err != nil {
+		t.Error(err)
+	}
+	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener is open: %v", err)
+	}
+}
