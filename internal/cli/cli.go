@@ -75,15 +75,15 @@ func New(o Options) *cobra.Command {
   slipway create blog           # an app, and the git remote "slipway"
   git push slipway main
   slipway open`,
-		Args:                       noun,
-		SilenceErrors:              true,
-		SilenceUsage:               true,
-		SuggestionsMinimumDistance: 2,
-		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:               cobra.ArbitraryArgs,
+		DisableFlagParsing: true, // what is no command may be a plugin, whose flags are its own
+		SilenceErrors:      true,
+		SilenceUsage:       true,
+		RunE:               c.other,
 	}
 	root.SetIn(o.Stdin)
-	root.SetOut(o.Stdout)
-	root.SetErr(o.Stderr)
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%v", err) })
 	root.AddGroup(
 		&cobra.Group{ID: groupStart, Title: "First steps:"},

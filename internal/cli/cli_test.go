@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -111,8 +112,14 @@ func (u *user) types(args ...string) result {
 	u.t.Helper()
 	var stdout, stderr bytes.Buffer
 	o := u.options(strings.NewReader(u.stdin), &stdout, &stderr)
-	exit := cli.Execute(u.t.Context(), o, cli.New(o), args)
+	exit := execute(u.t.Context(), o, args)
 	return result{exit, stdout.String(), stderr.String()}
+}
+
+func execute(ctx context.Context, o cli.Options, args []string) int {
+	root := cli.New(o)
+	root.SetArgs(args)
+	return cli.Execute(ctx, root)
 }
 
 func (u *user) git(args ...string) string {

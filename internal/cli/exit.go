@@ -27,35 +27,15 @@ const (
 	ExitInterrupted = 130
 )
 
-// Execute runs args below root, which New returned for the same options, and
-// returns the exit code, having told stderr what went wrong.
-func Execute(ctx context.Context, o Options, root *cobra.Command, args []string) int {
-	o = o.withDefaults()
-	args = modern(root, args)
-	if exit, ran := runPlugin(ctx, o, root, args); ran {
-		return exit
+// Execute runs root, which New returned, and returns the exit code, having
+// told stderr what went wrong. The arguments are the process's unless set.
+func Execute(ctx context.Context, root *cobra.Command) int {
+	err := root.ExecuteContext(ctx)
+	to, ok := root.ErrOrStderr().(screen)
+	if !ok {
+		to = screen{Writer: root.ErrOrStderr()}
 	}
-	root.SetArgs(args)
-	return report(newScreen(o.Stderr, o.env), root.ExecuteContext(ctx))
-}
-
-// modern turns the noun:verb of Deis' command line into noun verb.
-func modern(root *cobra.Command, args []string) []string {
-	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
-		return args
-	}
-	noun, verb, ok := strings.Cut(args[0], ":")
-	if !ok || verb == "" {
-		return args
-	}
-	words := []string{noun, verb}
-	if noun == "auth" {
-		words = words[1:]
-	}
-	if cmd, _, err := root.Find(words); err != nil || cmd == root {
-		return args
-	}
-	return append(words, args[1:]...)
+	return report(to, err)
 }
 
 // exitError ends the program with another's exit code and no words.

@@ -13,41 +13,57 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// runPlugin runs slipway-NAME from $PATH when args begin with a NAME that is
-// no command of root, and says whether it did.
-func runPlugin(ctx context.Context, o Options, root *cobra.Command, args []string) (exit int, ran bool) {
-	if len(args) == 0 || strings.HasPrefix(args[0], "-") || strings.ContainsAny(args[0], "/\\") {
-		return 0, false
+// other is what root does with words that are no command of it: Deis' own form
+// of a command, a plugin, or a mistake.
+func (c *cli) other(root *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0 || args[0] == "-h" || args[0] == "--help":
+		return root.Help()
+	case strings.HasPrefix(args[0], "-"):
+		return usage(root, "unknown flag: %s", args[0])
 	}
-	switch args[0] { // cobra adds these when it runs
-	case "help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd:
-		return 0, false
+	if words := modern(root, args); words != nil {
+		root.SetArgs(words)
+		return root.ExecuteContext(root.Context())
 	}
-	if cmd, _, err := root.Find(args[:1]); err == nil && cmd != root {
-		return 0, false
+	if path := lookPath(c.opts.env("PATH"), "slipway-"+args[0]); path != "" {
+		return c.plugin(root.Context(), path, args[1:])
 	}
-	path := lookPath(o.env("PATH"), "slipway-"+args[0])
-	if path == "" {
-		return report(newScreen(o.Stderr, o.env), unknownCommand(root, args[0])), true
+	return unknownCommand(root, args[0])
+}
+
+// modern turns the noun:verb of Deis' command line into noun verb; nil when it
+// is none.
+func modern(root *cobra.Command, args []string) []string {
+	noun, verb, _ := strings.Cut(args[0], ":")
+	words := []string{noun, verb}
+	if noun == "auth" {
+		words = words[1:]
 	}
-	plugin := exec.CommandContext(ctx, path, args[1:]...)
-	plugin.Stdin, plugin.Stdout, plugin.Stderr = o.Stdin, o.Stdout, o.Stderr
-	plugin.Env, plugin.Dir = o.Env, o.Dir
+	if cmd, rest, err := root.Find(words); err != nil || cmd == root || verb == "" || len(rest) > 0 {
+		return nil
+	}
+	return append(words, args[1:]...)
+}
+
+// plugin runs a program in place of this one.
+func (c *cli) plugin(ctx context.Context, path string, args []string) error {
+	plugin := exec.CommandContext(ctx, path, args...)
+	plugin.Stdin, plugin.Stdout, plugin.Stderr = c.opts.Stdin, c.opts.Stdout, c.opts.Stderr
+	plugin.Env, plugin.Dir = c.opts.Env, c.opts.Dir
 	// Ctrl-C reaches the plugin by itself, and is its to answer.
 	ignored := make(chan os.Signal, 1)
 	signal.Notify(ignored, os.Interrupt, syscall.SIGQUIT)
 	defer signal.Stop(ignored)
 	err := plugin.Run()
 	var ended *exec.ExitError
-	switch {
-	case errors.As(err, &ended) && ended.ExitCode() >= 0:
-		return ended.ExitCode(), true
-	case errors.As(err, &ended):
-		if status, ok := ended.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-			return 128 + int(status.Signal()), true
-		}
+	if !errors.As(err, &ended) {
+		return err
 	}
-	return report(newScreen(o.Stderr, o.env), err), true
+	if status, ok := ended.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return exitError(128 + int(status.Signal()))
+	}
+	return exitError(ended.ExitCode())
 }
 
 // lookPath finds a program in a list of folders, or returns "". Folders that

@@ -19,7 +19,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/slipway-paas/slipway/internal/attach"
-	"github.com/slipway-paas/slipway/internal/cli"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -112,7 +111,7 @@ func (u *user) atConsole(rows, cols uint16) *console {
 
 func (c *console) starts(args ...string) {
 	o := c.options(c.tty, c.tty, c.tty)
-	go func() { c.exit <- cli.Execute(c.t.Context(), o, cli.New(o), args) }()
+	go func() { c.exit <- execute(c.t.Context(), o, args) }()
 }
 
 // reads returns what the screen shows up to and with text.
