@@ -58,6 +58,9 @@ shopt -s nullglob
 for profile in .profile.d/*.sh; do source "$profile"; done
 exec bash -c "$*"`
 
+// lastSignal is the highest a process can end by; above are exit codes such as 255.
+const lastSignal = 64
+
 // reason says in words how an instance ended.
 func reason(exit sandbox.Exit, limits platform.Limits) string {
 	switch {
@@ -67,7 +70,7 @@ func reason(exit sandbox.Exit, limits platform.Limits) string {
 		return fmt.Sprintf("exited with code %d after a process of it was killed for more than %s of memory", exit.Code, size(limits.MemoryBytes))
 	case exit.Code == -1:
 		return "ended while no node was watching"
-	case exit.Code > 128:
+	case exit.Code > 128 && exit.Code <= 128+lastSignal:
 		return fmt.Sprintf("ended by signal %d", exit.Code-128)
 	}
 	return fmt.Sprintf("exited with code %d", exit.Code)
