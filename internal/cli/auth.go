@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"net"
 	"net/url"
 	"strings"
 
@@ -115,11 +116,8 @@ func (c *cli) reach(ctx context.Context, a account, address, token string) (prof
 	err = conn.Check(ctx)
 	var stranger *client.NotPlatformError
 	if errors.As(err, &stranger) {
-		if u, bad := url.Parse(conn.URL()); bad == nil && !strings.HasPrefix(u.Host, "slipway.") {
-			p.URL = u.Scheme + "://slipway." + u.Host
-			if better, bad := c.dial(p); bad == nil && better.Check(ctx) == nil {
-				conn, err = better, nil
-			}
+		if better := c.below(ctx, p, conn.URL()); better != nil {
+			conn, err = better, nil
 		}
 	}
 	p.URL, p.Token = conn.URL(), ""
@@ -127,6 +125,20 @@ func (c *cli) reach(ctx context.Context, a account, address, token string) (prof
 		c.stderr.say("%s %s is not encrypted: the password can be read on its way.", c.stderr.paint(wary, "Warning:"), p.URL)
 	}
 	return p, conn, err
+}
+
+// below is the platform at the API's name below the host of address, or nil.
+func (c *cli) below(ctx context.Context, p profile, address string) *client.Client {
+	u, err := url.Parse(address)
+	if err != nil || strings.HasPrefix(u.Host, "slipway.") || net.ParseIP(u.Hostname()) != nil {
+		return nil
+	}
+	p.URL = u.Scheme + "://slipway." + u.Host
+	conn, err := c.dial(p)
+	if err != nil || conn.Check(ctx) != nil {
+		return nil
+	}
+	return conn
 }
 
 func (c *cli) address(given string) string {

@@ -105,7 +105,18 @@ func New(o Options) *cobra.Command {
 		c.gitCmd(), c.destroyCmd())
 	group(groupMe, c.whoamiCmd(), c.keysCmd(), c.passwdCmd(), c.contextsCmd(), c.logoutCmd())
 	group(GroupPlatform, c.doctorCmd(), c.versionCmd())
+	offerNoFiles(root)
 	return root
+}
+
+// offerNoFiles keeps a Tab from listing files where no command takes one.
+func offerNoFiles(cmd *cobra.Command) {
+	if cmd.ValidArgsFunction == nil && len(cmd.ValidArgs) == 0 && !cmd.HasSubCommands() {
+		cmd.ValidArgsFunction = cobra.NoFileCompletions
+	}
+	for _, below := range cmd.Commands() {
+		offerNoFiles(below)
+	}
 }
 
 const rootHelp = `Slipway takes your code from git push to a live, watched, reversible service.

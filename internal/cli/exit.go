@@ -149,6 +149,7 @@ func nextStep(err error) string {
 		wrong     *usageError
 		cured     *platform.UserError
 		away      *client.ConnectError
+		stranger  *client.NotPlatformError
 		authority x509.UnknownAuthorityError
 		refused   *client.Error
 	)
@@ -163,6 +164,8 @@ func nextStep(err error) string {
 		return "If you trust its authority, log in with: slipway login --ca-file FILE.pem URL"
 	case errors.As(err, &away):
 		return unreachableStep(away)
+	case errors.As(err, &stranger):
+		return "Its API is at the name slipway below its domain, such as: slipway login https://slipway.example.com"
 	case errors.As(err, &refused):
 		return refusedStep(refused)
 	case errors.Is(err, platform.ErrUnauthenticated):

@@ -67,8 +67,9 @@ func (c *cli) keyAddCmd() *cobra.Command {
 		Short: "Let an SSH key push as you",
 		Long: `Let an SSH key push as you. Without a file it is the one in ~/.ssh, or asks which of several;
 failing that, the SSH agent's first. The file - is stdin.`,
-		Example: "  slipway keys add\n  slipway keys add ~/.ssh/id_ed25519.pub\n  ssh-add -L | head -1 | slipway keys add - --name agent",
-		Args:    takes(0, 1, "one file"),
+		Example:           "  slipway keys add\n  slipway keys add ~/.ssh/id_ed25519.pub\n  ssh-add -L | head -1 | slipway keys add - --name agent",
+		Args:              takes(0, 1, "one file"),
+		ValidArgsFunction: cobra.FixedCompletions([]string{"pub"}, cobra.ShellCompDirectiveFilterFileExt),
 		RunE: c.verb(func(ctx context.Context, args []string) error {
 			public, fallback, err := c.findKey(ctx, first(args))
 			if err != nil {

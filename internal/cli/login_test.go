@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,12 +110,35 @@ func TestAPasswordIsChanged(t *testing.T) {
 }
 
 func TestAServerThatIsNoPlatformGetsNoPassword(t *testing.T) {
-	c, u := newContract(t, map[string]string{"GET /v2/": `404 "gone"`}), newUser(t)
+	var asked []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method+" "+r.URL.Path)
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	defer server.Close()
+	u := newUser(t)
 	u.stdin = "secret\n"
-	got := u.types("login", c.URL+"/elsewhere", "-u", "bob", "--password-stdin")
-	if len(c.changes()) > 0 && got.exit == 0 {
-		t.Fatalf("got %+v, asked %v", got, c.asked)
+	u.types("login", server.URL, "-u", "bob", "--password-stdin").want(t, 1, "",
+		"Error: "+server.URL+" does not answer as a Slipway platform: it answers 404 Not Found without an API version\n"+
+			"Its API is at the name slipway below its domain, such as: slipway login https://slipway.example.com\n")
+	if diff := cmp.Diff([]string{"GET /v2/"}, asked); diff != "" {
+		t.Fatal(diff)
 	}
+}
+
+func TestThePlatformIsFoundBelowItsBareDomain(t *testing.T) {
+	c, u := loginContract(t), newUser(t)
+	edge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.Host, "slipway.localhost:") {
+			c.ServeHTTP(w, r)
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	defer edge.Close()
+	_, port, _ := strings.Cut(strings.TrimPrefix(edge.URL, "http://"), ":")
+	u.stdin = "secret\n"
+	u.types("login", "localhost:"+port, "-u", "bob", "--password-stdin").want(t, 0, "Logged in as bob at http://slipway.localhost:"+port+".\n", "")
 }
 
 func TestWithoutATerminalAQuestionIsAUsageError(t *testing.T) {

@@ -45,7 +45,7 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	trust, err := trust(o)
+	trusted, err := trust(o)
 	if err != nil {
 		return nil, err
 	}
@@ -53,8 +53,8 @@ func New(o Options) (*Client, error) {
 	if c.agent == "" {
 		c.agent = "slipway"
 	}
-	c.http = newHTTP(trust.Clone(), true)
-	c.ws = newHTTP(trust, false)
+	c.http = newHTTP(trusted.Clone(), true)
+	c.ws = newHTTP(trusted, false)
 	return c, nil
 }
 
