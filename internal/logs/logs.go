@@ -168,10 +168,10 @@ func (l *Logs) known(app string) bool {
 }
 
 // Remove takes away the app's lines and ends its followers. Idempotent.
-func (l *Logs) Remove(app string) {
+func (l *Logs) Remove(app string) error {
 	s := l.stream(app)
 	if s == nil {
-		return
+		return nil
 	}
 	// Under the lock, so that an app of the same name begins with nothing; the
 	// slow part comes after.
@@ -181,23 +181,26 @@ func (l *Logs) Remove(app string) {
 		delete(l.streams, app)
 	}
 	l.rest(s)
-	s.remove(trash)
+	err := s.remove(trash)
 	l.mu.Unlock()
-	if err := os.RemoveAll(trash); err != nil {
-		l.log.Warn("logs not removed", "app", app, "err", err)
+	if err = errors.Join(err, os.RemoveAll(trash)); err != nil {
+		return fmt.Errorf("logs of %s: %w", app, err)
 	}
+	return nil
 }
 
 // Close ends all followers and closes all files. Lines appended after it are dropped.
-func (l *Logs) Close() {
+func (l *Logs) Close() error {
 	l.mu.Lock()
 	streams := l.streams
 	l.closed, l.streams = true, nil
 	l.resident.Init()
 	l.mu.Unlock()
+	var failures []error
 	for _, s := range streams {
-		s.close()
+		failures = append(failures, s.close())
 	}
+	return errors.Join(failures...)
 }
 
 // stream is the app's, marked as the one used last; nil when the id is no

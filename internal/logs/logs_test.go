@@ -35,8 +35,22 @@ func open(t *testing.T, options logs.Options) *logs.Logs {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(l.Close)
+	t.Cleanup(func() { shut(t, l) })
 	return l
+}
+
+func shut(t *testing.T, l *logs.Logs) {
+	t.Helper()
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func remove(t *testing.T, l *logs.Logs, app string) {
+	t.Helper()
+	if err := l.Remove(app); err != nil {
+		t.Error(err)
+	}
 }
 
 var moment = time.Date(2016, 10, 18, 20, 29, 38, 0, time.UTC)
@@ -186,7 +200,7 @@ func TestATornLastLineIsCutOff(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, logs.Options{Dir: dir})
 	l.AppendNode([]platform.NodeLogLine{nodeLine(10, "a"), nodeLine(20, "b")})
-	l.Close()
+	shut(t, l)
 	path := filepath.Join(dir, "blog", "00000001.log")
 	info, err := os.Stat(path)
 	if err != nil {
@@ -272,8 +286,8 @@ func TestARemovedAppIsForgotten(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, logs.Options{Dir: dir})
 	l.AppendNode([]platform.NodeLogLine{nodeLine(10, "old")})
-	l.Remove("blog")
-	l.Remove("blog")
+	remove(t, l, "blog")
+	remove(t, l, "blog")
 	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
 		t.Errorf("%v is left", entries)
 	}
@@ -300,7 +314,7 @@ func TestNamesThatAreNoAppTouchNoFile(t *testing.T) {
 	l := open(t, logs.Options{Dir: filepath.Join(dir, "logs")})
 	for _, app := range []string{"", "..", "../x", "A", "a/b"} {
 		l.Append(app, line("x"))
-		l.Remove(app)
+		remove(t, l, app)
 		if got := l.Tail(app, logs.Filter{}); got != nil {
 			t.Errorf("%q has %v", app, got)
 		}
@@ -377,8 +391,8 @@ func TestASlowFollowerHoldsUpNobodyAndIsToldWhatItMissed(t *testing.T) {
 func TestFollowingEndsWithItsContextTheAppAndTheLogs(t *testing.T) {
 	for name, end := range map[string]func(*logs.Logs, context.CancelFunc){
 		"context": func(_ *logs.Logs, cancel context.CancelFunc) { cancel() },
-		"app":     func(l *logs.Logs, _ context.CancelFunc) { l.Remove("blog") },
-		"logs":    func(l *logs.Logs, _ context.CancelFunc) { l.Close() },
+		"app":     func(l *logs.Logs, _ context.CancelFunc) { remove(t, l, "blog") },
+		"logs":    func(l *logs.Logs, _ context.CancelFunc) { shut(t, l) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := open(t, logs.Options{})
@@ -429,7 +443,7 @@ func TestAFullDiskDropsLinesCountsThemAndSaysSoOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer shut(t, l)
 	ballast := filepath.Join(dir, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 40<<10), 0o600); err != nil {
 		t.Fatal(err)
@@ -450,7 +464,7 @@ func TestAFullDiskDropsLinesCountsThemAndSaysSoOnce(t *testing.T) {
 	if !strings.Contains(told.String(), "dropped=") {
 		t.Errorf("did not count:\n%s", told.String())
 	}
-	l.Close()
+	shut(t, l)
 	after := open(t, logs.Options{Dir: filepath.Join(dir, "logs")}).Tail("blog", logs.Filter{Lines: 20})
 	wantTexts(t, after, numbers(1, 20)...)
 }

@@ -163,8 +163,7 @@ func (s *stream) flush(buffer *bytes.Buffer) error {
 			// If this fails too, the torn line is cut off by the next open.
 			_ = s.file.Truncate(s.active.size)
 		}
-		s.closeFile()
-		return err
+		return errors.Join(err, s.closeFile())
 	}
 	s.active.size += int64(n)
 	buffer.Reset()
@@ -207,7 +206,9 @@ func (s *stream) open() error {
 // together stay within BytesPerApp when the new one is full.
 func (s *stream) rotate() error {
 	number := s.active.number + 1
-	s.closeFile()
+	if err := s.closeFile(); err != nil {
+		return err
+	}
 	all, err := segments(s.dir)
 	if err != nil {
 		return err
@@ -305,43 +306,46 @@ func (s *stream) load() {
 func (s *stream) rest() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closeFile()
+	_ = s.closeFile() // every write has told its own error
 	if len(s.followers) == 0 && s.unkept == 0 {
 		s.ring = nil
 	}
 }
 
-func (s *stream) closeFile() {
-	if s.file != nil {
-		_ = s.file.Close() // every write has told its own error
-		s.file = nil
+func (s *stream) closeFile() error {
+	if s.file == nil {
+		return nil
 	}
+	err := s.file.Close()
+	s.file = nil
+	return err
 }
 
-func (s *stream) close() {
+func (s *stream) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.end()
+	return s.end()
 }
 
 // remove ends the stream and moves its directory out of the way to trash.
-func (s *stream) remove(trash string) {
+func (s *stream) remove(trash string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.end()
-	if err := os.Rename(s.dir, trash); err != nil && !errors.Is(err, os.ErrNotExist) {
-		s.disk.log.Warn("logs not removed", "app", s.app, "err", err)
+	err := s.end()
+	if moved := os.Rename(s.dir, trash); moved != nil && !errors.Is(moved, os.ErrNotExist) {
+		return errors.Join(err, moved)
 	}
+	return err
 }
 
-func (s *stream) end() {
+func (s *stream) end() error {
 	s.gone = true
-	s.closeFile()
 	s.ring = nil
 	for f := range s.followers {
 		f.end()
 	}
 	clear(s.followers)
+	return s.closeFile()
 }
 
 // history prepares to read from disk the newest n matching lines of at most
