@@ -5,10 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -60,7 +58,7 @@ func (c *cli) configTable(app string, config api.Config) {
 		return
 	}
 	t := newTable("KEY", "VALUE")
-	for _, key := range slices.Sorted(maps.Keys(config.Values)) {
+	for _, key := range sortedKeys(config.Values) {
 		t.row(key, config.Values[key])
 	}
 	t.print(c.stdout)
@@ -189,7 +187,7 @@ func (c *cli) changeConfig(ctx context.Context, doing string, values map[string]
 		return err
 	}
 	var config api.Config
-	text := fmt.Sprintf("%s %s on %s", doing, strings.Join(slices.Sorted(maps.Keys(values)), ", "), app)
+	text := fmt.Sprintf("%s %s on %s", doing, strings.Join(sortedKeys(values), ", "), app)
 	err = c.during(text, func() (string, error) {
 		config, err = s.SetConfig(ctx, app, api.ConfigPatch{Values: values})
 		if unchanged(err) {

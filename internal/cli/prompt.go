@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"golang.org/x/term"
 
@@ -87,4 +88,27 @@ func await(ctx context.Context, read func() (string, error)) (string, error) {
 	case r := <-done:
 		return r.text, r.err
 	}
+}
+
+// readLine reads one line of at most 4 KiB, byte by byte so that nothing after
+// it is lost to the next reader.
+func readLine(from io.Reader) (string, error) {
+	var line []byte
+	var b [1]byte
+	for len(line) < 4<<10 {
+		n, err := from.Read(b[:])
+		if n == 1 {
+			if b[0] == '\n' {
+				return strings.TrimSuffix(string(line), "\r"), nil
+			}
+			line = append(line, b[0])
+		}
+		if err == io.EOF && len(line) > 0 {
+			return strings.TrimSuffix(string(line), "\r"), nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return "", platform.Invalid("", "the line is longer than 4 KiB")
 }

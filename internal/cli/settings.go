@@ -79,8 +79,10 @@ func parseSettings(words []string) (api.SettingsPatch, error) {
 		case name == "deploy_branch" && strings.Contains(word, "="):
 			patch.DeployBranch = &value
 		default:
-			return patch, &usageError{"slipway settings set",
-				fmt.Sprintf("%q sets nothing: write maintenance=on, routable=off or deploy_branch=NAME", word)}
+			return patch, &usageError{
+				"slipway settings set",
+				fmt.Sprintf("%q sets nothing: write maintenance=on, routable=off or deploy_branch=NAME", word),
+			}
 		}
 	}
 	return patch, nil
