@@ -68,7 +68,7 @@ func (s *Server) identify(r *http.Request) (platform.Caller, error) {
 		}
 	}
 	caller, _, err := s.auth.ByToken(ctx, token)
-	caller.From = r.RemoteAddr
+	caller.From = origin(r)
 	return caller, err
 }
 
@@ -91,7 +91,7 @@ func (s *Server) basicToken(r *http.Request) (string, error) {
 	if user == "" || password == "" {
 		return "", fmt.Errorf("token: %w", platform.ErrUnauthenticated)
 	}
-	return s.auth.Login(ctx, user, password, r.RemoteAddr)
+	return s.auth.Login(ctx, user, password, origin(r))
 }
 
 // refuseHTTP answers an error; git shows a plain text body as "remote:" lines.

@@ -75,7 +75,7 @@ func (s *session) start(ctx context.Context, request *ssh.Request) int {
 	if err != nil {
 		return s.refuse(server.refusal("", err))
 	}
-	caller.From = s.conn.conn.RemoteAddr().String()
+	caller.From = hostOf(s.conn.conn.RemoteAddr().String())
 	if request.Type == "shell" {
 		return s.greet(caller)
 	}

@@ -106,7 +106,8 @@ type sshConn struct {
 
 func (s *Server) serveConn(ctx context.Context, raw net.Conn) {
 	raw.SetDeadline(time.Now().Add(handshakeTimeout)) //nolint:errcheck // every net.Conn of a listener has one
-	conn, channels, requests, err := ssh.NewServerConn(raw, s.ssh)
+	prompt := newPromptConn(raw)
+	conn, channels, requests, err := ssh.NewServerConn(prompt, s.ssh)
 	if err != nil {
 		s.log.Debug("git handshake ended", "from", raw.RemoteAddr().String(), "err", err)
 		return
@@ -122,6 +123,7 @@ func (s *Server) serveConn(ctx context.Context, raw net.Conn) {
 	parts.Go(func() { c.keepAlive(ctx) })
 	for fresh := range channels {
 		c.open(ctx, &parts, fresh)
+		prompt.settled.Store(true)
 	}
 	cancel() // fetches end with the connection; pushes do not
 	parts.Wait()
