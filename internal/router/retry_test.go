@@ -71,10 +71,10 @@ func TestTheRouteOfTheRetryIsTheCurrentOne(t *testing.T) {
 }
 
 // fickle answers the first request of a connection and closes it at the
-// second, before a byte of an answer.
-func fickle(t *testing.T) (addr string, served *atomic.Int64) {
+// second, before a byte of an answer; it counts the latter.
+func fickle(t *testing.T) (addr string, dropped *atomic.Int64) {
 	ln := listen(t)
-	served = new(atomic.Int64)
+	dropped = new(atomic.Int64)
 	var conns sync.WaitGroup
 	conns.Go(func() {
 		for {
@@ -90,9 +90,10 @@ func fickle(t *testing.T) (addr string, served *atomic.Int64) {
 					return
 				}
 				text, _ := io.ReadAll(req.Body)
-				served.Add(1)
 				fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
-				_, _ = http.ReadRequest(rd)
+				if _, err = http.ReadRequest(rd); err == nil {
+					dropped.Add(1)
+				}
 			})
 		}
 	})
@@ -100,38 +101,41 @@ func fickle(t *testing.T) (addr string, served *atomic.Int64) {
 		ln.Close()
 		conns.Wait()
 	})
-	return ln.Addr().String(), served
+	return ln.Addr().String(), dropped
 }
 
 func TestAConnectionThatHadGoneStaleIsTriedAgainWhereThatIsHarmless(t *testing.T) {
+	addr, dropped := fickle(t)
 	e := serve(t, router.Options{})
-	addr, _ := fickle(t)
 	e.SetRoute("blog", route("blog", 1, addr))
-	for _, method := range []string{"GET", "PUT", "DELETE", "PUT", "OPTIONS"} {
-		e.do(e.request(method, "blog.test", "/", strings.NewReader("body"))).want(t, 200, "body")
+	for range 10 {
+		for _, method := range []string{"GET", "PUT", "DELETE", "PUT", "OPTIONS"} {
+			e.do(e.request(method, "blog.test", "/", strings.NewReader("body"))).want(t, 200, "body")
+		}
+		post := e.request("POST", "blog.test", "/", strings.NewReader("body"))
+		post.Header.Set("Idempotency-Key", "k1")
+		e.do(post).want(t, 200, "body")
 	}
-	post := e.request("POST", "blog.test", "/", strings.NewReader("body"))
-	post.Header.Set("Idempotency-Key", "k1")
-	e.do(post).want(t, 200, "body")
+	if dropped.Load() == 0 {
+		t.Error("no connection was used twice")
+	}
 }
 
 func TestARequestThatMayHaveBeenDoneIsNotSentTwice(t *testing.T) {
+	addr, dropped := fickle(t)
 	e := serve(t, router.Options{})
-	addr, served := fickle(t)
 	e.SetRoute("blog", route("blog", 1, addr))
-	e.get("blog.test").want(t, 200, "") // leaves a connection that will be closed
-	e.do(e.request("POST", "blog.test", "/", strings.NewReader("body"))).want(t, 502, "ended the connection")
-	if n := served.Load(); n != 1 {
-		t.Errorf("served %d", n)
+	for range 1000 { // until one comes to the connection of the request before
+		e.get("blog.test").want(t, 200, "")
+		before := dropped.Load()
+		a := e.do(e.request("POST", "blog.test", "/", strings.NewReader("body")))
+		if dropped.Load() > before {
+			a.want(t, 502, "ended the connection")
+			return
+		}
+		a.want(t, 200, "body")
 	}
-}
-
-func TestABodyTooLongToKeepIsNotSentTwice(t *testing.T) {
-	e := serve(t, router.Options{})
-	addr, _ := fickle(t)
-	e.SetRoute("blog", route("blog", 1, addr))
-	e.get("blog.test").want(t, 200, "")
-	e.do(e.request("PUT", "blog.test", "/", strings.NewReader(strings.Repeat("x", 200<<10)))).want(t, 502, "")
+	t.Error("no connection was used twice")
 }
 
 func TestAnAnswerThatBreaksOffIsCutOffAtTheClientToo(t *testing.T) {
