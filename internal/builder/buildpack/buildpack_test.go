@@ -31,7 +31,10 @@ const (
 	password = "0123456789abcdef0123456789abcdef"
 )
 
-type options = buildpack.Options
+type (
+	options = buildpack.Options
+	request = builder.Request
+)
 
 // street is the real thing from a tree to an image: picker, sandbox, registry.
 type street struct {
@@ -41,7 +44,7 @@ type street struct {
 	registry string
 }
 
-func open(t *testing.T, change func(*buildpack.Options)) *street {
+func open(t testing.TB, change func(*buildpack.Options)) *street {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(testWriter{t}, nil))
 	handler, err := registry.New(log, registry.Options{Dir: filepath.Join(t.TempDir(), "registry"), User: "slipway", Password: password})
@@ -71,7 +74,7 @@ func open(t *testing.T, change func(*buildpack.Options)) *street {
 }
 
 // publicDir is a temporary directory other users may pass through.
-func publicDir(t *testing.T) string {
+func publicDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "slipway-test-")
 	if err != nil {
@@ -94,7 +97,7 @@ func hostEnv() map[string]string {
 	return env
 }
 
-type testWriter struct{ t *testing.T }
+type testWriter struct{ t testing.TB }
 
 func (w testWriter) Write(p []byte) (int, error) {
 	w.t.Logf("%s", bytes.TrimSpace(p))
@@ -102,7 +105,7 @@ func (w testWriter) Write(p []byte) (int, error) {
 }
 
 // commit makes a git repository of files and returns its directory.
-func commit(t *testing.T, files map[string]string) string {
+func commit(t testing.TB, files map[string]string) string {
 	t.Helper()
 	dir := filepath.Join(publicDir(t), "repository")
 	for name, content := range files {
@@ -125,7 +128,7 @@ func commit(t *testing.T, files map[string]string) string {
 }
 
 // example commits one of the examples of the repository.
-func example(t *testing.T, name string) string {
+func example(t testing.TB, name string) string {
 	t.Helper()
 	files := make(map[string]string)
 	root := filepath.Join("../../../examples", name)
@@ -144,7 +147,7 @@ func example(t *testing.T, name string) string {
 	return commit(t, files)
 }
 
-func git(t *testing.T, dir string, args ...string) string {
+func git(t testing.TB, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "git", args...)
 	cmd.Dir = dir
@@ -156,7 +159,7 @@ func git(t *testing.T, dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func request(t *testing.T, repository string, env map[string]string) (builder.Request, *bytes.Buffer) {
+func ask(t testing.TB, repository string, env map[string]string) (builder.Request, *bytes.Buffer) {
 	t.Helper()
 	var out bytes.Buffer
 	return builder.Request{
@@ -172,9 +175,9 @@ func request(t *testing.T, repository string, env map[string]string) (builder.Re
 }
 
 // build builds a repository that must build.
-func (s *street) build(t *testing.T, repository string, env map[string]string) (builder.Result, string) {
+func (s *street) build(t testing.TB, repository string, env map[string]string) (builder.Result, string) {
 	t.Helper()
-	r, out := request(t, repository, env)
+	r, out := ask(t, repository, env)
 	result, err := s.Build(t.Context(), r)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -183,9 +186,9 @@ func (s *street) build(t *testing.T, repository string, env map[string]string) (
 }
 
 // fail builds a repository that must not build, and returns the user's error.
-func (s *street) fail(t *testing.T, repository string, env map[string]string) (*platform.UserError, string) {
+func (s *street) fail(t testing.TB, repository string, env map[string]string) (*platform.UserError, string) {
 	t.Helper()
-	r, out := request(t, repository, env)
+	r, out := ask(t, repository, env)
 	result, err := s.Build(t.Context(), r)
 	if err == nil {
 		t.Fatalf("built %+v\n%s", result, out)
@@ -199,7 +202,7 @@ func (s *street) fail(t *testing.T, repository string, env map[string]string) (*
 }
 
 // clean checks that builds left nothing but caches.
-func (s *street) clean(t *testing.T) {
+func (s *street) clean(t testing.TB) {
 	t.Helper()
 	for _, dir := range []string{"trees", "buildpacks/work"} {
 		entries, err := os.ReadDir(filepath.Join(s.dir, dir))
@@ -217,7 +220,7 @@ func (s *street) clean(t *testing.T) {
 }
 
 // buildProcesses lists the processes of the build's user.
-func buildProcesses(t *testing.T) []string {
+func buildProcesses(t testing.TB) []string {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		return nil
@@ -237,7 +240,7 @@ func buildProcesses(t *testing.T) []string {
 }
 
 // files pulls an image and returns its paths with their contents.
-func (s *street) files(t *testing.T, image string) map[string]string {
+func (s *street) files(t testing.TB, image string) map[string]string {
 	t.Helper()
 	ref, err := name.NewDigest(s.registry+"/"+image, name.Insecure)
 	if err != nil {
@@ -266,7 +269,7 @@ func (s *street) files(t *testing.T, image string) map[string]string {
 	}
 }
 
-func contains(t *testing.T, text string, wanted ...string) {
+func contains(t testing.TB, text string, wanted ...string) {
 	t.Helper()
 	for _, want := range wanted {
 		if !strings.Contains(text, want) {
@@ -275,7 +278,7 @@ func contains(t *testing.T, text string, wanted ...string) {
 	}
 }
 
-func needs(t *testing.T, programs ...string) {
+func needs(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, program := range programs {
 		if _, err := exec.LookPath(program); err != nil {

@@ -31,7 +31,7 @@ func TestAProcfileAloneBuilds(t *testing.T) {
 	s.clean(t)
 }
 
-func TestGoBuildsItsMainPackages(t *testing.T) {
+func TestGoBuildsItsMainPackagesAndModules(t *testing.T) {
 	needs(t, "go")
 	s := open(t, nil)
 	repository := example(t, "hello-go")
@@ -46,17 +46,14 @@ func TestGoBuildsItsMainPackages(t *testing.T) {
 	if again.Image != result.Image {
 		t.Error("the same tree is another image")
 	}
-	s.clean(t)
-}
 
-func TestGoFetchesModulesAndRunsTheOnlyBinary(t *testing.T) {
-	needs(t, "go")
-	s := open(t, nil)
-	result, out := s.build(t, example(t, "hello-go-deps"), nil)
+	// The same app turns to modules and loses its Procfile; its cache stays.
+	result, out = s.build(t, example(t, "hello-go-deps"), nil)
 	contains(t, out, "Default process types for Go -> web")
 	if result.Procfile["web"] != "bin/hello-go-deps" {
 		t.Errorf("%+v", result)
 	}
+	s.clean(t)
 }
 
 func TestNodeInstallsDependenciesOnce(t *testing.T) {

@@ -108,7 +108,7 @@ func (o *output) finishLine() {
 	if o.written > maxOutput {
 		return
 	}
-	if o.tail = append(o.tail, text); len(o.tail) > 5 {
+	if o.tail = append(o.tail, text); len(o.tail) > 10 {
 		o.tail = o.tail[1:]
 	}
 	if !strings.HasPrefix(text, "--") && !strings.HasPrefix(text, indent) && text != "" {

@@ -1,6 +1,8 @@
 package buildpack
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +41,12 @@ func (p pack) String() string {
 		text += "#" + p.ref
 	}
 	return text
+}
+
+// key names the repository at its ref among the buildpacks in a cache.
+func (p pack) key() string {
+	sum := sha256.Sum256([]byte(p.url + "#" + p.ref))
+	return hex.EncodeToString(sum[:])
 }
 
 // maxPacks bounds .buildpacks.

@@ -78,7 +78,6 @@ func (b *Builder) environment(r builder.Request) []string {
 		"LANG":           "C.UTF-8",
 		"PATH":           "/usr/local/sbin:/usr/local/bin:/usr/local/go/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"CI":             "1",
-		"APP":            r.App,
 		"STACK":          stack,
 		"SOURCE_VERSION": r.Source.Commit,
 		"REQUEST_ID":     r.Build,
@@ -213,7 +212,7 @@ func (b *Builder) failure(w *workspace, r builder.Request, packs []pack, exit sa
 	case "undetected":
 		return errNotDetected
 	case "fetch":
-		return failed(fmt.Sprintf("buildpack %s cannot be fetched: %s", chosen(), lastLine(out)),
+		return failed(fmt.Sprintf("buildpack %s cannot be fetched: %s", chosen(), gitError(out, packs)),
 			"Check the URL and the #ref; a private repository needs SSH_KEY. Or unset BUILDPACK_URL to have the buildpack detected.")
 	case "incomplete":
 		return failed(fmt.Sprintf("%s is no buildpack: it has no %s", chosen(), code),
@@ -233,7 +232,21 @@ func (b *Builder) failure(w *workspace, r builder.Request, packs []pack, exit sa
 		"Fix what it printed above, commit, and push again.")
 }
 
-func lastLine(out *output) string {
-	words := out.lastWords()
-	return strings.TrimSpace(words[strings.LastIndexByte(words, '\n')+1:])
+// gitError is what git gave as the cause, in the user's terms.
+func gitError(out *output, packs []pack) string {
+	cause := "git did not say why"
+	for line := range strings.Lines(out.lastWords()) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "fatal:") || strings.HasPrefix(line, "error:") {
+			cause = line
+			break
+		}
+	}
+	for n, p := range packs {
+		if p.bundled != "" {
+			continue
+		}
+		cause = strings.ReplaceAll(cause, insideLocal(n), p.local)
+		cause = strings.ReplaceAll(cause, p.url, p.String())
+	}
+	return cause
 }

@@ -76,12 +76,16 @@ func (b *Builder) furnish(w *workspace, r builder.Request, packs []pack) error {
 	}
 	// The driver's directories are where sandboxes mount things: they exist
 	// beforehand and belong to the build.
-	for _, inside := range []string{insideTree, insideCache, insideIn, insideOut, insideBundle} {
+	inside := []string{insideTree, insideCache, insideIn, insideOut, insideBundle}
+	for n := range packs {
+		inside = append(inside, insideLocal(n))
+	}
+	for _, inside := range inside {
 		if err := os.Mkdir(filepath.Join(w.tmp, filepath.Base(inside)), 0o755); err != nil {
 			return err
 		}
 	}
-	if err := w.write(r, packs); err != nil {
+	if err := w.write(r, packs, b.sandbox.Offer().Isolation == platform.IsolationSandbox); err != nil {
 		return err
 	}
 	return b.own(w)
@@ -89,7 +93,7 @@ func (b *Builder) furnish(w *workspace, r builder.Request, packs []pack) error {
 
 // write puts down what the build is told: config as files, chosen buildpacks,
 // the app's SSH key, a git that trusts repositories of any owner.
-func (w *workspace) write(r builder.Request, packs []pack) error {
+func (w *workspace) write(r builder.Request, packs []pack, mounted bool) error {
 	for key, value := range r.Env {
 		if strings.ContainsRune(key, '/') || !fs.ValidPath(key) {
 			continue
@@ -107,16 +111,28 @@ func (w *workspace) write(r builder.Request, packs []pack) error {
 	if len(packs) == 0 {
 		return nil
 	}
+	return os.WriteFile(filepath.Join(w.in, "plan"), []byte(planText(packs, mounted)), 0o600)
+}
+
+// planText is the driver's plan file. A repository of this machine is found
+// where it is mounted, if there are mounts.
+func planText(packs []pack, mounted bool) string {
 	var text strings.Builder
-	for _, p := range packs {
-		if p.bundled != "" {
+	for n, p := range packs {
+		switch {
+		case p.bundled != "":
 			fmt.Fprintf(&text, "bundled %s\n", p.bundled)
-		} else {
-			fmt.Fprintf(&text, "git %s %s\n", p.url, p.ref)
+		case p.local != "" && mounted:
+			fmt.Fprintf(&text, "git %s file://%s %s\n", p.key(), insideLocal(n), p.ref)
+		default:
+			fmt.Fprintf(&text, "git %s %s %s\n", p.key(), p.url, p.ref)
 		}
 	}
-	return os.WriteFile(filepath.Join(w.in, "plan"), []byte(text.String()), 0o600)
+	return text.String()
 }
+
+// insideLocal is where the repository of the n-th buildpack is mounted.
+func insideLocal(n int) string { return fmt.Sprintf("%s/repository-%d", insideTmp, n) }
 
 func (w *workspace) writeKey(encoded string) error {
 	if encoded == "" {
@@ -168,9 +184,9 @@ func (w *workspace) mounts(bundle string, packs []pack) []sandbox.Mount {
 		{Source: bundle, Target: insideBundle},
 		{Source: w.home, Target: insideHome, Writable: true},
 	}
-	for _, p := range packs {
+	for n, p := range packs {
 		if p.local != "" {
-			mounts = append(mounts, sandbox.Mount{Source: p.local, Target: p.local})
+			mounts = append(mounts, sandbox.Mount{Source: p.local, Target: insideLocal(n)})
 		}
 	}
 	return mounts

@@ -4,7 +4,8 @@
 # name a line; release-<n>, YAML; failure, the kind, the buildpack and the code.
 #
 # driver.sh BUILD CACHE IN OUT WORK BUNDLE; IN holds env/ and, when the user
-# chose buildpacks, plan: one "bundled <name>" or "git <url> <ref>" a line.
+# chose buildpacks, plan: one "bundled <name>" or "git <key> <url> <ref>" a line,
+# the key being the name of the repository's copy in the cache.
 BUILD=$1 CACHE=$2 IN=$3 OUT=$4 WORK=$5 BUNDLE=$6
 
 fail() { # kind buildpack code
@@ -41,10 +42,8 @@ clone() { # url ref dir: shallow where the server can, else all of it
 
 # fetch brings a buildpack to a directory of its own, from the cache when the
 # repository cannot be reached.
-fetch() { # url ref dir
-  local at key
-  key=$(printf '%s#%s' "$1" "$2" | sha256sum)
-  at=$CACHE/.slipway/buildpacks/${key%% *}
+fetch() { # url ref dir key
+  local at=$CACHE/.slipway/buildpacks/$4
   if [ -d "$at/.git" ]; then
     quiet_git -C "$at" fetch --quiet --depth 1 origin "${2:-HEAD}" 2>/dev/null &&
       quiet_git -C "$at" reset --quiet --hard FETCH_HEAD && submodules "$at" ||
@@ -57,17 +56,19 @@ fetch() { # url ref dir
   cp -a "$at" "$3"
 }
 
-# detect prints what the buildpack calls the app, or fails.
+# detect sets name to what the buildpack calls the app, or fails. Bundled
+# scripts run in a fork of this shell, which costs a tenth of a new one.
 detect() { # dir
-  local name
-  name=$("$1/bin/detect" "$BUILD" </dev/null 2>/dev/null) || return
+  case $1 in
+    "$BUNDLE"/*) name=$(. "$1/bin/detect" "$BUILD") || return ;;
+    *) name=$("$1/bin/detect" "$BUILD" </dev/null 2>/dev/null) || return ;;
+  esac
   name=${name%%$'\n'*}
   name=${name//[^[:print:]]/}
-  printf '%s' "${name:-Custom}"
+  name=${name:-Custom}
 }
 
 compile() { # dir name
-  chmod -R u+x "$1/bin" 2>/dev/null
   [ -x "$1/bin/compile" ] || fail incomplete "$2" bin/compile
   "$1/bin/compile" "$BUILD" "$CACHE" "$IN/env" </dev/null 2>&1 || fail compile "$2" $?
 }
@@ -81,21 +82,21 @@ hook() { # bin/pre-compile or bin/post-compile of the app
 cd "$BUILD" || exit 1
 packs=() names=()
 if [ -f "$IN/plan" ]; then
-  while read -r kind what ref; do
+  while read -r kind what url ref; do
     dir=$BUNDLE/$what
     if [ "$kind" = git ]; then
       echo "-----> Fetching custom buildpack"
       dir=$WORK/pack-${#packs[@]}
-      fetch "$what" "$ref" "$dir" 2>&1 || fail fetch "${#packs[@]}" 1
+      fetch "$url" "$ref" "$dir" "$what" 2>&1 || fail fetch "${#packs[@]}" 1
       [ -f "$dir/bin/detect" ] || fail incomplete "${#packs[@]}" bin/detect
       chmod -R u+x "$dir/bin" 2>/dev/null
     fi
-    name=$(detect "$dir") || fail refused "${#packs[@]}" 1
+    detect "$dir" || fail refused "${#packs[@]}" 1
     packs+=("$dir") names+=("$name")
   done <"$IN/plan"
 else
   for pack in go nodejs python static procfile; do
-    if name=$(detect "$BUNDLE/$pack"); then
+    if detect "$BUNDLE/$pack"; then
       packs=("$BUNDLE/$pack") names=("$name")
       break
     fi
