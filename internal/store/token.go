@@ -24,3 +24,10 @@ func (tx *Tx) DeleteTokens(user string) error {
 	_, err := tx.exec("DELETE FROM tokens WHERE username = ?", user)
 	return err
 }
+
+// TrimTokens removes the oldest tokens of the user beyond keep.
+func (tx *Tx) TrimTokens(user string, keep int) error {
+	_, err := tx.exec(`DELETE FROM tokens WHERE username = ? AND hash NOT IN (
+		SELECT hash FROM tokens WHERE username = ? ORDER BY created DESC, hash LIMIT ?)`, user, user, keep)
+	return err
+}

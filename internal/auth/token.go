@@ -1,0 +1,60 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/store"
+)
+
+// tokenLength is of the hex form; the contract's clients expect 40.
+const tokenLength = 40
+
+// newToken is 160 random bits.
+func newToken() string {
+	secret := make([]byte, tokenLength/2)
+	_, _ = rand.Read(secret) // never fails, see its documentation
+	return hex.EncodeToString(secret)
+}
+
+// isToken reports whether text has the form of a token.
+func isToken(text string) bool {
+	return len(text) == tokenLength && strings.Trim(text, "0123456789abcdef") == ""
+}
+
+// digest is what is stored of a token. A token is random, so one plain round
+// of a hash keeps it secret; being looked up by digest tells a timer nothing.
+func digest(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+// RegenerateTokens ends all tokens of a user, "" being the caller, and returns
+// a new one. Only administrators may name others.
+func (a *Auth) RegenerateTokens(ctx context.Context, caller platform.Caller, username string) (string, error) {
+	username, err := self(caller, username)
+	if err != nil {
+		return "", err
+	}
+	token := newToken()
+	err = a.store.Write(ctx, func(tx *store.Tx) error {
+		if _, err := tx.User(username); err != nil {
+			return err
+		}
+		if err := tx.DeleteTokens(username); err != nil {
+			return err
+		}
+		return tx.InsertToken(digest(token), username, "regenerated", time.Now())
+	})
+	if err != nil {
+		return "", fmt.Errorf("tokens of %s: %w", username, err)
+	}
+	a.log.Info("tokens regenerated", "user", username, "by", caller.User)
+	return token, nil
+}
