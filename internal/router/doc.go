@@ -11,5 +11,10 @@
 // it, or it is turned away and picks again from the current route.
 //
 // The bytes themselves move behind one seam, carrier; everything else in the
-// package does not know how.
+// package does not know how. Today that is net/http, which reads some doubtful
+// messages that a stricter parser would refuse: a length besides a chunked
+// body (the length is dropped), folded headers (joined), lines that end in a
+// bare LF, chunked bodies in HTTP/1.0 (taken as having no body), a Host header
+// besides a target with a host (the target's counts, RFC 9112, 3.2.2). None is
+// passed on as it came: the app gets a message written anew, with one length.
 package router
