@@ -1,0 +1,149 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+// Info is what a node says about itself.
+type Info struct {
+	ID      string `json:"id"`
+	Pid     int    `json:"pid"`
+	Version string `json:"version"`
+	// State is the version of the state in force.
+	State     int64               `json:"state"`
+	Connected bool                `json:"connected"` // to the control plane
+	HTTP      string              `json:"http"`      // where it listens; empty: not
+	HTTPS     string              `json:"https"`
+	Instances []platform.Instance `json:"instances"`
+	Problems  []string            `json:"problems"`
+}
+
+func (n *node) info() Info {
+	have, connected := n.puller.look()
+	return Info{ID: n.opt.ID, Pid: os.Getpid(), Version: n.opt.Version, State: have.Version, Connected: connected,
+		HTTP: n.doors.address("http"), HTTPS: n.doors.address("https"),
+		Instances: n.super.look(nil), Problems: n.reports.listProblems()}
+}
+
+// control answers this machine at the node's own socket: who may open it
+// decides the file's mode, 0600.
+//
+//	GET  /status            Info
+//	POST /stop?instances=   ends the node; the answer is the end of the connection
+//	POST /handover          becomes a hand-over: see succession.go
+type control struct {
+	server *http.Server
+	socket string
+	left   <-chan struct{}
+}
+
+// openSocket takes the socket's name: there is no moment in which nobody answers.
+func (n *node) openSocket() (*control, error) {
+	fresh := n.opt.Socket + ".new"
+	_ = os.Remove(fresh) // of a crash
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: fresh, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("open the node's socket: %w", err)
+	}
+	ln.SetUnlinkOnClose(false) // it may be a successor's by then
+	err = os.Chmod(fresh, 0o600)
+	if err == nil {
+		err = os.Rename(fresh, n.opt.Socket)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the node's socket: %w", err), ln.Close())
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(n.info())
+	})
+	mux.HandleFunc("POST /stop", n.serveStop)
+	mux.HandleFunc("POST /handover", n.handOver)
+	c := &control{server: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, socket: n.opt.Socket, left: n.left}
+	go func() { _ = c.server.Serve(ln) }() // ended by close
+	return c, nil
+}
+
+func (c *control) close() {
+	select {
+	case <-c.left: // the name is the successor's
+	default:
+		_ = os.Remove(c.socket)
+	}
+	_ = c.server.Close()
+}
+
+func (n *node) serveStop(_ http.ResponseWriter, r *http.Request) {
+	instances, _ := strconv.ParseBool(r.FormValue("instances"))
+	select {
+	case n.stop <- instances:
+	case <-r.Context().Done():
+		return
+	}
+	<-r.Context().Done() // the node closes the connection last of all
+}
+
+// Stop ends the node that answers at socket and returns when it serves no more:
+// its requests are finished and, if asked for, its instances ended. No node
+// there is no error.
+func Stop(ctx context.Context, socket string, instances bool) error {
+	answer, err := call(ctx, http.MethodPost, socket, "/stop?"+url.Values{"instances": {strconv.FormatBool(instances)}}.Encode())
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("stop the node: %w", ctx.Err())
+	case errors.Is(err, io.EOF) || errors.Is(err, errReset):
+		return nil
+	case errors.Is(err, platform.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("stop the node: %w", err)
+	}
+	defer answer.Body.Close()
+	return fmt.Errorf("stop the node: it answered %s", answer.Status)
+}
+
+// Status asks the node that answers at socket; an error that matches
+// platform.ErrNotFound means there is none.
+func Status(ctx context.Context, socket string) (Info, error) {
+	answer, err := call(ctx, http.MethodGet, socket, "/status")
+	if err != nil {
+		return Info{}, err
+	}
+	defer answer.Body.Close()
+	var info Info
+	if err := json.NewDecoder(answer.Body).Decode(&info); err != nil {
+		return Info{}, fmt.Errorf("read the node's status: %w", err)
+	}
+	return info, nil
+}
+
+func call(ctx context.Context, method, socket, path string) (*http.Response, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("no node answers at %s: %w", socket, platform.ErrNotFound)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+	}}
+	request, err := http.NewRequestWithContext(ctx, method, "http://node"+path, nil)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return client.Do(request)
+}

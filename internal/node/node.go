@@ -1,0 +1,372 @@
+// Package node is the data plane of one machine: it is handed a runtime and
+// the way to the control plane, keeps the instances running that are wanted
+// here, leads requests to them through the router, and hands back what it
+// sees: states, exits, log lines, request counts.
+//
+// It pulls what is wanted and remembers it on its disk, so it serves without
+// the control plane, also after a power cut. Instances outlive it: it adopts
+// what runs. A second node started on the same directory takes over from the
+// first without dropping a connection; see succession.go.
+package node
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/router"
+	"github.com/slipway-paas/slipway/internal/runtime"
+)
+
+// Options are what a node is started with.
+type Options struct {
+	// ID names the machine, in [A-Za-z0-9._-]. Required; it must stay the same
+	// for the life of Dir.
+	ID string
+	// Dir keeps the last state, which holds the apps' environment: it is made
+	// with mode 0700. One node at a time supervises it. Required.
+	Dir string
+	// ControlSocket is the unix socket of the control plane. It need not be
+	// there yet. Required.
+	ControlSocket string
+	// Socket is where this node answers its own machine: status, stop, and the
+	// hand-over to a successor. Default Dir/node.sock.
+	Socket string
+	// HTTP and HTTPS are the addresses the router listens at, such as ":8080".
+	// Empty: not at all.
+	HTTP, HTTPS string
+	// DrainTimeout bounds how long a node that leaves waits for the requests,
+	// WebSockets and one-off runs it has. Default 60 s; then they are cut off.
+	DrainTimeout time.Duration
+	// Router are the router's settings.
+	Router router.Options
+	// Serving, when not nil, is called once the node accepts requests.
+	Serving func(Info)
+	// Version is the program's, for the list of nodes.
+	Version string
+}
+
+func (o Options) withDefaults() Options {
+	o.Socket = cmp.Or(o.Socket, filepath.Join(o.Dir, "node.sock"))
+	o.DrainTimeout = cmp.Or(o.DrainTimeout, time.Minute)
+	return o
+}
+
+// Node is a running node.
+type node struct {
+	log     *slog.Logger
+	opt     Options
+	runtime runtime.Runtime
+	link    *link
+	file    *stateFile
+	router  *router.Router
+	front   *front
+	super   *supervisor
+	reports *reporter
+	logs    *shipper
+	puller  *puller
+	doors   *doors
+	runs    runs
+
+	stop  chan bool     // from the own socket: end, with the instances or without
+	left  chan struct{} // closed when a successor has taken over
+	leave sync.Once     // closes left
+
+	lock    *os.File
+	handing sync.Mutex      // held while a successor takes over
+	life    context.Context // of all that outlasts the duties
+	mu      sync.Mutex
+	duties  *duties // nil: frozen
+}
+
+// Run is a node until ctx ends, Stop is called, or a successor has taken over
+// and the last request is answered; then it returns nil. Instances run on
+// unless Stop says otherwise. A node that runs already on o.Dir hands over; one
+// that is dead or hangs is replaced. rt must be new: Run calls its Adopt.
+//
+// An error that matches platform.ErrConflict is a state directory of a newer
+// format or an address that somebody else holds.
+func Run(ctx context.Context, log *slog.Logger, o Options, rt runtime.Runtime) error {
+	o = o.withDefaults()
+	if o.ID == "" || o.Dir == "" || o.ControlSocket == "" {
+		return errors.New("a node needs an id, a directory and a control socket")
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return fmt.Errorf("make the node's directory: %w", err)
+	}
+	file := openStateFile(log, o.Dir)
+	defer file.close()
+	have, err := file.load() // before anybody is asked to leave
+	if err != nil {
+		return err
+	}
+	estate, err := succeed(ctx, log, o)
+	if err != nil {
+		return err
+	}
+	defer estate.lock.Close()
+	n := &node{log: log, opt: o, runtime: rt, file: file, lock: estate.lock, stop: make(chan bool), left: make(chan struct{})}
+	// The one before has written its last.
+	if have, err = file.load(); err == nil {
+		err = n.assemble()
+	}
+	if err != nil {
+		estate.decline()
+		return err
+	}
+	defer n.link.close()
+	defer n.logs.close()
+	return n.serve(ctx, have, estate)
+}
+
+// assemble makes the parts and connects them.
+func (n *node) assemble() (err error) {
+	n.link = newLink(n.opt.ID, n.opt.ControlSocket)
+	n.router = router.New(n.log, n.opt.Router)
+	n.front = &front{Router: n.router}
+	n.reports = newReporter(n.link, n.describe())
+	n.logs, err = newShipper(n.log, n.link, filepath.Join(n.opt.Dir, "unshipped"), n.forgetOutput)
+	if err != nil {
+		return err
+	}
+	n.super = newSupervisor(n.log, n.opt.ID, n.runtime, n.front, n.logs, n.reports)
+	n.reports.look, n.reports.cutovers = n.super.look, n.router.Cutovers
+	n.puller = &puller{log: n.log, link: n.link, socket: n.opt.ControlSocket, file: n.file, router: n.front,
+		super: n.super, reports: n.reports, logs: n.logs, registry: n.setRegistry, run: n.run}
+	return nil
+}
+
+func (n *node) describe() platform.RuntimeInfo {
+	var info platform.RuntimeInfo
+	if d, ok := n.runtime.(runtime.Describer); ok {
+		info = d.Describe()
+	}
+	info.Name = cmp.Or(info.Name, "runtime") // a node without a name runs nothing
+	info.Pid = os.Getpid()
+	info.Version = cmp.Or(n.opt.Version, info.Version)
+	return info
+}
+
+func (n *node) forgetOutput(id string) error {
+	if o, ok := n.runtime.(runtime.Outputs); ok {
+		return o.Forget(id)
+	}
+	return nil
+}
+
+// setRegistry tells a runtime that pulls images from where.
+func (n *node) setRegistry(edge platform.EdgeState) {
+	if r, ok := n.runtime.(interface {
+		SetRegistry(host, user, password string)
+	}); ok && edge.Registry != "" {
+		r.SetRegistry(edge.Registry, edge.RegistryUser, edge.RegistryPassword)
+	}
+}
+
+// serve is the life of a node, in the order that drops nothing: what runs is
+// known before the first request is taken, requests are taken before the one
+// before stops taking them, and nothing is started or stopped before it is gone
+// from its duties.
+func (n *node) serve(ctx context.Context, have state, e *estate) error {
+	defer n.router.Close()
+	if have.Epoch != "" {
+		n.link.epoch.Store(&have.Epoch)
+	}
+	n.puller.have, n.reports.acked = have, have.Version
+	n.setRegistry(have.Edge)
+	running, err := n.runtime.Adopt(ctx)
+	if err != nil {
+		e.decline()
+		return fmt.Errorf("adopt what runs: %w", err)
+	}
+	n.router.SetAll(have.Edge, have.routes())
+	looking, cancel := context.WithTimeout(ctx, time.Second)
+	n.super.adopt(looking, running)
+	cancel()
+	n.super.expect(have.specs())
+	n.logs.reclaim(n.super.has)
+
+	if n.doors, err = openDoors(n.opt, e.listeners); err != nil {
+		e.decline()
+		return err
+	}
+	var end context.CancelFunc
+	n.life, end = context.WithCancel(context.WithoutCancel(ctx))
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer end()
+	failed := make(chan error, 2)
+	n.doors.serve(&work, n.router, failed)
+	e.take(n.log)
+	n.front.old = e.predecessor
+	control, err := n.openSocket()
+	if err != nil {
+		return err
+	}
+	defer control.close()
+	work.Go(func() { n.super.hear(n.life) })
+	n.resumeDuties()
+	defer n.freezeDuties()
+	n.log.Info("node serves", "http", n.doors.address("http"), "https", n.doors.address("https"), "version", have.Version, "instances", len(running))
+	if n.opt.Serving != nil {
+		n.opt.Serving(n.info())
+	}
+
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		n.drain(false)
+	case instances := <-n.stop:
+		n.drain(instances)
+	case <-n.left:
+		n.drain(false)
+	}
+	return err
+}
+
+// drain ends the node's serving: nothing new is accepted, what is under way is
+// finished. If asked to, the instances are ended after their requests.
+func (n *node) drain(instances bool) {
+	limit, cancel := context.WithTimeout(context.Background(), n.opt.DrainTimeout)
+	defer cancel()
+	n.stopPulling()
+	n.router.StartDraining()
+	if instances {
+		n.super.stopAll(limit) // after their requests; nothing else is served
+		return
+	}
+	if err := n.runs.wait(limit); err != nil {
+		n.log.Warn("one-off runs were cut off", "err", err)
+	}
+	if err := n.router.Drained(limit); err != nil {
+		n.log.Warn("requests were cut off", "err", err)
+	}
+}
+
+// duties are what only the node that supervises does.
+type duties struct {
+	cancel context.CancelFunc
+	pull   context.CancelFunc
+	pulled chan struct{}
+	work   sync.WaitGroup
+}
+
+// resumeDuties begins them; freezeDuties ends them and returns when nothing of
+// them moves any more. Either may follow the other.
+func (n *node) resumeDuties() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	ctx, cancel := context.WithCancel(n.life)
+	d := &duties{cancel: cancel, pulled: make(chan struct{})}
+	var pulling context.Context
+	pulling, d.pull = context.WithCancel(ctx)
+	n.super.activate(ctx)
+	d.work.Go(func() { n.reports.run(ctx) })
+	d.work.Go(func() { n.logs.run(ctx) })
+	d.work.Go(func() { defer close(d.pulled); n.puller.pull(pulling) })
+	n.duties = d
+}
+
+func (n *node) freezeDuties() (had bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	d := n.duties
+	if d == nil {
+		return false
+	}
+	n.duties = nil
+	d.pull()
+	<-d.pulled
+	n.super.freeze()
+	d.cancel()
+	d.work.Wait()
+	return true
+}
+
+// stopPulling keeps what is wanted from changing; the rest goes on.
+func (n *node) stopPulling() {
+	n.mu.Lock()
+	d := n.duties
+	n.mu.Unlock()
+	if d != nil {
+		d.pull()
+		<-d.pulled
+	}
+}
+
+// doors are the listeners of the router.
+type doors struct{ http, https net.Listener }
+
+// openDoors takes the listeners handed over for the same addresses and opens
+// the others; those that are not wanted any more are closed.
+func openDoors(o Options, inherited map[string]net.Listener) (*doors, error) {
+	var d doors
+	var err error
+	if d.http, err = openDoor("http", o.HTTP, inherited); err != nil {
+		return nil, err
+	}
+	if d.https, err = openDoor("https", o.HTTPS, inherited); err != nil {
+		return nil, errors.Join(err, closeDoor(d.http))
+	}
+	for _, unwanted := range inherited {
+		_ = unwanted.Close()
+	}
+	return &d, nil
+}
+
+func openDoor(scheme, address string, inherited map[string]net.Listener) (net.Listener, error) {
+	if address == "" {
+		return nil, nil
+	}
+	if ln := inherited[scheme+" "+address]; ln != nil {
+		delete(inherited, scheme+" "+address)
+		return ln, nil
+	}
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, &platform.UserError{Kind: platform.ErrConflict,
+			Message: fmt.Sprintf("cannot listen at %s: %v", address, err),
+			Cure:    fmt.Sprintf("End the program that holds it, or choose another address with --%s.", scheme)}
+	}
+	return ln, nil
+}
+
+func closeDoor(ln net.Listener) error {
+	if ln == nil {
+		return nil
+	}
+	return ln.Close()
+}
+
+func (d *doors) serve(work *sync.WaitGroup, r *router.Router, failed chan<- error) {
+	for ln, serve := range map[net.Listener]func(net.Listener) error{d.http: r.Serve, d.https: r.ServeTLS} {
+		if ln == nil {
+			continue
+		}
+		work.Go(func() {
+			if err := serve(ln); err != nil {
+				failed <- fmt.Errorf("serve at %s: %w", ln.Addr(), err)
+			}
+		})
+	}
+}
+
+// address is where the router listens, or empty.
+func (d *doors) address(scheme string) string {
+	ln := d.http
+	if scheme == "https" {
+		ln = d.https
+	}
+	if ln == nil {
+		return ""
+	}
+	return ln.Addr().String()
+}

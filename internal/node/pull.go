@@ -1,0 +1,180 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+// The pace of asking for a control plane that is away.
+const (
+	firstRetry   = 25 * time.Millisecond
+	longestRetry = 2 * time.Second
+)
+
+// puller keeps this machine's state as the control plane wants it.
+type puller struct {
+	log      *slog.Logger
+	link     *link
+	socket   string // the control plane's; watched for coming back
+	file     *stateFile
+	router   edge
+	super    *supervisor
+	reports  *reporter
+	logs     *shipper
+	registry func(platform.EdgeState) // told of every edge before anything is started with it
+	run      func(platform.RunOrder)
+
+	mu        sync.Mutex
+	have      state
+	connected bool
+}
+
+func (p *puller) look() (have state, connected bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.have, p.connected
+}
+
+func (p *puller) setConnected(yes bool) {
+	p.mu.Lock()
+	was := p.connected
+	p.connected = yes
+	p.mu.Unlock()
+	if was != yes {
+		p.log.Info(map[bool]string{true: "control plane was reached", false: "control plane went away"}[yes])
+	}
+}
+
+// pull asks for news until ctx ends. While the control plane is away, it
+// tries again after growing pauses, and at once when its socket appears.
+func (p *puller) pull(ctx context.Context) {
+	for n := 0; ctx.Err() == nil; n++ {
+		if p.attend(ctx) {
+			n = 0
+		}
+		p.setConnected(false)
+		pause := min(firstRetry<<min(n, 10), longestRetry)
+		if awaitSocket(ctx, p.socket, pause/2+rand.N(pause/2)) {
+			n = -1 // it was made, and is listened to in a moment
+		}
+	}
+}
+
+// attend talks to the control plane for as long as it answers, and reports
+// whether it did.
+func (p *puller) attend(ctx context.Context) (answered bool) {
+	if err := p.reports.send(ctx, true); err != nil {
+		p.log.Debug("control plane is away", "err", err)
+		return false
+	}
+	p.setConnected(true)
+	nudge(p.logs.kick)
+	// Nothing newer than this was ever begun here, so what is not in it may go.
+	have, _ := p.look()
+	p.super.want(have.specs())
+	for {
+		news, epoch, err := p.link.poll(ctx, have.Version)
+		if err != nil {
+			if ctx.Err() == nil {
+				p.log.Debug("control plane went away", "err", err)
+			}
+			return true
+		}
+		if news == nil {
+			continue
+		}
+		for _, order := range news.Runs {
+			p.run(order)
+		}
+		if news.Version != have.Version || news.Full {
+			p.apply(*news, epoch)
+			have, _ = p.look()
+		}
+	}
+}
+
+// apply makes news so: kept on the disk first, so that nothing runs that a
+// restarted node would not know; then the routes, so that whoever leaves is
+// no longer led to; then the instances.
+func (p *puller) apply(news platform.NodeState, epoch string) {
+	old, _ := p.look()
+	next, changed := old.merge(news, epoch)
+	if err := p.file.save(next); err != nil {
+		p.log.Error("state could not be kept, the last one stays on the disk", "err", err)
+		p.reports.problem("state", "the node cannot keep its state, after a power cut it would serve an older one: "+err.Error())
+	} else {
+		p.reports.problem("state", "")
+	}
+	p.mu.Lock()
+	p.have = next
+	p.mu.Unlock()
+	p.link.epoch.Store(&epoch)
+	if news.Edge != nil {
+		p.registry(next.Edge)
+		p.router.SetEdge(next.Edge)
+	}
+	for _, id := range changed {
+		before, after := old.Apps[id].Route, next.Apps[id].Route
+		p.router.SetRoute(id, after)
+		if after != nil && after.Cutover != 0 && (before == nil || before.Cutover != after.Cutover) {
+			nudge(p.reports.shifted)
+		}
+	}
+	p.super.want(next.specs())
+	p.reports.ack(next.Version)
+}
+
+// specs are the instances of all apps.
+func (s state) specs() []platform.InstanceSpec {
+	var specs []platform.InstanceSpec
+	for _, app := range s.Apps {
+		specs = append(specs, app.Instances...)
+	}
+	return specs
+}
+
+func (s state) routes() []platform.Route {
+	var routes []platform.Route
+	for _, app := range s.Apps {
+		if app.Route != nil {
+			routes = append(routes, *app.Route)
+		}
+	}
+	return routes
+}
+
+// awaitSocket waits for as long, or until a file of that name is made, which
+// it reports. The folder is watched only meanwhile: others write there too.
+func awaitSocket(ctx context.Context, socket string, pause time.Duration) (made bool) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	var events chan fsnotify.Event
+	if watcher, err := fsnotify.NewWatcher(); err == nil {
+		defer watcher.Close()
+		if watcher.Add(filepath.Dir(socket)) == nil {
+			events = watcher.Events
+		}
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return false
+		case event, open := <-events:
+			if !open {
+				events = nil
+			} else if event.Has(fsnotify.Create) && event.Name == filepath.Clean(socket) {
+				return true
+			}
+		}
+	}
+}

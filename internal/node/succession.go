@@ -1,0 +1,480 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/router"
+)
+
+// A hand-over, over the older node's socket:
+//
+//	new  POST /handover
+//	old  freezes: starts, stops, probes, reports and writes nothing more
+//	old  101, then one message: estateMessage, with the descriptors of the
+//	     lock and of the listeners: the same sockets, so no connection in a
+//	     queue is lost
+//	new  adopts, sets its router up, accepts requests
+//	new  {"take":true}
+//	old  {"retired":true}, stops accepting, drains, ends
+//	new  supervises, and tells the old router every change of the table, as
+//	     its last connections are led by it still
+//
+// Whoever dies on the way leaves one: until "take" has come, the end of the
+// connection makes the old one resume; from then on it never supervises again.
+// The lock is the same open file in both, so nobody else can step in between.
+
+const (
+	patience  = 20 * time.Second // to become the node of a directory
+	handTime  = 10 * time.Second // for an old node to answer
+	takenTime = 30 * time.Second // for a new one to be ready
+)
+
+// errReset is what the end of a connection may look like as well.
+var errReset error = syscall.ECONNRESET
+
+// estate is what a node begins with.
+type estate struct {
+	lock        *os.File
+	listeners   map[string]net.Listener // by "http :8080"
+	predecessor *predecessor            // nil: there was none
+}
+
+type estateMessage struct {
+	Listeners []string `json:"listeners"`
+}
+
+// succeed makes this process the only node of the directory: with what an
+// older one hands over, or with a free lock.
+func succeed(ctx context.Context, log *slog.Logger, o Options) (*estate, error) {
+	path := filepath.Join(o.Dir, "lock")
+	for deadline := time.Now().Add(patience); ; {
+		lock, err := tryLock(path)
+		if err != nil {
+			return nil, err
+		}
+		if lock != nil {
+			return &estate{lock: lock}, nil
+		}
+		e, err := inherit(ctx, log, o.Socket)
+		if err == nil {
+			return e, nil
+		}
+		log.Debug("the node that runs did not hand over", "err", err)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if time.Now().After(deadline) {
+			return nil, &platform.UserError{Kind: platform.ErrConflict,
+				Message: fmt.Sprintf("another node holds %s and does not hand over at %s: %v", path, o.Socket, err),
+				Cure:    "End it (see fuser " + path + ") and start again; its apps run on."}
+		}
+		if !sleep(ctx, 25*time.Millisecond) { // it may be about to begin, or to end
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// tryLock returns nil without an error when somebody else has the lock.
+func tryLock(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the node's directory: %w", err)
+	}
+	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		return file, nil
+	}
+	_ = file.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, nil
+	}
+	return nil, fmt.Errorf("lock the node's directory: %w", err)
+}
+
+// inherit asks the node at socket to hand over. One that takes the connection
+// and does not answer hangs, and is killed: its apps run on.
+func inherit(ctx context.Context, log *slog.Logger, socket string) (*estate, error) {
+	plain, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	conn := plain.(*net.UnixConn)
+	_ = conn.SetDeadline(time.Now().Add(handTime))
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	e, err := receiveEstate(conn)
+	if err == nil {
+		_ = conn.SetDeadline(time.Time{})
+		return e, nil
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
+		killPeer(log, conn)
+	}
+	_ = conn.Close()
+	return nil, err
+}
+
+func receiveEstate(conn *net.UnixConn) (*estate, error) {
+	if _, err := io.WriteString(conn, "POST /handover HTTP/1.1\r\nHost: node\r\n\r\n"); err != nil {
+		return nil, err
+	}
+	// Byte by byte: the descriptors ride on what follows the head.
+	var head []byte
+	for one := make([]byte, 1); len(head) < 4 || string(head[len(head)-4:]) != "\r\n\r\n"; {
+		if _, err := io.ReadFull(conn, one); err != nil {
+			return nil, err
+		}
+		if head = append(head, one[0]); len(head) > 4096 {
+			return nil, errors.New("the node's answer has no end")
+		}
+	}
+	if string(head[:12]) != "HTTP/1.1 101" {
+		return nil, fmt.Errorf("the node answered %.40q", head)
+	}
+	buf, rights := make([]byte, 4096), make([]byte, unix.CmsgSpace(4*16))
+	n, m, _, _, err := conn.ReadMsgUnix(buf, rights)
+	if err != nil {
+		return nil, err
+	}
+	files, err := openRights(rights[:m])
+	if err != nil {
+		return nil, err
+	}
+	var message estateMessage
+	if err := json.Unmarshal(buf[:n], &message); err != nil || len(files) != 1+len(message.Listeners) {
+		return nil, errors.New("the node handed over something else than it said")
+	}
+	e := &estate{lock: files[0], listeners: make(map[string]net.Listener), predecessor: newPredecessor(conn)}
+	for i, name := range message.Listeners {
+		ln, err := net.FileListener(files[i+1]) // a copy
+		_ = files[i+1].Close()
+		if err != nil {
+			return nil, fmt.Errorf("take over %s: %w", name, err)
+		}
+		e.listeners[name] = ln
+	}
+	return e, nil
+}
+
+func openRights(data []byte) ([]*os.File, error) {
+	messages, err := unix.ParseSocketControlMessage(data)
+	if err != nil {
+		return nil, err
+	}
+	var files []*os.File
+	for i := range messages {
+		fds, err := unix.ParseUnixRights(&messages[i])
+		if err != nil {
+			return nil, err
+		}
+		for _, fd := range fds {
+			files = append(files, os.NewFile(uintptr(fd), "inherited"))
+		}
+	}
+	return files, nil
+}
+
+func killPeer(log *slog.Logger, conn *net.UnixConn) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	var peer *unix.Ucred
+	_ = raw.Control(func(fd uintptr) { peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	if err != nil || peer == nil || peer.Pid <= 1 || int(peer.Pid) == os.Getpid() || int(peer.Uid) != os.Geteuid() {
+		return
+	}
+	log.Warn("the node that ran did not answer and was killed; its apps run on", "pid", peer.Pid)
+	_ = unix.Kill(int(peer.Pid), unix.SIGKILL)
+}
+
+// decline lets the older node resume.
+func (e *estate) decline() {
+	for _, ln := range e.listeners {
+		_ = ln.Close()
+	}
+	if e.predecessor != nil {
+		_ = e.predecessor.conn.Close()
+	}
+}
+
+// take makes the older node retire. When it does not answer it is dead, or
+// will learn of it when it looks: the word is in its socket.
+func (e *estate) take(log *slog.Logger) {
+	if e.predecessor != nil {
+		e.predecessor.retire(log)
+	}
+}
+
+// handOver is the older node's side.
+func (n *node) handOver(w http.ResponseWriter, _ *http.Request) {
+	if !n.handing.TryLock() {
+		http.Error(w, "another node is taking over", http.StatusServiceUnavailable)
+		return
+	}
+	defer n.handing.Unlock()
+	plain, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	conn := plain.(*net.UnixConn)
+	defer conn.Close()
+	had := n.freezeDuties()
+	if err := n.offer(conn); err != nil {
+		n.log.Warn("hand-over ended early, this node goes on", "err", err)
+		if had {
+			n.resumeDuties()
+		}
+		return
+	}
+	n.leave.Do(func() { close(n.left) })
+	n.log.Info("a successor has taken over")
+	n.router.StartDraining()
+	_ = json.NewEncoder(conn).Encode(tableChange{Retired: true}) // it goes on without
+	n.mirror(conn)
+}
+
+// offer returns nil once the successor has taken over.
+func (n *node) offer(conn *net.UnixConn) error {
+	_ = conn.SetDeadline(time.Now().Add(takenTime))
+	if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: handover\r\n\r\n"); err != nil {
+		return err
+	}
+	fds := []int{int(n.lock.Fd())}
+	var message estateMessage
+	for name, ln := range map[string]net.Listener{"http " + n.opt.HTTP: n.doors.http, "https " + n.opt.HTTPS: n.doors.https} {
+		if fd, ok := listenerFD(ln); ok {
+			fds = append(fds, fd)
+			message.Listeners = append(message.Listeners, name)
+		}
+	}
+	data, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	if _, _, err := conn.WriteMsgUnix(data, unix.UnixRights(fds...), nil); err != nil {
+		return err
+	}
+	var answer tableChange
+	if err := json.NewDecoder(conn).Decode(&answer); err != nil {
+		return err
+	}
+	if !answer.Take {
+		return errors.New("the successor did not take over")
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+// listenerFD returns the descriptor of a listener that is still open. It stays
+// the listener's, which is not closed before the successor has taken over.
+func listenerFD(ln net.Listener) (fd int, ok bool) {
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		return 0, false
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	err = raw.Control(func(descriptor uintptr) { fd = int(descriptor) })
+	return fd, err == nil
+}
+
+// tableChange is one line of the conversation after the descriptors.
+type tableChange struct {
+	Take    bool `json:"take,omitempty"`
+	Retired bool `json:"retired,omitempty"`
+
+	Edge     *platform.EdgeState `json:"edge,omitempty"`
+	Route    *platform.Route     `json:"route,omitempty"`
+	Unroute  string              `json:"unroute,omitempty"` // app
+	Instance *instanceChange     `json:"instance,omitempty"`
+	Remove   string              `json:"remove,omitempty"` // instance
+	Drain    string              `json:"drain,omitempty"`  // instance
+	Drained  string              `json:"drained,omitempty"`
+}
+
+type instanceChange struct {
+	ID      string `json:"id"`
+	Address string `json:"address"`
+	Up      bool   `json:"up"`
+}
+
+// mirror makes the successor's changes in this node's router, whose last
+// connections still need a true table, until the successor or this node ends.
+func (n *node) mirror(conn *net.UnixConn) {
+	stop := context.AfterFunc(n.life, func() { _ = conn.Close() })
+	defer stop()
+	lines := json.NewDecoder(conn)
+	var sending sync.Mutex
+	for {
+		var c tableChange
+		if err := lines.Decode(&c); err != nil {
+			return
+		}
+		switch {
+		case c.Edge != nil:
+			n.router.SetEdge(*c.Edge)
+		case c.Route != nil:
+			n.router.SetRoute(c.Route.App, c.Route)
+		case c.Unroute != "":
+			n.router.SetRoute(c.Unroute, nil)
+		case c.Instance != nil:
+			n.router.SetInstance(c.Instance.ID, c.Instance.Address, c.Instance.Up)
+		case c.Remove != "":
+			n.router.RemoveInstance(c.Remove)
+		case c.Drain != "":
+			go func() { // ends with the drain, at the latest with the router
+				_ = n.router.Drain(n.life, c.Drain)
+				sending.Lock()
+				defer sending.Unlock()
+				_ = json.NewEncoder(conn).Encode(tableChange{Drained: c.Drain})
+			}()
+		}
+	}
+}
+
+// predecessor is the older node, as the new one sees it.
+type predecessor struct {
+	conn    *net.UnixConn
+	retired chan struct{} // closed when it said so
+	gone    chan struct{} // closed when it ended
+
+	mu      sync.Mutex
+	drained map[string]chan struct{}
+}
+
+func newPredecessor(conn *net.UnixConn) *predecessor {
+	return &predecessor{conn: conn, retired: make(chan struct{}), gone: make(chan struct{}),
+		drained: make(map[string]chan struct{})}
+}
+
+func (p *predecessor) retire(log *slog.Logger) {
+	go p.listen()
+	p.tell(tableChange{Take: true})
+	late := time.NewTimer(handTime)
+	defer late.Stop()
+	select {
+	case <-p.retired:
+	case <-p.gone:
+	case <-late.C:
+		killPeer(log, p.conn)
+	}
+}
+
+// listen reads what the older node says until it ends.
+func (p *predecessor) listen() {
+	defer close(p.gone)
+	defer p.conn.Close()
+	lines := json.NewDecoder(p.conn)
+	for {
+		var c tableChange
+		if err := lines.Decode(&c); err != nil {
+			return
+		}
+		switch {
+		case c.Retired:
+			close(p.retired)
+		case c.Drained != "":
+			p.mu.Lock()
+			if done := p.drained[c.Drained]; done != nil {
+				close(done)
+				delete(p.drained, c.Drained)
+			}
+			p.mu.Unlock()
+		}
+	}
+}
+
+// tell sends a change; a predecessor that does not take it is given up.
+func (p *predecessor) tell(c tableChange) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = p.conn.SetWriteDeadline(time.Now().Add(time.Second))
+	if err := json.NewEncoder(p.conn).Encode(c); err != nil {
+		_ = p.conn.Close()
+	}
+}
+
+// drain blocks until nothing is open to the instance there.
+func (p *predecessor) drain(ctx context.Context, id string) error {
+	p.mu.Lock()
+	done := p.drained[id]
+	if done == nil {
+		done = make(chan struct{})
+		p.drained[id] = done
+	}
+	p.mu.Unlock()
+	p.tell(tableChange{Drain: id})
+	select {
+	case <-done:
+	case <-p.gone:
+	case <-ctx.Done():
+		return fmt.Errorf("drain %s in the node before: %w", id, ctx.Err())
+	}
+	return nil
+}
+
+// front is the router, and behind it the older node's while that one drains.
+type front struct {
+	*router.Router
+	old *predecessor // nil: there is none
+}
+
+func (f *front) tell(c tableChange) {
+	if f.old == nil {
+		return
+	}
+	select {
+	case <-f.old.gone:
+	default:
+		f.old.tell(c)
+	}
+}
+
+func (f *front) SetEdge(state platform.EdgeState) {
+	f.Router.SetEdge(state)
+	f.tell(tableChange{Edge: &state})
+}
+
+func (f *front) SetRoute(app string, route *platform.Route) {
+	f.Router.SetRoute(app, route)
+	if route == nil {
+		f.tell(tableChange{Unroute: app})
+	} else {
+		f.tell(tableChange{Route: route})
+	}
+}
+
+func (f *front) SetInstance(id, address string, up bool) {
+	f.Router.SetInstance(id, address, up)
+	f.tell(tableChange{Instance: &instanceChange{id, address, up}})
+}
+
+func (f *front) RemoveInstance(id string) {
+	f.Router.RemoveInstance(id)
+	f.tell(tableChange{Remove: id})
+}
+
+func (f *front) Drain(ctx context.Context, id string) error {
+	err := f.Router.Drain(ctx, id)
+	if f.old == nil {
+		return err
+	}
+	return errors.Join(err, f.old.drain(ctx, id))
+}
