@@ -121,12 +121,12 @@ func (h *hookPipes) decide(code int) error {
 
 func (h *hookPipes) closeChild() {
 	for _, file := range h.child {
-		file.Close() //nolint:errcheck // the child has its own
+		file.Close() // the child has its own
 	}
 }
 
 func (h *hookPipes) close() {
 	for _, file := range []*os.File{h.proposal, h.output, h.verdict} {
-		file.Close() //nolint:errcheck // it may be closed already
+		file.Close() // it may be closed already
 	}
 }

@@ -97,7 +97,7 @@ func (s *Server) receive(ctx context.Context, app string, c client) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	defer guard.Close() //nolint:errcheck // nothing was written
+	defer guard.Close() // nothing was written
 	sweep(repo)
 
 	p := &push{server: s, app: app, repo: repo, client: c}
@@ -153,9 +153,9 @@ func (p *push) run(ctx context.Context, guard *os.File) (int, error) {
 	if running.Err() != nil {
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) //nolint:errcheck // mostly nobody is left
 	}
-	pipes.proposal.Close() //nolint:errcheck // unblocks answer when git never ran the hook
+	pipes.proposal.Close() // unblocks answer when git never ran the hook
 	pumps.Wait()
-	stdout.Close() //nolint:errcheck // read to its end
+	stdout.Close() // read to its end
 	out.Close(stall)
 	p.client.release(fed)
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
@@ -184,12 +184,12 @@ func start(cmd *exec.Cmd) (stdin, stdout *os.File, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	defer in.Close() //nolint:errcheck // the child has its own
+	defer in.Close() // the child has its own
 	stdout, out, err := os.Pipe()
 	if err != nil {
 		return nil, nil, errors.Join(err, stdin.Close())
 	}
-	defer out.Close() //nolint:errcheck // the child has its own
+	defer out.Close() // the child has its own
 	cmd.Stdin, cmd.Stdout = in, out
 	if err := cmd.Start(); err != nil {
 		return nil, nil, errors.Join(err, stdin.Close(), stdout.Close())
@@ -204,7 +204,7 @@ func (s *Server) feed(stdin io.WriteCloser, c client) <-chan struct{} {
 	s.work.Go(func() {
 		defer close(fed)
 		io.Copy(stdin, c.in) //nolint:errcheck // git says what it misses
-		stdin.Close()        //nolint:errcheck // git may be gone
+		stdin.Close()        // git may be gone
 		if c.drain != nil {
 			c.drain()
 		}

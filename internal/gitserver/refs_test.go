@@ -2,9 +2,11 @@ package gitserver_test
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/slipway-paas/slipway/internal/gitserver"
@@ -83,6 +85,51 @@ func TestTwoDeployBranchesThatDifferAreRefused(t *testing.T) {
 	out, code = r.run("push", r.sshURL("blog"), "main", "master")
 	wantCode(t, out, code, 0)
 	wantDeployed(t, r.desk, "main")
+}
+
+func TestManyRefsAreCountedAndNotListed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	update := r.git(r.work, "update-ref", "--stdin")
+	var lines strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&lines, "create refs/tags/v%d HEAD\n", i)
+	}
+	update.Stdin = strings.NewReader(lines.String())
+	if text, err := update.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	out, code := r.run("push", "-q", r.sshURL("blog"), "main", "--tags")
+	wantCode(t, out, code, 0)
+	wantText(t, out, "refs/tags/v0 stored; only branches deploy", "980 more refs stored or deleted")
+	wantDeployed(t, r.desk, "main")
+}
+
+func TestTreesThatReachOutsideAreNotHandedOn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.desk.when(func(_ context.Context, src platform.Source, out io.Writer) error {
+		names, err := list(src)
+		fmt.Fprintf(out, "holds %q\n", names)
+		return err
+	})
+	blob := r.must("rev-parse", "HEAD:Procfile")
+	for _, name := range []string{"..", ".", ".git", "../x", "/etc/x"} {
+		raw, err := hex.DecodeString(strings.TrimSpace(blob))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write := r.git(r.work, "hash-object", "-t", "tree", "-w", "--literally", "--stdin")
+		write.Stdin = strings.NewReader("100644 " + name + "\x00" + string(raw))
+		tree, err := write.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit := strings.TrimSpace(r.must("commit-tree", "-m", "evil", strings.TrimSpace(string(tree))))
+		out, code := r.run("push", "-f", r.sshURL("blog"), commit+":refs/heads/main")
+		wantCode(t, out, code, 1)
+		wantText(t, out, "invalid path '"+name+"'")
+	}
 }
 
 func TestForcedPushDeploys(t *testing.T) {

@@ -36,7 +36,7 @@ func (r repositories) ensure(ctx context.Context, app string) (path string, err 
 	if err != nil {
 		return "", fmt.Errorf("repository of %s: %w", app, err)
 	}
-	defer os.RemoveAll(fresh) //nolint:errcheck // gone once renamed
+	defer os.RemoveAll(fresh) // gone once renamed
 	if err := r.init(ctx, fresh); err != nil {
 		return "", fmt.Errorf("repository of %s: %w", app, err)
 	}
@@ -91,7 +91,7 @@ func (r repositories) remove(app string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(doomed) //nolint:errcheck // start-up removes what stays
+	defer os.RemoveAll(doomed) // start-up removes what stays
 	err = os.Rename(r.path(app), filepath.Join(doomed, app))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -119,7 +119,7 @@ func (r repositories) sweepAll() error {
 			continue // a push of the dead server is still ending; the next push sweeps
 		}
 		sweep(path)
-		guard.Close() //nolint:errcheck // nothing was written
+		guard.Close() // nothing was written
 	}
 	return nil
 }
@@ -130,7 +130,7 @@ func sweep(path string) {
 	for _, pattern := range []string{"tmp_objdir-*", "incoming-*"} {
 		quarantines, _ := filepath.Glob(filepath.Join(path, "objects", pattern))
 		for _, quarantine := range quarantines {
-			os.RemoveAll(quarantine) //nolint:errcheck // the next push tries again
+			os.RemoveAll(quarantine) // the next push tries again
 		}
 	}
 }
@@ -143,13 +143,13 @@ func sweepLocks(path string) {
 	if err != nil {
 		return
 	}
-	defer guard.Close() //nolint:errcheck // nothing was written
+	defer guard.Close() // nothing was written
 	for _, name := range []string{"HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock", "gc.pid", "gc.pid.lock"} {
-		os.Remove(filepath.Join(path, name)) //nolint:errcheck // mostly not there
+		os.Remove(filepath.Join(path, name)) // mostly not there
 	}
 	filepath.WalkDir(filepath.Join(path, "refs"), func(file string, entry fs.DirEntry, err error) error { //nolint:errcheck // what cannot be read stays
 		if err == nil && !entry.IsDir() && strings.HasSuffix(file, ".lock") {
-			os.Remove(file) //nolint:errcheck // git names the file when it is in the way
+			os.Remove(file) // git names the file when it is in the way
 		}
 		return nil
 	})
@@ -171,7 +171,7 @@ func lockFile(path string) (*os.File, error) {
 		return nil, err
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		file.Close() //nolint:errcheck // nothing was written
+		file.Close() // nothing was written
 		return nil, fmt.Errorf("%s: %w", path, platform.ErrBusy)
 	}
 	return file, nil

@@ -215,7 +215,7 @@ func (d *doors) close() {
 	defer d.mu.Unlock()
 	d.closed = true
 	for l := range d.listeners {
-		l.Close() //nolint:errcheck // it may be closed already
+		l.Close() // it may be closed already
 	}
 }
 
@@ -223,6 +223,6 @@ func (d *doors) hangUp() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for conn := range d.conns {
-		conn.Close() //nolint:errcheck // it may be closed already
+		conn.Close() // it may be closed already
 	}
 }

@@ -44,7 +44,7 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 	if started {
 		<-ended
 	}
-	s.channel.Close() //nolint:errcheck // it may be closed already
+	s.channel.Close() // it may be closed already
 }
 
 func answer(request *ssh.Request, ok bool) {
@@ -64,7 +64,7 @@ func (s *session) env(payload []byte) {
 func (s *session) exit(code int) {
 	status := struct{ Status uint32 }{uint32(code)}
 	s.channel.SendRequest("exit-status", false, ssh.Marshal(status)) //nolint:errcheck // the client may be gone
-	s.channel.Close()                                                //nolint:errcheck // as above
+	s.channel.Close()                                                // as above
 }
 
 // start runs what an exec or shell request asks for and returns its exit code.
@@ -103,7 +103,7 @@ func (s *session) git(ctx context.Context, caller platform.Caller, cmd command) 
 	}
 	c := client{
 		caller: caller, in: s.channel, out: s.channel, stderr: s.channel.Stderr(), protocol: s.protocol,
-		hangUp: func() { s.conn.conn.Close() }, //nolint:errcheck // it may be closed already
+		hangUp: func() { s.conn.conn.Close() }, // it may be closed already
 	}
 	serve := server.fetch
 	if cmd.service == receivePack {
@@ -123,13 +123,13 @@ func (s *session) git(ctx context.Context, caller platform.Caller, cmd command) 
 // greet is the answer to "ssh host", where a shell would be.
 func (s *session) greet(caller platform.Caller) int {
 	name := s.conn.server.opts.Name
-	fmt.Fprintf(s.channel.Stderr(), "Hi %s! %s speaks git here, and has no shell.\r\nYour key is known: go on with  git push %s main\r\n", //nolint:errcheck // the client may be gone
+	fmt.Fprintf(s.channel.Stderr(), "Hi %s! %s speaks git here, and has no shell.\r\nYour key is known: go on with  git push %s main\r\n", // the client may be gone
 		caller.User, title(name), name)
 	return 1
 }
 
 // refuse tells the user why there is no conversation.
 func (s *session) refuse(text string) int {
-	fmt.Fprintln(s.channel.Stderr(), text) //nolint:errcheck // the client may be gone
+	fmt.Fprintln(s.channel.Stderr(), text) // the client may be gone
 	return 128
 }

@@ -30,7 +30,7 @@ func (s *Server) ServeSSH(ctx context.Context, listener net.Listener) error {
 	if !s.doors.listen(listener) {
 		return errors.Join(errClosing, listener.Close())
 	}
-	stop := context.AfterFunc(ctx, func() { listener.Close() }) //nolint:errcheck // Accept says so
+	stop := context.AfterFunc(ctx, func() { listener.Close() }) // Accept says so
 	defer stop()
 	for {
 		conn, err := listener.Accept()
@@ -59,12 +59,12 @@ func pause(ctx context.Context, d time.Duration) {
 func (s *Server) admit(ctx context.Context, conn net.Conn) {
 	if !s.doors.enter(conn, s.opts.MaxConnections) {
 		s.log.Warn("git connection was refused: too many are open", "from", conn.RemoteAddr().String())
-		conn.Close() //nolint:errcheck // nobody was served
+		conn.Close() // nobody was served
 		return
 	}
 	s.work.Go(func() {
 		defer s.doors.leave(conn)
-		defer conn.Close() //nolint:errcheck // it may be closed already
+		defer conn.Close() // it may be closed already
 		s.serveConn(context.WithoutCancel(ctx), conn)
 	})
 }
@@ -164,7 +164,7 @@ func (c *sshConn) keepAlive(ctx context.Context) {
 		}
 		idle := time.Since(time.Unix(c.used.Load(), 0))
 		if c.channels.Load() == 0 && idle > idleTimeout || !c.alive() {
-			c.conn.Close() //nolint:errcheck // it may be closed already
+			c.conn.Close() // it may be closed already
 			return
 		}
 	}
@@ -172,7 +172,7 @@ func (c *sshConn) keepAlive(ctx context.Context) {
 
 // alive asks the client for a sign of life and waits one round for it.
 func (c *sshConn) alive() bool {
-	late := time.AfterFunc(keepaliveEvery, func() { c.conn.Close() }) //nolint:errcheck // it may be closed already
+	late := time.AfterFunc(keepaliveEvery, func() { c.conn.Close() }) // it may be closed already
 	defer late.Stop()
 	_, _, err := c.conn.SendRequest("keepalive@openssh.com", true, nil)
 	return err == nil

@@ -71,7 +71,7 @@ func (s *Server) startUpkeep(ctx context.Context, app, repo string) {
 		if err != nil {
 			return // a repack of a dead server still runs
 		}
-		defer guard.Close() //nolint:errcheck // nothing was written
+		defer guard.Close() // nothing was written
 		cmd := s.git.command(ctx, repo, "-c", "gc.auto=1000", "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet")
 		if err := runQuietly(cmd, guard); err != nil && ctx.Err() == nil {
 			s.log.Warn("git repository was not repacked", "app", app, "err", err)

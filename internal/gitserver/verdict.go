@@ -11,8 +11,12 @@ import (
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
-// flushOutput is how long the last lines may take to reach the hook.
-const flushOutput = 5 * time.Second
+const (
+	// flushOutput is how long the last lines may take to reach the hook.
+	flushOutput = 5 * time.Second
+	// maxStoredLines is how many refs that do not deploy are named one by one.
+	maxStoredLines = 20
+)
 
 // answer waits for git to run the hook, judges the push and tells the hook.
 func (p *push) answer(ctx context.Context, pipes *hookPipes) {
@@ -48,12 +52,20 @@ func (p *push) judge(ctx context.Context, proposal proposal, out io.Writer) erro
 		return err
 	}
 	var deploys []update
+	rest := 0
 	for _, u := range proposal.updates {
-		if settings.Builds(u.ref) && !u.deletes() {
+		switch {
+		case settings.Builds(u.ref) && !u.deletes():
 			deploys = append(deploys, u)
-			continue
+		case rest < maxStoredLines:
+			fmt.Fprintln(out, p.stored(settings, u))
+			rest++
+		default:
+			rest++
 		}
-		fmt.Fprintln(out, p.stored(settings, u)) //nolint:errcheck // an outbox takes everything
+	}
+	if rest > maxStoredLines {
+		fmt.Fprintf(out, "%d more refs stored or deleted\n", rest-maxStoredLines)
 	}
 	if len(deploys) == 0 {
 		return nil
