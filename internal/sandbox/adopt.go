@@ -9,22 +9,45 @@ import (
 // Adopt takes a process of an earlier Sandbox over. When it has ended it
 // returns how, and ErrGone, having killed and removed what was left of it.
 func (s *Sandbox) Adopt(h Handle) (*Confined, Exit, error) {
-	said := readStatus(h.Status)
-	group := cgroup{dirs: h.Cgroups}
-	first := said.first
-	if first == 0 {
-		first = h.Pid
-	}
 	if h.Boot == bootID() {
 		if fd, err := unix.PidfdOpen(h.Pid, 0); err == nil {
 			// Look at the start time after the descriptor is held: no reuse can slip in between.
-			if stat, err := readStat(h.Pid); err == nil && stat.start == h.Start && stat.state != "Z" {
-				return watch(s.log, h, group, fd, first), Exit{}, nil
+			if h.alive() {
+				if first := h.first(); first != 0 {
+					return watch(s.log, h, cgroup{dirs: h.Cgroups}, fd, first), Exit{}, nil
+				}
 			}
 			unix.Close(fd)
 		}
-		sweep(h, said.first)
+		sweep(h, readStatus(h.Status).first)
 	}
+	return nil, h.ended(), ErrGone
+}
+
+// alive reports whether the very process that was started still runs.
+func (h Handle) alive() bool {
+	stat, err := readStat(h.Pid)
+	return err == nil && stat.start == h.Start && stat.state != "Z" && stat.state != "X"
+}
+
+// first is the pid of the first process inside, or 0 when the sandbox has
+// ended. Bubblewrap writes it down a moment after it has made it.
+func (h Handle) first() int {
+	if mode(h.Mode) == modePlain {
+		return h.Pid
+	}
+	for h.alive() {
+		if first := readStatus(h.Status).first; first != 0 {
+			return first
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return 0
+}
+
+// ended is how a process that is gone ended, as far as it was written down.
+func (h Handle) ended() Exit {
+	group, said := cgroup{dirs: h.Cgroups}, readStatus(h.Status)
 	group.kill()
 	exit := Exit{At: said.at, Code: -1, OutOfMemory: group.outOfMemory()}
 	if said.code != nil {
@@ -34,7 +57,7 @@ func (s *Sandbox) Adopt(h Handle) (*Confined, Exit, error) {
 		exit.At = time.Now()
 	}
 	group.remove()
-	return nil, exit, ErrGone
+	return exit
 }
 
 // sweep kills what the command left behind when it ended unwatched.

@@ -31,6 +31,9 @@ var wantedControllers = []string{"memory", "cpu", "pids"}
 // bomb hurts only itself. No honest app comes near it.
 const defaultProcesses = 4096
 
+// groupParent holds all our groups.
+const groupParent = "slipway"
+
 // overheadProcesses are the sandbox's own two, which live in the same group.
 const overheadProcesses = 2
 
@@ -54,10 +57,11 @@ func findCgroups() cgroupHost {
 		if _, err := os.Stat(parent); err != nil {
 			parent = mount
 		}
-		if parent = filepath.Join(parent, "slipway"); !makeGroup(parent) {
+		if parent = filepath.Join(parent, groupParent); !makeGroup(parent) {
 			host.lacking = append(host.lacking, controller)
 			continue
 		}
+		_ = unix.Rmdir(parent)
 		host.parents[controller] = parent
 	}
 	if len(host.parents) > 0 {
@@ -72,7 +76,7 @@ func findCgroup2(mount, own string) cgroupHost {
 		return none
 	}
 	for _, top := range []string{mount, filepath.Join(mount, own)} {
-		parent := filepath.Join(top, "slipway")
+		parent := filepath.Join(top, groupParent)
 		if !makeGroup(parent) {
 			continue
 		}
@@ -137,9 +141,9 @@ func (h cgroupHost) make(name string, limits platform.Limits) (cgroup, error) {
 			continue
 		}
 		dir := filepath.Join(parent, name)
-		if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrExist) {
-			left := cgroup{dirs: []string{dir}}
-			left.kill()
+		err := h.mkdir(parent, dir)
+		if errors.Is(err, fs.ErrExist) {
+			cgroup{dirs: []string{dir}}.kill()
 		} else if err != nil {
 			group.remove()
 			return cgroup{}, err
@@ -155,6 +159,21 @@ func (h cgroupHost) make(name string, limits platform.Limits) (cgroup, error) {
 	}
 	slices.Sort(group.dirs)
 	return group, nil
+}
+
+// mkdir makes a group. In version 1 its parent goes with the last group in it,
+// maybe just now, so that nothing of us is left on a machine we left.
+func (h cgroupHost) mkdir(parent, dir string) error {
+	for range 100 {
+		err := os.Mkdir(dir, 0o755)
+		if h.version != CgroupV1 || !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if !makeGroup(parent) {
+			return err
+		}
+	}
+	return fmt.Errorf("make %s: its parent does not stay", dir)
 }
 
 func keys(m map[string]string) func(func(string) bool) {
@@ -273,6 +292,10 @@ func (g cgroup) remove() {
 				break
 			}
 			time.Sleep(time.Millisecond)
+		}
+		parent := filepath.Dir(dir)
+		if _, err := os.Stat(filepath.Join(parent, "cgroup.subtree_control")); filepath.Base(parent) == groupParent && errors.Is(err, fs.ErrNotExist) {
+			_ = unix.Rmdir(parent) // version 1, and only if it was the last
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 )
 
 // waitAtGate is a shell that becomes the command once it may.
@@ -19,6 +20,9 @@ func (s *Sandbox) Enter(c *Confined, p Process) (*Confined, error) {
 	p.UID, p.Status, p.Mounts = c.handle.UID, c.handle.Status, nil
 	if err := s.check(p); err != nil {
 		return nil, err
+	}
+	if !c.settled() {
+		return nil, fmt.Errorf("enter %s: %w", c.handle.Name, ErrGone)
 	}
 	group, err := c.group.child(p.Name)
 	if err != nil {
@@ -82,4 +86,22 @@ func (s *Sandbox) forkInside(c *Confined, h *held, p Process, files []*os.File) 
 		argv = append(argv, setpriv(p.UID)...)
 	}
 	return h.fork("/bin/sh", append(argv, p.Argv...), p.Env, p.Dir, files, p.Terminal)
+}
+
+// settled waits until the sandbox stands: before, its namespaces still show
+// the machine. It does when the command exists.
+func (c *Confined) settled() bool {
+	if c.first == c.outer {
+		return true
+	}
+	for {
+		if eldest(processes(), c.pid).pid != 0 {
+			return true
+		}
+		select {
+		case <-c.done:
+			return false
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
