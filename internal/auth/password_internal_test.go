@@ -1,0 +1,56 @@
+package auth
+
+import (
+	"testing"
+	"time"
+)
+
+func TestAHashMatchesItsPasswordOnly(t *testing.T) {
+	h := newHasher()
+	encoded, err := h.hash(t.Context(), "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for password, want := range map[string]bool{"secret": true, "Secret": false, "": false} {
+		if got, err := h.matches(t.Context(), password, encoded); err != nil || got != want {
+			t.Errorf("%q: got %v, %v", password, got, err)
+		}
+	}
+	if again, _ := h.hash(t.Context(), "secret"); again == encoded {
+		t.Error("two hashes of one password are the same")
+	}
+}
+
+func TestNobodysPasswordTakesAsLongAndNeverMatches(t *testing.T) {
+	h := newHasher()
+	encoded, err := h.hash(t.Context(), "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fastest := func(encoded string) time.Duration {
+		best := time.Hour
+		for range 3 {
+			start := time.Now()
+			if matches, err := h.matches(t.Context(), "wrong", encoded); err != nil || matches {
+				t.Fatalf("got %v, %v", matches, err)
+			}
+			best = min(best, time.Since(start))
+		}
+		return best
+	}
+	if known, unknown := fastest(encoded), fastest(""); unknown < known/3 {
+		t.Errorf("took %v for somebody and %v for nobody", known, unknown)
+	}
+}
+
+func TestAStoredHashThatIsNoneIsAnError(t *testing.T) {
+	h := newHasher()
+	for _, encoded := range []string{
+		"x", "$argon2id$v=19$m=19456,t=2,p=1$AAAA$", "$argon2id$v=19$m=19456,t=0,p=1$AAAA$AAAAAAAAAAAAAAAAAAAAAAAA",
+		"$argon2id$v=19$m=4294967295,t=2,p=1$AAAA$AAAAAAAAAAAAAAAAAAAAAAAA", "$argon2id$v=19$m=19456,t=2,p=1$!$!",
+	} {
+		if matches, err := h.matches(t.Context(), "", encoded); err == nil || matches {
+			t.Errorf("%s: got %v, %v", encoded, matches, err)
+		}
+	}
+}
