@@ -114,7 +114,8 @@ func (s *Sandbox) bubblewrapOptions(p Process) []string {
 	}
 	options = append(options, machineOptions()...)
 	options = append(options,
-		"--ro-bind-data", strconv.Itoa(passwdFD), "/etc/passwd", "--ro-bind-data", strconv.Itoa(groupFD), "/etc/group",
+		"--perms", "0444", "--ro-bind-data", strconv.Itoa(passwdFD), "/etc/passwd",
+		"--perms", "0444", "--ro-bind-data", strconv.Itoa(groupFD), "/etc/group",
 		"--proc", "/proc", "--dev", "/dev",
 		"--perms", "1777", "--tmpfs", "/dev/shm",
 		"--perms", "1777", "--tmpfs", "/tmp",

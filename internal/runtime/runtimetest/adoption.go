@@ -38,9 +38,9 @@ func adopt(t *testing.T, m Machine) {
 		t.Error("an adopted instance was started again")
 	}
 	var out output
-	code, err := h.r.Exec(h.ctx, leaves.ID, []string{"touch", "/tmp/go"}, platform.IO{Stdout: &out, Stderr: &out})
-	if err != nil || code != 0 {
-		t.Fatalf("Exec after adoption: %d, %v, %q", code, err, out.String())
+	// Its own exit code is 0, or 137 when the instance was quicker to leave.
+	if _, err := h.r.Exec(h.ctx, leaves.ID, []string{"touch", "/tmp/go"}, platform.IO{Stdout: &out, Stderr: &out}); err != nil {
+		t.Fatalf("Exec after adoption: %v, %q", err, out.String())
 	}
 	if exit := h.exit(leaves.ID); exit.Code != 9 {
 		t.Errorf("it ended as %+v, want its exit code", exit)
