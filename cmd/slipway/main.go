@@ -20,10 +20,9 @@ var version = "dev"
 func main() { os.Exit(run()) }
 
 func run() int {
-	commands := cli.Options{Version: version, Doctor: localDoctor}
-	root := cli.New(commands)
+	root := cli.New(cli.Options{Version: version, Doctor: localDoctor})
 	root.AddCommand(serveCommand(), nodeCommand(), waitReadyCommand())
-	return cli.Execute(context.Background(), commands, root, os.Args[1:])
+	return cli.Execute(context.Background(), root)
 }
 
 // logger writes what the daemons have to say to stderr, where systemd and a

@@ -73,7 +73,7 @@ func runNode(ctx context.Context, log *slog.Logger, o *options) error {
 // ensureNode starts a node in a session of its own unless one runs that is of
 // this version; one of another version is taken over by the new one.
 func ensureNode(ctx context.Context, log *slog.Logger, o *options) (started bool, err error) {
-	if running, err := node.GetStatus(ctx, o.nodeSocket()); err == nil && running.Version == version {
+	if running, err := node.Status(ctx, o.nodeSocket()); err == nil && running.Version == version {
 		log.Info("found the node", "pid", running.Pid)
 		return false, nil
 	}
@@ -116,7 +116,7 @@ func awaitNode(ctx context.Context, o *options, pid int, exited <-chan error, ou
 		case <-ctx.Done():
 			return fmt.Errorf("the node (pid %d) does not answer; see %s: %w", pid, output.Name(), ctx.Err())
 		case <-tick.C:
-			if status, err := node.GetStatus(ctx, o.nodeSocket()); err == nil && status.Pid == pid {
+			if status, err := node.Status(ctx, o.nodeSocket()); err == nil && status.Pid == pid {
 				return nil
 			}
 		}

@@ -57,7 +57,7 @@ func waitReadyCommand() *cobra.Command {
 			case url:
 				fmt.Fprintln(cmd.OutOrStdout(), said.URL)
 			case nodePid:
-				status, err := node.GetStatus(ctx, o.nodeSocket())
+				status, err := node.Status(ctx, o.nodeSocket())
 				if err != nil {
 					return err
 				}

@@ -166,7 +166,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (p *plane, err
 	if err != nil {
 		return nil, err
 	}
-	p.opened.add(closing(lines.Close))
+	p.opened.add(lines.Close)
 	if p.fleet, err = fleet.Open(log, fleet.Options{Dir: o.path("fleet"), Logs: lines}); err != nil {
 		return nil, err
 	}
