@@ -31,7 +31,7 @@ func New(log *slog.Logger, box *sandbox.Sandbox, o Options) (*Builder, error) {
 		return nil, err
 	}
 	b := &Builder{log: log, sandbox: box, options: o, transport: &http.Transport{
-		MaxIdleConnsPerHost: 4, IdleConnTimeout: 10 * time.Second, DisableCompression: true,
+		MaxIdleConnsPerHost: 4, IdleConnTimeout: 10 * time.Second, ResponseHeaderTimeout: time.Minute, DisableCompression: true,
 	}}
 	for _, dir := range []string{"", "bundle", "cache"} {
 		// Builds pass through to what is theirs; they cannot look around.

@@ -2,6 +2,7 @@ package buildpack_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -116,6 +117,38 @@ func TestABuildpackThatCannotBeUsedIsNamedWithTheCure(t *testing.T) {
 		contains(t, user.Error(), wanted, "BUILDPACK_URL")
 		if strings.Contains(user.Error()+out, "hidden") {
 			t.Errorf("the password of the URL is told: %v\n%s", user, out)
+		}
+	}
+}
+
+func TestASlugStartsWithItsEnvironment(t *testing.T) {
+	s := open(t, nil)
+	result, _ := s.build(t, commit(t, map[string]string{"app.txt": "x"}), map[string]string{"BUILDPACK_URL": "file://" + commit(t, custom), "SECRET": "x"})
+	dir := t.TempDir()
+	for name, content := range s.files(t, result.Image) {
+		if content == "" {
+			continue
+		}
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for command, want := range map[string]string{
+		`echo "$GREETING $FROM_PROFILE ${PWD##*/} ${script-unset}"`: "it's 1 app unset\n",
+		"exit 3":            "exit status 3",
+		"web":               "exit status 127", // a process type is no command
+		"kill -TERM $$":     "signal: terminated",
+		"cat app.txt; echo": "x\n",
+	} {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "slipway/launch"), command)
+		cmd.Env = []string{"PATH=/usr/bin:/bin"}
+		out, err := cmd.Output()
+		if got := string(out); got != want && (err == nil || err.Error() != want) {
+			t.Errorf("%s: %q, %v; want %q", command, got, err, want)
 		}
 	}
 }

@@ -72,6 +72,12 @@ func TestABuildThatFillsTheDiskIsStopped(t *testing.T) {
 	contains(t, user.Error(), "the platform's disk has", "slipway doctor")
 }
 
+func TestASlugOfHolesIsRefused(t *testing.T) {
+	s := open(t, func(o *options) { o.DiskBytes = 64 << 20 })
+	user, _ := s.fail(t, hook(t, "truncate -s 60M hole1 hole2"), nil)
+	contains(t, user.Error(), "the slug is too large: app/hole2", ".slugignore")
+}
+
 func TestABuildThatEatsMemoryIsStopped(t *testing.T) {
 	s := open(t, func(o *options) { o.MemoryBytes = 64 << 20; o.Timeout = 20 * time.Second })
 	user, _ := s.fail(t, hook(t, "x=0123456789abcdef; for i in {1..28}; do x=$x$x; done; echo ${#x}"), nil)

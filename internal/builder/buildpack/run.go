@@ -123,14 +123,25 @@ func (b *Builder) guard(ctx context.Context, stop context.CancelCauseFunc, w *wo
 	}
 }
 
+// minFreeFiles is how many files a build must leave room for.
+const minFreeFiles = 10_000
+
 func (b *Builder) checkFree(w *workspace, r builder.Request) error {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(w.dir, &fs); err != nil {
 		return nil
 	}
 	free := int64(fs.Bavail) * fs.Bsize
-	if free >= b.options.MinFreeBytes {
+	few := fs.Files > 0 && fs.Ffree < minFreeFiles
+	if free >= b.options.MinFreeBytes && !few {
 		return nil
+	}
+	if few {
+		return &platform.UserError{
+			Kind:    platform.ErrUnavailable,
+			Message: fmt.Sprintf("build of %s stopped: the platform's disk has room for %d more files only", r.App, fs.Ffree),
+			Cure:    "Make the build write fewer files, or remove files on the platform's machine, then push again.",
+		}
 	}
 	return &platform.UserError{
 		Kind:    platform.ErrUnavailable,

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"io/fs"
@@ -44,7 +45,7 @@ func (b *Builder) pack(ctx context.Context, w *workspace) (slug, error) {
 		return slug{}, err
 	}
 	defer out.abandon()
-	p := &packer{ctx: ctx, tree: w.tree, to: tar.NewWriter(out), ignore: ignore, buffer: make([]byte, 256<<10)}
+	p := &packer{ctx: ctx, tree: w.tree, to: tar.NewWriter(out), ignore: ignore, left: b.options.DiskBytes, buffer: make([]byte, 256<<10)}
 	if err := p.pack(launch); err != nil {
 		return slug{}, diskFull(err)
 	}
@@ -69,6 +70,7 @@ type packer struct {
 	tree   string
 	to     *tar.Writer
 	ignore ignore
+	left   int64 // bytes of content it may still pack: files can have holes
 	buffer []byte
 }
 
@@ -137,6 +139,13 @@ func (p *packer) write(path, name string, d fs.DirEntry) error {
 }
 
 func (p *packer) file(path, name string, mode, size int64) error {
+	if p.left -= size; p.left < 0 {
+		return &platform.UserError{
+			Kind:    platform.ErrInvalid,
+			Message: fmt.Sprintf("the slug is too large: %s is beyond the limit", name),
+			Cure:    "Keep large files out of it with .slugignore, or have the build remove what only building needs, then push again.",
+		}
+	}
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/slipway-paas/slipway/internal/builder"
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -161,7 +162,16 @@ func (b *Builder) own(w *workspace) error {
 			return err
 		}
 	}
-	return os.Lchown(w.cache, b.options.UID, b.options.UID)
+	// The cache is the build's already, unless it is new or builds changed
+	// their user.
+	info, err := os.Lstat(w.cache)
+	if err != nil {
+		return err
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) == b.options.UID {
+		return nil
+	}
+	return chown(w.cache, b.options.UID)
 }
 
 // chown gives all below dir, links themselves included, to a user.
