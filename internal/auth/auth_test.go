@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/slipway-paas/slipway/internal/auth"
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -228,7 +229,7 @@ func TestAUserKeepsAHundredTokens(t *testing.T) {
 	r.write(func(tx *store.Tx) error {
 		user, err := tx.User("bob")
 		for n := range 100 {
-			err = errors.Join(err, tx.InsertToken(fmt.Sprint(n), "bob", "login", user.LastLogin.Add(1)))
+			err = errors.Join(err, tx.InsertToken(fmt.Sprint(n), "bob", "login", user.LastLogin.Add(time.Microsecond)))
 		}
 		return err
 	})

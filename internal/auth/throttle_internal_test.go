@@ -5,9 +5,40 @@ import (
 	"testing"
 )
 
+func TestGuessingManyAccountsFromOneNetworkIsThrottled(t *testing.T) {
+	throttle := newThrottle()
+	guess := func(n int, from string) error {
+		_, err := throttle.begin(fmt.Sprint("user", n), from)
+		return err
+	}
+	for n := range addressLimit.burst {
+		if err := guess(n, fmt.Sprintf("[2001:db8::%x]:1", n)); err != nil {
+			t.Fatalf("guess %d: %v", n, err)
+		}
+	}
+	if err := guess(1000, "2001:db8::ffff"); err == nil {
+		t.Error("one more was not throttled")
+	}
+	if err := guess(1000, "[2001:db8:0:1::1]:1"); err != nil {
+		t.Errorf("another network: %v", err)
+	}
+}
+
+func TestGuessingOneAccountFromManyAddressesIsThrottled(t *testing.T) {
+	throttle := newThrottle()
+	for n := range accountLimit.burst {
+		if _, err := throttle.begin("bob", fmt.Sprintf("10.0.%d.1:1", n)); err != nil {
+			t.Fatalf("guess %d: %v", n, err)
+		}
+	}
+	if _, err := throttle.begin("bob", "10.1.0.1:1"); err == nil {
+		t.Error("one more was not throttled")
+	}
+}
+
 func TestTheThrottleForgetsRatherThanGrows(t *testing.T) {
 	throttle := newThrottle()
-	for n := range 3 * maxBuckets {
+	for n := range maxBuckets / 2 { // three buckets each
 		if _, err := throttle.begin(fmt.Sprint("user", n), fmt.Sprintf("10.%d.%d.%d:1", n>>16, n>>8&255, n&255)); err != nil {
 			t.Fatal(err)
 		}

@@ -39,8 +39,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// database makes a fresh one and returns its url; without PostgreSQL on this
-// machine the test is skipped.
+// database makes a fresh one, a schema of its own in the one database of the
+// server, and returns its url; without PostgreSQL on this machine the test is
+// skipped.
 func (c *cluster) database(t *testing.T) string {
 	t.Helper()
 	c.start.Do(func() { c.err = c.run() })
@@ -51,19 +52,19 @@ func (c *cluster) database(t *testing.T) string {
 		t.Fatal(c.err)
 	}
 	name := fmt.Sprintf("slipway%d", c.count.Add(1))
-	db, err := sql.Open("pgx", c.url("postgres"))
+	db, err := sql.Open("pgx", c.url("public"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close() //nolint:errcheck // a test's
-	if _, err := db.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
+	if _, err := db.ExecContext(t.Context(), "CREATE SCHEMA "+name); err != nil {
 		t.Fatal(err)
 	}
 	return c.url(name)
 }
 
-func (c *cluster) url(name string) string {
-	return "postgres://postgres@/" + name + "?" + url.Values{"host": {c.dir}}.Encode()
+func (c *cluster) url(schema string) string {
+	return "postgres://postgres@/postgres?" + url.Values{"host": {c.dir}, "search_path": {schema}}.Encode()
 }
 
 var errNotInstalled = errors.New("PostgreSQL is not installed: apt-get install postgresql")
@@ -89,7 +90,7 @@ func (c *cluster) run() error {
 	if output, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, output)
 	}
-	c.process = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", c.dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=16MB")
+	c.process = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", c.dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=16MB")
 	c.process.SysProcAttr = &syscall.SysProcAttr{Credential: credential, Pdeathsig: syscall.SIGQUIT}
 	c.process.Dir = c.dir
 	if err := c.process.Start(); err != nil {
@@ -113,7 +114,7 @@ func (c *cluster) handOver() (*syscall.Credential, error) {
 }
 
 func (c *cluster) awaitReady() error {
-	db, err := sql.Open("pgx", c.url("postgres"))
+	db, err := sql.Open("pgx", c.url("public"))
 	if err != nil {
 		return err
 	}
