@@ -35,7 +35,7 @@ func ReadProposal(r io.Reader) (int, error) {
 // NewOutbox is newOutbox.
 func NewOutbox(to io.Writer, patience time.Duration, hangUp func()) interface {
 	io.Writer
-	Close(within time.Duration)
+	Close(last string, within time.Duration)
 } {
 	return newOutbox(to, patience, hangUp)
 }

@@ -27,6 +27,7 @@ func TestTooLargePushIsRefusedWithSizeAndCure(t *testing.T) {
 	eachDoor(t, gitserver.Options{MaxPushBytes: 20 << 20}, func(t *testing.T, r *rig, url string) {
 		noise := make([]byte, 40<<20)
 		rand.Read(noise)
+		r.must("config", "core.compression", "0") // it would gain nothing
 		r.commit("big", string(noise))
 		out, code := r.run("push", url, "main")
 		wantCode(t, out, code, 1)
@@ -291,7 +292,9 @@ func TestNoisyBuildIsNotHeldUpByAStoppedClient(t *testing.T) {
 		if err := push.Wait(); err != nil {
 			t.Errorf("push: %v", err)
 		}
-		wantText(t, told.String(), "are not shown")
+		if !strings.Contains(told.String(), "are not shown") {
+			t.Errorf("nothing says what is missing of %d bytes", told.Len())
+		}
 		if r.ref("refs/heads/main") == "" {
 			t.Error("the ref did not move")
 		}

@@ -40,7 +40,6 @@ func newOutbox(to io.Writer, patience time.Duration, hangUp func()) *outbox {
 func (o *outbox) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.inLine = len(p) > 0 && p[len(p)-1] != '\n'
 	if !o.fits(len(p)) && o.patience > 0 {
 		o.await(len(p))
 	}
@@ -49,23 +48,19 @@ func (o *outbox) Write(p []byte) (int, error) {
 	case !o.fits(len(p)):
 		o.dropped += len(p)
 	default:
-		if o.dropped > 0 {
-			o.buf = fmt.Appendf(o.buf, "\n[%d bytes of output are not shown: the connection is too slow]\n", o.dropped)
-			o.dropped = 0
-		}
+		o.admitDropped()
 		o.buf = append(o.buf, p...)
+		o.inLine = len(p) > 0 && p[len(p)-1] != '\n'
 		o.changed.Broadcast()
 	}
 	return len(p), nil
 }
 
-// endLine ends the line that was last begun.
-func (o *outbox) endLine() {
-	o.mu.Lock()
-	inLine := o.inLine
-	o.mu.Unlock()
-	if inLine {
-		o.Write([]byte{'\n'}) //nolint:errcheck // it takes everything
+// admitDropped says what is missing at this place, if anything is.
+func (o *outbox) admitDropped() {
+	if o.dropped > 0 {
+		o.buf = fmt.Appendf(o.buf, "\n[%d bytes of output are not shown: the connection is too slow]\n", o.dropped)
+		o.dropped, o.inLine = 0, false
 	}
 }
 
@@ -131,10 +126,17 @@ func (o *outbox) drain() {
 	}
 }
 
-// Close writes what waits, for at most the given time, and returns when
-// nothing is written any more.
-func (o *outbox) Close(within time.Duration) {
+// Close puts last in, full or not, on a line of its own; writes what waits, for
+// at most the given time; and returns when nothing is written any more.
+func (o *outbox) Close(last string, within time.Duration) {
 	o.mu.Lock()
+	if !o.gone {
+		o.admitDropped()
+		if last != "" && o.inLine {
+			last = "\n" + last
+		}
+		o.buf = append(o.buf, last...)
+	}
 	o.shut = true
 	o.changed.Broadcast()
 	o.mu.Unlock()

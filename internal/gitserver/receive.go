@@ -156,7 +156,7 @@ func (p *push) run(ctx context.Context, guard *os.File) (int, error) {
 	pipes.proposal.Close() // unblocks answer when git never ran the hook
 	pumps.Wait()
 	stdout.Close() // read to its end
-	out.Close(stall)
+	out.Close("", stall)
 	p.client.release(fed)
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		return exitCode(cmd), fmt.Errorf("git receive-pack: %w", err)

@@ -333,7 +333,11 @@ func eachDoor(t *testing.T, opts gitserver.Options, test func(t *testing.T, r *r
 
 // ref is what a ref of the app's repository points at, on the server's disk.
 func (r *rig) ref(name string) string {
-	out, code := r.runIn(filepath.Join(r.dir, "repositories", "blog.git"), "rev-parse", "--verify", "-q", name)
+	repo := filepath.Join(r.dir, "repositories", "blog.git")
+	if _, err := os.Stat(repo); err != nil {
+		return ""
+	}
+	out, code := r.runIn(repo, "rev-parse", "--verify", "-q", name)
 	if code != 0 {
 		return ""
 	}

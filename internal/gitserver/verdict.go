@@ -30,13 +30,11 @@ func (p *push) answer(ctx context.Context, pipes *hookPipes) {
 	if err == nil {
 		err = p.judge(ctx, proposal, out)
 	}
-	code := 0
-	out.endLine()
+	code, last := 0, ""
 	if err != nil {
-		io.WriteString(out, complaint(p.reason(ctx, err))) //nolint:errcheck // an outbox takes everything
-		code = 1
+		code, last = 1, complaint(p.reason(ctx, err))
 	}
-	out.Close(flushOutput)
+	out.Close(last, flushOutput)
 	p.accepted = code == 0
 	if err := pipes.decide(code); err != nil {
 		p.accepted = false
