@@ -207,7 +207,7 @@ func TestBuildAndDie(t *testing.T) {
 func TestANewProcessEndsTheBuildsOfADeadOne(t *testing.T) {
 	dir := filepath.Join(publicDir(t), "buildpacks")
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBuildAndDie$")
-	child.Env = append(os.Environ(), "TEST_BUILD_AND_DIE="+dir)
+	child.Env = append(os.Environ(), "TEST_BUILD_AND_DIE="+dir, "TMPDIR="+publicDir(t))
 	said, err := child.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
