@@ -1,0 +1,162 @@
+package node_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestNewNodesTakeOverUnderLoadWithoutAFailure(t *testing.T) {
+	w := newWorld(t)
+	p := w.node()
+	w.deploy("blog", 1, w.spec("v1", "exec ./server"), 2)
+	id := w.mustGet("blog", "/id")
+	_ = id
+	address := w.address
+	stop := w.load("blog")
+	for release := 2; release < 5; release++ {
+		next := w.node()
+		// The table changes while the old node's last connections are led by it.
+		w.deploy("blog", release, w.spec(fmt.Sprintf("v%d", release), "exec ./server"), 2)
+		<-p.ended
+		if p.err != nil {
+			t.Errorf("the old node ended with %v", p.err)
+		}
+		p = next
+	}
+	sent, failed := stop()
+	if w.address != address {
+		t.Errorf("the address changed from %s to %s", address, w.address)
+	}
+	if len(failed) > 0 || sent < 100 {
+		t.Errorf("%d of %d requests failed: %.20q", len(failed), sent, failed)
+	}
+	if body := w.mustGet("blog", "/"); !strings.HasPrefix(body, "v4 ") {
+		t.Errorf("it answered %q", body)
+	}
+}
+
+func TestARequestInTheOldNodeKeepsItsInstance(t *testing.T) {
+	w := newWorld(t)
+	old := w.node()
+	w.deploy("blog", 1, w.spec("v1", "exec ./server"), 1)
+	answered := make(chan string)
+	conn, err := net.Dial("tcp", w.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /?ms=1500 HTTP/1.1\r\nHost: blog.localhost\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer answer.Body.Close()
+		body, _ := io.ReadAll(answer.Body)
+		answered <- string(body)
+	}()
+	w.node()
+	w.deploy("blog", 2, w.spec("v2", "exec ./server"), 1) // the first instance is to go
+	if body := <-answered; !strings.HasPrefix(body, "v1 ") {
+		t.Errorf("the request that was under way got %q", body)
+	}
+	<-old.ended
+}
+
+func TestASuccessorThatDiesLeavesTheOldNodeInOffice(t *testing.T) {
+	w := newWorld(t)
+	old := w.node()
+	w.deploy("blog", 1, w.spec("v1", "exec ./server"), 1)
+	// A successor as far as the old node can tell, which dies with what it got.
+	conn, err := net.Dial("unix", w.path("node/node.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, "POST /handover HTTP/1.1\r\nHost: node\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 12)); err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	w.deploy("blog", 2, w.spec("v2", "exec ./server"), 1)
+	if body := w.mustGet("blog", "/"); !strings.HasPrefix(body, "v2 ") {
+		t.Errorf("it answered %q", body)
+	}
+	next := w.node() // and can still hand over
+	<-old.ended
+	if body := w.mustGet("blog", "/"); !strings.HasPrefix(body, "v2 ") {
+		t.Errorf("it answered %q", body)
+	}
+	next.kill()
+}
+
+func TestKilledSuccessorsAtAnyMomentLeaveOneNode(t *testing.T) {
+	w := newWorld(t)
+	w.node()
+	w.deploy("blog", 1, w.spec("v1", "exec ./server"), 1)
+	for n := range 8 {
+		doomed := w.launch()
+		select {
+		case <-time.After(time.Duration(n) * 25 * time.Millisecond):
+		case <-doomed.serving:
+		}
+		doomed.kill()
+	}
+	w.node()
+	w.deploy("blog", 2, w.spec("v2", "exec ./server"), 1)
+	if body := w.mustGet("blog", "/"); !strings.HasPrefix(body, "v2 ") {
+		t.Errorf("it answered %q", body)
+	}
+}
+
+func TestAHangingNodeIsReplaced(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits five seconds for the one that hangs")
+	}
+	w := newWorld(t)
+	old := w.node()
+	w.deploy("blog", 1, w.spec("v1", "exec ./server"), 1)
+	id := w.mustGet("blog", "/id")
+	_ = old.Process.Signal(syscall.SIGSTOP)
+	w.node()
+	<-old.ended
+	if again := w.mustGet("blog", "/id"); again != id {
+		t.Error("another instance answers")
+	}
+}
+
+func TestAStaleSocketIsNoObstacle(t *testing.T) {
+	w := newWorld(t)
+	w.node().kill() // leaves its socket behind
+	if _, err := os.Lstat(w.path("node/node.sock")); err != nil {
+		t.Fatal(err)
+	}
+	w.node()
+}
+
+func TestADirectoryOfANewerNodeIsRefused(t *testing.T) {
+	w := newWorld(t)
+	if err := os.MkdirAll(w.path("node"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(w.path("node/state.json"), []byte(`{"format": 99}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := w.launch()
+	<-p.ended
+	if p.err == nil {
+		t.Error("the node ran on it")
+	}
+}
