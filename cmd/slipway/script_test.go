@@ -162,7 +162,7 @@ func (d *daemon) start(ts *testscript.TestScript) {
 	ts.Check(os.MkdirAll(ts.MkAbs(".ssh"), 0o700))
 	ts.Check(ts.Exec("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "alice@laptop", "-f", ts.MkAbs(".ssh/id_ed25519")))
 	ts.Check(os.WriteFile(ts.MkAbs(".password"), []byte("correct horse battery\n"), 0o600))
-	ts.Check(ts.Exec("sh", "-c", "slipway register http://slipway.localhost:$HTTP_PORT --username alice --email alice@localhost --password-stdin <.password"))
+	ts.Check(ts.Exec("sh", "-c", "slipway register http://slipway.localhost:$HTTP_PORT --username alice --email alice@example.com --password-stdin <.password"))
 	ts.Check(ts.Exec("slipway", "keys", "add", ts.MkAbs(".ssh/id_ed25519.pub")))
 }
 
