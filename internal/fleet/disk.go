@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 )
@@ -184,15 +185,24 @@ func (d *disk) put(name string, v any) error {
 	return nil
 }
 
+// lag is how far the disk stays behind: forcing a file holds up whoever writes
+// the next one, and a deploy makes several changes in a row.
+const lag = 250 * time.Millisecond
+
 // sync forces what was written to the disk, behind the writers.
 func (d *disk) sync() {
 	defer close(d.done)
+	defer d.flush()
 	for {
 		select {
 		case <-d.kick:
+		case <-d.stop:
+			return
+		}
+		select {
+		case <-time.After(lag):
 			d.flush()
 		case <-d.stop:
-			d.flush()
 			return
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 )
@@ -55,6 +56,9 @@ func (s state) merge(news platform.NodeState, epoch string) (next state, changed
 	}
 	return next, changed
 }
+
+// lag is how far settled.json stays behind.
+const lag = 250 * time.Millisecond
 
 // stateFile keeps the last good state. Two files take turns at being the one
 // that certainly is on the disk: state.json is replaced at every change and
@@ -126,6 +130,11 @@ func (f *stateFile) settle() {
 		case <-f.stop:
 			return
 		case <-f.dirty:
+		}
+		select {
+		case <-f.stop:
+			return
+		case <-time.After(lag): // not in the way of the next change
 		}
 		if err := f.copySettled(); err != nil {
 			f.log.Warn("last state did not reach the disk", "dir", f.dir, "err", err)

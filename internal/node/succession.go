@@ -40,7 +40,7 @@ import (
 
 const (
 	patience  = 20 * time.Second // to become the node of a directory
-	handTime  = 5 * time.Second // for an old node to answer
+	handTime  = 5 * time.Second  // for an old node to answer
 	takenTime = 30 * time.Second // for a new one to be ready
 )
 
