@@ -73,7 +73,7 @@ func (h *hasher) matches(ctx context.Context, password, encoded string) (bool, e
 }
 
 // work runs f when there is room. The last one out gives the memory back to
-// the machine: it is half of what an idle Slipway uses.
+// the machine: one hash needs a quarter of what an idle Slipway may use.
 func (h *hasher) work(ctx context.Context, f func()) error {
 	select {
 	case h.waiting <- struct{}{}:
