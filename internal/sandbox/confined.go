@@ -70,6 +70,10 @@ func (c *Confined) Done() <-chan struct{} { return c.done }
 // Left is closed when it is no longer watched: after Done, or by Leave.
 func (c *Confined) Left() <-chan struct{} { return c.left }
 
+// Whole reports whether nothing of it can have escaped its end: everything it
+// started lived in its pid namespace, or in its control group.
+func (c *Confined) Whole() bool { return c.first != c.outer || len(c.group.dirs) > 0 }
+
 // Exit is how it ended; only after Done.
 func (c *Confined) Exit() Exit { return c.exit }
 
@@ -122,13 +126,12 @@ func (c *Confined) Terminate(ctx context.Context) {
 }
 
 // Environ returns the environment the command's first process was started
-// with, or nil when that cannot be seen.
+// with, or nil when that cannot be seen, or was rewritten for want of a mount
+// namespace.
 func (c *Confined) Environ() []string {
-	pid := c.pid
-	if c.first != c.outer || !c.inside {
-		if pid = eldest(processes(), c.pid).pid; pid == 0 {
-			return nil
-		}
+	pid := eldest(processes(), c.pid).pid
+	if pid == 0 || c.first == c.outer {
+		return nil
 	}
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil || len(text) == 0 {

@@ -3,8 +3,9 @@ package sandbox
 import (
 	"fmt"
 	"os"
-	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // waitAtGate is a shell that becomes the command once it may.
@@ -74,12 +75,13 @@ func (s *Sandbox) forkInside(c *Confined, h *held, p Process, files []*os.File) 
 			return h.fork("/bin/sh", argv, p.Env, p.Dir, files, p.Terminal)
 		})
 	case modeUser:
-		// Only a program with one thread may enter a user namespace.
-		nsenter := []string{
-			"nsenter", "--target", strconv.Itoa(c.pid), "--user", "--preserve-credentials", "--mount",
-			"--pid", "--ipc", "--uts", "--net", "--wd=" + p.Dir, "--",
+		owner, err := c.owner()
+		if err != nil {
+			return err
 		}
-		return h.fork("/bin/sh", append(append(argv, nsenter...), p.Argv...), p.Env, "/", files, p.Terminal)
+		defer owner.Close()
+		argv = append(append(argv, nsenter(c.pid, p.Dir)...), p.Argv...)
+		return h.fork("/bin/sh", argv, p.Env, "/", append(files, owner), p.Terminal)
 	}
 	p = real(p, c.handle.Mounts)
 	if s.offer.Root {
@@ -104,4 +106,37 @@ func (c *Confined) settled() bool {
 		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+const ownerFD = 5
+
+// owner opens the user namespace that the other namespaces belong to: the
+// parent of the one the command is in, which may not enter them.
+func (c *Confined) owner() (*os.File, error) {
+	space, err := os.Open(fmt.Sprintf("/proc/%d/ns/mnt", c.pid))
+	if err != nil {
+		return nil, err
+	}
+	defer space.Close()
+	fd, err := unix.IoctlRetInt(int(space.Fd()), unix.NS_GET_USERNS)
+	if err != nil {
+		return nil, fmt.Errorf("owner of the namespaces: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "owner"), nil
+}
+
+// nsenter is the command line that enters the namespaces of a first process,
+// all but the user's, as their owner, and then, seen from inside, the user's.
+// Only a program with one thread may enter a user namespace.
+func nsenter(first int, dir string) []string {
+	argv := []string{"nsenter", fmt.Sprintf("--user=/proc/self/fd/%d", ownerFD), "--preserve-credentials"}
+	for _, space := range []struct{ option, file string }{{"mount", "mnt"}, {"pid", "pid"}, {"ipc", "ipc"}, {"uts", "uts"}, {"net", "net"}} {
+		file := fmt.Sprintf("/proc/%d/ns/%s", first, space.file)
+		theirs, _ := os.Readlink(file)
+		if ours, _ := os.Readlink("/proc/self/ns/" + space.file); theirs != ours {
+			argv = append(argv, fmt.Sprintf("--%s=%s", space.option, file))
+		}
+	}
+	return append(argv, "--", "nsenter", "--target", "1", "--user", "--preserve-credentials", "--",
+		"/bin/sh", "-c", fmt.Sprintf(`exec %d<&-; cd "$0" && exec "$@"`, ownerFD), dir)
 }

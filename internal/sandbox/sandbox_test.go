@@ -254,10 +254,20 @@ func TestAProcessThatIsNotRecordedNeverBegins(t *testing.T) {
 func TestAProcessIsAdoptedWithItsExitCode(t *testing.T) {
 	modes(t, func(t *testing.T, s *sandbox.Sandbox) {
 		status := filepath.Join(t.TempDir(), "status")
-		c, err := s.Start(sandbox.Process{
-			Name: "test-adopted", UID: uid, Env: environment, Argv: shell("trap 'exit 9' TERM; while :; do sleep 0.01; done"), Status: status,
-		}, nil)
+		ready, its, err := os.Pipe()
 		if err != nil {
+			t.Fatal(err)
+		}
+		defer ready.Close()
+		c, err := s.Start(sandbox.Process{
+			Name: "test-adopted", UID: uid, Env: environment, Stdout: its, Status: status,
+			Argv: shell("trap 'exit 9' TERM; echo ready; while :; do sleep 0.01; done"),
+		}, nil)
+		its.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ready.Read(make([]byte, 5)); err != nil {
 			t.Fatal(err)
 		}
 		c.Leave()

@@ -69,7 +69,7 @@ func (w *wires) attend(ctx context.Context, c *sandbox.Confined) (int, error) {
 	exit, err := c.Wait(ctx)
 	end()
 	helpers.Wait()
-	w.drain()
+	w.drain(c)
 	if err != nil {
 		return 0, err
 	}
@@ -131,9 +131,11 @@ func (w *wires) copyTerminal() {
 // a machine without namespaces can hold back.
 const drainPatience = 5 * time.Second
 
-func (w *wires) drain() {
-	late := time.AfterFunc(drainPatience, w.close)
-	defer late.Stop()
+func (w *wires) drain(c *sandbox.Confined) {
+	if !c.Whole() {
+		late := time.AfterFunc(drainPatience, w.close)
+		defer late.Stop()
+	}
 	w.copied.Wait()
 	w.pipes.Drain()
 }

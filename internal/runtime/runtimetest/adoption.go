@@ -14,7 +14,7 @@ func adopt(t *testing.T, m Machine) {
 	stays := spec("blog", image, `echo began; trap 'echo finishing; exit 5' TERM; while :; do sleep 0.05; done`)
 	stays.Spec.Port = true
 	stays.Spec.Env["SECRET"] = "kept\nover"
-	leaves := spec("blog", image, `while test ! -e /tmp/go; do sleep 0.01; done; exit 9`)
+	leaves := spec("blog", image, `while test ! -e "$TMPDIR/go"; do sleep 0.01; done; exit 9`)
 	m.StartAndDie(t, stays, leaves)
 
 	h, adopted := open(t, m)
@@ -39,7 +39,7 @@ func adopt(t *testing.T, m Machine) {
 	}
 	var out output
 	// Its own exit code is 0, or 137 when the instance was quicker to leave.
-	if _, err := h.r.Exec(h.ctx, leaves.ID, []string{"touch", "/tmp/go"}, platform.IO{Stdout: &out, Stderr: &out}); err != nil {
+	if _, err := h.r.Exec(h.ctx, leaves.ID, []string{"bash", "-c", `touch "$TMPDIR/go"`}, platform.IO{Stdout: &out, Stderr: &out}); err != nil {
 		t.Fatalf("Exec after adoption: %v, %q", err, out.String())
 	}
 	if exit := h.exit(leaves.ID); exit.Code != 9 {

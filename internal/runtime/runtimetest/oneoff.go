@@ -103,22 +103,22 @@ func runInterrupt(t *testing.T, m Machine) {
 	var out output
 	keys, typed := io.Pipe()
 	h.when(&out, "ready", func() { _, _ = typed.Write([]byte{3}) })
-	s := h.spec(`bash -c 'trap "echo child interrupted" INT; echo ready; sleep 1000'; echo "survived with $?"; read line; echo "read $line"; exit 13`)
+	s := h.spec(`bash -c 'trap "echo child interrupted; exit 3" INT; echo ready; while :; do sleep 0.01; done'; echo "survived with $?"; read line; echo "read $line"; exit 13`)
 	h.when(&out, "survived", func() { _, _ = typed.Write([]byte("words\r")) })
 	code, err := h.r.Run(h.ctx, s, platform.IO{Stdin: keys, Stdout: &out, Terminal: &platform.Terminal{Term: "xterm"}})
-	if err != nil || !strings.Contains(out.String(), "child interrupted") {
+	if code != 13 || err != nil || !strings.Contains(out.String(), "child interrupted") || !strings.Contains(out.String(), "survived with 3\r\n") || !strings.Contains(out.String(), "read words\r\n") {
 		t.Errorf("Run: %d, %v, %q", code, err, out.String())
 	}
 }
 
 func exec(t *testing.T, m Machine) {
 	h, _ := open(t, m)
-	s := h.spec(`echo made here > /app/made; id -u > /tmp/user; echo ready; exec sleep 1000`)
+	s := h.spec(`echo made here > "$HOME/made"; id -u > "$TMPDIR/user"; echo ready; exec sleep 1000`)
 	s.Spec.Env["COLOR"] = "green"
 	running := h.start(s)
 	h.printed(running, "ready")
 	var stdout, stderr output
-	code, err := h.r.Exec(h.ctx, s.ID, []string{"bash", "-c", `cat made; test "$(id -u)" = "$(cat /tmp/user)" && echo same user; echo $COLOR; read line; echo "read $line"; echo oops >&2; exit 21`},
+	code, err := h.r.Exec(h.ctx, s.ID, []string{"bash", "-c", `cat made; test "$(id -u)" = "$(cat "$TMPDIR/user")" && echo same user; echo $COLOR; read line; echo "read $line"; echo oops >&2; exit 21`},
 		platform.IO{Stdin: strings.NewReader("words\n"), Stdout: &stdout, Stderr: &stderr})
 	if code != 21 || err != nil || stdout.String() != "made here\nsame user\ngreen\nread words\n" || stderr.String() != "oops\n" {
 		t.Errorf("Exec: %d, %v, %q, %q", code, err, stdout.String(), stderr.String())
