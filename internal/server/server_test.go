@@ -31,6 +31,8 @@ type door struct {
 	url  string
 	desk *memoryDesk
 	log  bytes.Buffer // of the server: read it when the server is closed
+
+	tokens map[string]string
 }
 
 // logged closes the door and returns what was logged.
@@ -41,13 +43,20 @@ func (d *door) logged() string {
 
 func open(t *testing.T) *door {
 	t.Helper()
-	d := &door{t: t, desk: newMemoryDesk()}
-	users := newMemoryUsers()
+	desk := newMemoryDesk()
+	d := openAt(t, desk, newMemoryUsers())
+	d.desk = desk
+	return d
+}
+
+func openAt(t *testing.T, desk server.Desk, users server.Users) *door {
+	t.Helper()
+	d := &door{t: t, tokens: map[string]string{}}
 	examine := func(context.Context) []doctor.Finding {
 		return []doctor.Finding{{Name: "git", Status: doctor.OK, Text: "git version 2.39"}}
 	}
 	log := slog.New(slog.NewTextHandler(&d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	handler := server.New(log, d.desk, users, examine, server.Options{
+	handler := server.New(log, desk, users, examine, server.Options{
 		Version: "1.2.3", Domain: "localhost", APIURL: "http://slipway.localhost:8080",
 		GitSSH: "ssh://git@localhost:2222", GitHTTP: "http://git.localhost:8080", EdgeHTTPPort: 8080, Engine: "local",
 		Runtime: func() platform.RuntimeInfo {
@@ -60,10 +69,21 @@ func open(t *testing.T) *door {
 	t.Cleanup(web.Close)
 	d.web, d.url = web, web.URL
 	for _, name := range []string{"ada", "bob", "carol"} {
-		d.expect("", "POST", "/v2/auth/register/", `{"username":"`+name+`","password":"secret","email":""}`, 201, "")
+		d.register(name)
 	}
 	d.expect("bob", "POST", "/v2/apps/", `{"id":"blog"}`, 201, "")
 	return d
+}
+
+func (d *door) register(name string) {
+	d.t.Helper()
+	d.expect("", "POST", "/v2/auth/register/", `{"username":"`+name+`","password":"secret","email":""}`, 201, "")
+	var answer struct{ Token string }
+	body := d.expect("", "POST", "/v2/auth/login/", `{"username":"`+name+`","password":"secret"}`, 200, "")
+	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		d.t.Fatal(err)
+	}
+	d.tokens[name] = answer.Token
 }
 
 func (d *door) do(user, method, path, body string, headers ...string) *http.Response {
@@ -74,7 +94,7 @@ func (d *door) do(user, method, path, body string, headers ...string) *http.Resp
 	}
 	request.Header.Set("Content-Type", "application/json")
 	if user != "" {
-		request.Header.Set("Authorization", "token "+tokenOf(user))
+		request.Header.Set("Authorization", "token "+d.tokens[user])
 	}
 	for i := 0; i+1 < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
