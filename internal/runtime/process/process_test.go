@@ -81,8 +81,8 @@ var machineSandbox = sync.OnceValue(func() *sandbox.Sandbox {
 	return sandbox.New(context.Background(), slog.New(slog.DiscardHandler))
 })
 
-// files builds an image of one layer from tar entries and pushes it.
-func pushImage(t *testing.T, host string, layers ...[]byte) string {
+// pushImage builds an image of these layers and pushes it.
+func pushImage(t testing.TB, host string, layers ...[]byte) string {
 	t.Helper()
 	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
 		Architecture: "amd64", OS: "linux",
@@ -115,7 +115,7 @@ func pushImage(t *testing.T, host string, layers ...[]byte) string {
 	return "blog@" + digest.String()
 }
 
-func tarOf(t *testing.T, headers []tar.Header, contents map[string]string) []byte {
+func tarOf(t testing.TB, headers []tar.Header, contents map[string]string) []byte {
 	t.Helper()
 	var buffer bytes.Buffer
 	w := tar.NewWriter(&buffer)
@@ -134,7 +134,7 @@ func tarOf(t *testing.T, headers []tar.Header, contents map[string]string) []byt
 	return buffer.Bytes()
 }
 
-func slug(t *testing.T, files map[string]string) []byte {
+func slug(t testing.TB, files map[string]string) []byte {
 	contents := map[string]string{"slipway/launch": launcher}
 	for path, text := range files {
 		contents["app/"+path] = text
@@ -147,7 +147,7 @@ func slug(t *testing.T, files map[string]string) []byte {
 	return tarOf(t, headers, contents)
 }
 
-func newRegistry(t *testing.T) string {
+func newRegistry(t testing.TB) string {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	return strings.TrimPrefix(server.URL, "http://")
@@ -198,7 +198,7 @@ func newMachine(t *testing.T, confine *sandbox.Sandbox) runtimetest.Machine {
 }
 
 // stateDir is like t.TempDir, with a name short enough for any machine.
-func stateDir(t *testing.T) string {
+func stateDir(t testing.TB) string {
 	dir, err := os.MkdirTemp("", "slipway-process-")
 	if err != nil {
 		t.Fatal(err)
