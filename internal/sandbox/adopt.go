@@ -24,6 +24,16 @@ func (s *Sandbox) Adopt(h Handle) (*Confined, Exit, error) {
 	return nil, h.ended(), ErrGone
 }
 
+// Clear takes away what a platform that died before its record was written
+// left of the process of that name. Nothing of that name may be wanted.
+func (s *Sandbox) Clear(name string) {
+	if validName.MatchString(name) {
+		group := s.offer.cgroups.find(name)
+		group.kill()
+		group.remove()
+	}
+}
+
 // alive reports whether the very process that was started still runs.
 func (h Handle) alive() bool {
 	stat, err := readStat(h.Pid)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -149,7 +150,7 @@ func (h cgroupHost) make(name string, limits platform.Limits) (cgroup, error) {
 			return cgroup{}, err
 		}
 		group.dirs = append(group.dirs, dir)
-		for _, file := range slices.Sorted(keys(settings[controller])) {
+		for _, file := range slices.Sorted(maps.Keys(settings[controller])) {
 			err := writeGroup(dir, file, settings[controller][file])
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				group.remove()
@@ -159,6 +160,17 @@ func (h cgroupHost) make(name string, limits platform.Limits) (cgroup, error) {
 	}
 	slices.Sort(group.dirs)
 	return group, nil
+}
+
+// find returns the group of that name, as far as it is there.
+func (h cgroupHost) find(name string) cgroup {
+	var found cgroup
+	for _, parent := range h.parents {
+		if dir := filepath.Join(parent, name); unix.Access(dir, unix.F_OK) == nil {
+			found.dirs = append(found.dirs, dir)
+		}
+	}
+	return found
 }
 
 // mkdir makes a group. In version 1 its parent goes with the last group in it,
@@ -174,16 +186,6 @@ func (h cgroupHost) mkdir(parent, dir string) error {
 		}
 	}
 	return fmt.Errorf("make %s: its parent does not stay", dir)
-}
-
-func keys(m map[string]string) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for key := range m {
-			if !yield(key) {
-				return
-			}
-		}
-	}
 }
 
 const cpuPeriodMicros = 100_000

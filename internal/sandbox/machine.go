@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -97,7 +98,9 @@ func (o *Offer) tryBubblewrap(ctx context.Context, log *slog.Logger) string {
 
 // try runs /bin/true with everything an app gets.
 func (o *Offer) try(ctx context.Context, log *slog.Logger) error {
-	dir, err := os.MkdirTemp("", "slipway-probe-")
+	box := with(log, *o)
+	forgetProbes(box)
+	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", probe, os.Getpid()))
 	if err != nil {
 		return err
 	}
@@ -116,8 +119,8 @@ func (o *Offer) try(ctx context.Context, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	var said strings.Builder
-	exit, err := with(log, *o).Run(ctx, Process{
-		Name: fmt.Sprintf("slipway-probe-%d", os.Getpid()), Argv: []string{"sh", "-c", "echo well > /app/written && read _ < /proc/self/stat"},
+	exit, err := box.Run(ctx, Process{
+		Name: filepath.Base(dir), Status: filepath.Join(dir, "status"), Argv: []string{"sh", "-c", "echo well > /app/written && read _ < /proc/self/stat"},
 		Env: []string{"PATH=/usr/bin:/bin"}, Dir: "/app", UID: nobody,
 		Mounts: []Mount{{Source: dir + "/tree", Target: "/app", Scratch: dir + "/scratch"}},
 	}, Streams{Stdout: &said, Stderr: &said})
@@ -128,6 +131,21 @@ func (o *Offer) try(ctx context.Context, log *slog.Logger) error {
 		return errors.New(strings.Join(strings.Fields(said.String()+" "+err.Error()), " "))
 	}
 	return nil
+}
+
+const probe = "slipway-probe-"
+
+// forgetProbes removes what a platform killed in the middle of its own try left.
+func forgetProbes(box *Sandbox) {
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), probe+"*"))
+	for _, dir := range left {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), probe), "-")
+		if _, err := os.Stat("/proc/" + pid); pid == "" || err == nil {
+			continue
+		}
+		box.Clear(filepath.Base(dir))
+		os.RemoveAll(dir)
+	}
 }
 
 // lookPath finds a program of the machine, in the system's folders even when

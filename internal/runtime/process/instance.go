@@ -269,11 +269,10 @@ func (r *Runtime) adopt(id string) (runtime.Running, bool) {
 	case err != nil:
 		// No record: it never began. Damaged by a power cut: nothing runs since.
 		r.log.Warn("instance without a record was cleaned", "instance", id, "err", err)
-		if err := clean(dir); err != nil {
-			r.log.Warn("files of an ended instance are left", "instance", id, "err", err)
-		}
+		r.cleanCut(id)
 		return runtime.Running{}, false
 	case rec.Ended:
+		r.cleanCut(id) // a restart may have been cut before its record
 		return runtime.Running{}, false
 	}
 	i := &instance{
@@ -300,6 +299,14 @@ func (r *Runtime) adopt(id string) (runtime.Running, bool) {
 		return runtime.Running{}, false
 	}
 	return rec.running(dir, r.sandbox.Offer().Isolation), true
+}
+
+// cleanCut removes what a start that was cut in the middle left.
+func (r *Runtime) cleanCut(id string) {
+	r.sandbox.Clear(id)
+	if err := clean(r.dir(id)); err != nil {
+		r.log.Warn("files of an ended instance are left", "instance", id, "err", err)
+	}
 }
 
 // Watch implements runtime.Runtime.
