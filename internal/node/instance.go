@@ -37,6 +37,7 @@ type instance struct {
 	notBefore time.Time // of the next start
 	crashes   int       // in a row
 	upSince   time.Time // of this copy; zero: not yet
+	last      *runtime.Running
 
 	mu      sync.Mutex
 	seen    platform.Instance
@@ -137,6 +138,8 @@ func (i *instance) start(ctx context.Context) {
 	case err == nil:
 		i.begin(running)
 	case ctx.Err() != nil: // the next one to supervise starts it
+	case errors.Is(err, platform.ErrConflict) && i.last != nil:
+		i.setRunning(i.last) // the end that was heard of was not this copy's
 	case errors.Is(err, platform.ErrConflict):
 		// A copy nobody knows of holds the id; it has to go.
 		_ = i.runtime.Stop(ctx, i.spec.ID, i.spec.Spec.Grace)
@@ -187,6 +190,7 @@ func (i *instance) rest(ctx context.Context, d time.Duration) bool {
 func (i *instance) begin(running runtime.Running) {
 	i.upSince = time.Time{}
 	i.logs.follow(i.spec, running.Output)
+	i.last = &running
 	i.setRunning(&running)
 	i.note(func(s *platform.Instance) {
 		s.State, s.Address, s.Started, s.Isolation = platform.InstanceStarting, running.Address, running.Started, running.Isolation
@@ -235,6 +239,12 @@ func (i *instance) attend(ctx context.Context) {
 		case <-i.removed:
 			return
 		case exit := <-i.exits:
+			if exit.At.Before(i.current().Started) {
+				// Of the copy before, or the clock was set back: the runtime
+				// knows, and start asks it.
+				i.setRunning(nil)
+				return
+			}
 			i.ended(exit)
 			return
 		case v := <-verdicts:

@@ -370,6 +370,7 @@ func (w *world) said(app string, fits func(string) bool) {
 // how many requests there were and what failed.
 func (w *world) load(app string) (stop func() (sent int, failed []string)) {
 	ctx, cancel := context.WithCancel(context.Background())
+	address := w.address
 	var mu sync.Mutex
 	var sent int
 	var failed []string
@@ -379,7 +380,7 @@ func (w *world) load(app string) (stop func() (sent int, failed []string)) {
 		clients.Go(func() {
 			defer transport.CloseIdleConnections()
 			for ctx.Err() == nil {
-				request, _ := http.NewRequest(http.MethodGet, "http://"+w.address+"/?ms=2", nil)
+				request, _ := http.NewRequest(http.MethodGet, "http://"+address+"/?ms=2", nil)
 				request.Host = app + ".localhost"
 				answer, err := transport.RoundTrip(request)
 				problem := ""
