@@ -57,6 +57,7 @@ type disk struct {
 	dirty map[string]bool // written, not yet forced to the disk
 	kick  chan struct{}   // capacity 1: something is dirty
 	stop  chan struct{}
+	once  sync.Once // closes stop
 	done  chan struct{}
 }
 
@@ -236,6 +237,6 @@ func (d *disk) force(path string) {
 }
 
 func (d *disk) close() {
-	close(d.stop)
+	d.once.Do(func() { close(d.stop) })
 	<-d.done
 }

@@ -103,7 +103,8 @@ func Open(log *slog.Logger, o Options) (*Fleet, error) {
 	return f, nil
 }
 
-// Close ends every wait and brings the last files to the disk. Once.
+// Close ends every wait, the polls of the nodes among them, and brings the last
+// files to the disk. Closing again does nothing.
 func (f *Fleet) Close() {
 	f.close()
 	f.disk.close()

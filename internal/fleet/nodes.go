@@ -33,11 +33,16 @@ type node struct {
 
 func (n *node) connected() bool { return n.polls > 0 || time.Since(n.last) < absent }
 
-// cutover keys a router's count.
+// cutover keys a router's count. A router that was replaced during a cutover
+// has left its count; the one after it counts on from its own start.
 type cutover struct {
-	node string
-	n    int64
+	node    string
+	n       int64
+	started int64 // UnixNano
 }
+
+// maxCounts bounds how many counts are kept of an app.
+const maxCounts = 64
 
 // Node is one node as its own reports describe it.
 type Node struct {
@@ -311,14 +316,19 @@ func (f *Fleet) takeCutovers(r platform.NodeReport) {
 		if a == nil || a.State.Route == nil || c.Cutover > a.State.Route.Cutover || c.Cutover <= a.State.Route.Cutover-8 {
 			continue
 		}
-		key := cutover{r.Node, c.Cutover}
-		if before, ok := a.cutovers[key]; ok && before == c {
+		key := cutover{r.Node, c.Cutover, c.Started.UnixNano()}
+		before, known := a.cutovers[key]
+		if known && before == c || !known && len(a.cutovers) >= maxCounts {
 			continue
 		}
 		a.cutovers[key] = c
-		for old := range a.cutovers {
-			if old.n <= a.State.Route.Cutover-8 {
-				delete(a.cutovers, old)
+		for k, old := range a.cutovers {
+			switch {
+			case k.n <= a.State.Route.Cutover-8:
+				delete(a.cutovers, k)
+			case k.node == key.node && k.n == key.n && k.started < key.started:
+				old.Draining = 0 // that router has gone
+				a.cutovers[k] = old
 			}
 		}
 		f.tell(c.App)

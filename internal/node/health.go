@@ -27,13 +27,14 @@ const (
 	probePeriod  = 10 * time.Second
 )
 
-// pause is the time before the next look at an instance that is not up, n
-// looks and so much time after the first: in the first seconds every pause is
-// a part of the deploy's time, later it is only load.
-func pause(n int, since, period time.Duration) time.Duration {
+// pause is the time before the next look at an instance that is not up, so
+// long after the first. In the first seconds every pause is a part of the
+// deploy's time, so it is an eighth of what the instance took so far; later it
+// is only load.
+func pause(since, period time.Duration) time.Duration {
 	switch {
 	case since < 10*time.Second:
-		return min(2*time.Millisecond<<min(n, 5), 50*time.Millisecond)
+		return min(max(since/8, 2*time.Millisecond), 50*time.Millisecond)
 	case since < time.Minute:
 		return min(250*time.Millisecond, period)
 	}
@@ -67,7 +68,7 @@ func (i *instance) watchReadiness(ctx context.Context, r runtime.Running, out ch
 // awaitPort looks until the instance listens.
 func (i *instance) awaitPort(ctx context.Context, r runtime.Running, out chan<- verdict) {
 	begun, told := time.Now(), false
-	for n := 0; ; n++ {
+	for {
 		err := i.listens(ctx, r)
 		if err == nil {
 			send(ctx, out, verdict{up: true})
@@ -80,7 +81,7 @@ func (i *instance) awaitPort(ctx context.Context, r runtime.Running, out chan<- 
 				return
 			}
 		}
-		if !sleep(ctx, pause(n, time.Since(begun), probePeriod)) {
+		if !sleep(ctx, pause(time.Since(begun), probePeriod)) {
 			return
 		}
 	}
@@ -104,7 +105,7 @@ func (i *instance) watchProbe(ctx context.Context, r runtime.Running, p platform
 		return
 	}
 	begun, good, bad, told := time.Now(), 0, 0, false
-	for n := 0; ; n++ {
+	for {
 		err := i.probe(ctx, r, p)
 		if ctx.Err() != nil {
 			return
@@ -113,14 +114,14 @@ func (i *instance) watchProbe(ctx context.Context, r runtime.Running, p platform
 		if err == nil {
 			good, bad = good+1, 0
 			if !up && good >= max(p.SuccessThreshold, 1) {
-				up, n, v = true, 0, &verdict{up: true}
+				up, v = true, &verdict{up: true}
 			}
 		} else {
 			good, bad = 0, bad+1
 			since := time.Since(r.Started)
 			switch {
 			case up && bad >= orDefault(p.FailureThreshold, 3):
-				up, begun, n, v = false, time.Now(), 0, &verdict{message: "is not ready: " + err.Error()}
+				up, begun, v = false, time.Now(), &verdict{message: "is not ready: " + err.Error()}
 			case !up && since > deafAfter:
 				v = &verdict{message: "is not ready: " + err.Error(), tell: !told && since > deafTold}
 				told = told || v.tell
@@ -132,7 +133,7 @@ func (i *instance) watchProbe(ctx context.Context, r runtime.Running, p platform
 		period := seconds(p.PeriodSeconds, probePeriod)
 		wait := period
 		if !up {
-			wait = pause(n, time.Since(begun), period)
+			wait = pause(time.Since(begun), period)
 		}
 		if !sleep(ctx, wait) {
 			return
