@@ -44,12 +44,14 @@ func (n *node) info() Info {
 //	POST /stop?instances=   ends the node; the answer is the end of the connection
 //	POST /handover          becomes a hand-over: see succession.go
 type control struct {
-	server *http.Server
-	socket string
-	left   <-chan struct{}
+	server   *http.Server
+	listener net.Listener
+	socket   string
+	left     <-chan struct{}
 }
 
-// openSocket takes the socket's name: there is no moment in which nobody answers.
+// openSocket makes the socket under a name of its own: what can go wrong, goes
+// wrong while an older node is still in office.
 func (n *node) openSocket() (*control, error) {
 	fresh := n.opt.Socket + ".new"
 	_ = os.Remove(fresh) // of a crash
@@ -58,11 +60,7 @@ func (n *node) openSocket() (*control, error) {
 		return nil, fmt.Errorf("open the node's socket: %w", err)
 	}
 	ln.SetUnlinkOnClose(false) // it may be a successor's by then
-	err = os.Chmod(fresh, 0o600)
-	if err == nil {
-		err = os.Rename(fresh, n.opt.Socket)
-	}
-	if err != nil {
+	if err := os.Chmod(fresh, 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the node's socket: %w", err), ln.Close())
 	}
 	mux := http.NewServeMux()
@@ -72,9 +70,17 @@ func (n *node) openSocket() (*control, error) {
 	})
 	mux.HandleFunc("POST /stop", n.serveStop)
 	mux.HandleFunc("POST /handover", n.handOver)
-	c := &control{server: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, socket: n.opt.Socket, left: n.left}
-	go func() { _ = c.server.Serve(ln) }() // ended by close
-	return c, nil
+	return &control{server: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second},
+		listener: ln, socket: n.opt.Socket, left: n.left}, nil
+}
+
+// answer takes the socket's real name: there is no moment in which nobody answers.
+func (c *control) answer() error {
+	go func() { _ = c.server.Serve(c.listener) }() // ended by close
+	if err := os.Rename(c.socket+".new", c.socket); err != nil {
+		return fmt.Errorf("open the node's socket: %w", err)
+	}
+	return nil
 }
 
 func (c *control) close() {
@@ -84,6 +90,7 @@ func (c *control) close() {
 		_ = os.Remove(c.socket)
 	}
 	_ = c.server.Close()
+	_ = c.listener.Close() // in case it never answered
 }
 
 func (n *node) serveStop(_ http.ResponseWriter, r *http.Request) {

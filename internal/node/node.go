@@ -198,6 +198,11 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 		e.decline()
 		return err
 	}
+	control, err := n.openSocket()
+	if err != nil {
+		e.decline()
+		return err
+	}
 	var end context.CancelFunc
 	n.life, end = context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
@@ -207,9 +212,8 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 	n.doors.serve(&work, n.router, failed)
 	e.take(n.log)
 	n.front.old = e.predecessor
-	control, err := n.openSocket()
-	if err != nil {
-		return err
+	if err := control.answer(); err != nil {
+		n.log.Error("node cannot be asked or replaced until it is started again", "err", err)
 	}
 	defer control.close()
 	work.Go(func() { n.super.hear(n.life) })

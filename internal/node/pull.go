@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -31,6 +33,8 @@ type puller struct {
 	logs     *shipper
 	registry func(platform.EdgeState) // told of every edge before anything is started with it
 	run      func(platform.RunOrder)
+
+	why string // it was not reached last
 
 	mu        sync.Mutex
 	have      state
@@ -72,7 +76,7 @@ func (p *puller) pull(ctx context.Context) {
 // whether it did.
 func (p *puller) attend(ctx context.Context) (answered bool) {
 	if err := p.reports.send(ctx, true); err != nil {
-		p.log.Debug("control plane is away", "err", err)
+		p.note(err)
 		return false
 	}
 	p.setConnected(true)
@@ -98,6 +102,15 @@ func (p *puller) attend(ctx context.Context) (answered bool) {
 			p.apply(*news, epoch)
 			have, _ = p.look()
 		}
+	}
+}
+
+// note logs why the control plane is not reached, once per reason. That it is
+// not there is told when it goes, and is nothing to worry about.
+func (p *puller) note(err error) {
+	if text := err.Error(); text != p.why && !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, context.Canceled) {
+		p.why = text
+		p.log.Warn("control plane does not take reports", "err", err)
 	}
 }
 

@@ -379,6 +379,16 @@ func (s *shipper) keep(id string) {
 	_ = os.Remove(filepath.Join(s.dir, id))
 }
 
+// forgetUnknown forgets the output of an instance that ended while no node was
+// there and is not wanted any more.
+func (s *shipper) forgetUnknown(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tails[id] == nil {
+		_ = s.forget(id) // tried again by nobody: a few bytes stay
+	}
+}
+
 // drop forgets an output that is all stored, unless its instance runs again.
 // keep waits for it, so that no new output is forgotten.
 func (s *shipper) drop(t *tail) {

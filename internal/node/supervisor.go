@@ -183,6 +183,7 @@ func (s *supervisor) hear(ctx context.Context) {
 		i := s.instances[exit.ID]
 		s.mu.Unlock()
 		if i == nil {
+			s.logs.forgetUnknown(exit.ID)
 			continue
 		}
 		select {
