@@ -1,7 +1,9 @@
 package main_test
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -52,6 +55,13 @@ func testMain(m *testing.M) int {
 //	commit NAME MESSAGE commits whatever changed in $WORK/NAME
 //	get [-retry] STATUS HOST[/PATH]   asks the edge; the answer is on stdout.
 //	                    -retry asks until the status is right, 20 s at most
+//	push-over-http NAME pushes $WORK/NAME with a token; what git says is on stderr
+//	await REGEXP PROGRAM ARG...   runs the program until a line of its stdout
+//	                    matches, 20 s at most, and ends it
+//	service redis|postgres   starts one for this script; its URL is in
+//	                    $REDIS_URL or $SLIPWAY_DATABASE
+//
+// and the conditions [postgres], [flask] and [http2]: this machine can.
 func TestScripts(t *testing.T) {
 	for _, program := range []string{"git", "ssh", "curl"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -67,7 +77,12 @@ func TestScripts(t *testing.T) {
 			"app":      appCommand,
 			"commit":   commitCommand,
 			"get":      getCommand,
+			"await":    awaitCommand,
+			"service":  serviceCommand,
+
+			"push-over-http": pushOverHTTPCommand,
 		},
+		Condition: condition,
 	})
 }
 
@@ -136,13 +151,7 @@ type daemon struct {
 
 func (d *daemon) start(ts *testscript.TestScript) {
 	d.serve = exec.Command(filepath.Join(bin, "slipway"), "serve")
-	for _, name := range []string{
-		"PATH", "HOME", "SLIPWAY_STATE", "SLIPWAY_HTTP", "SLIPWAY_HTTPS", "SLIPWAY_API", "SLIPWAY_SSH", "SLIPWAY_REGISTRY", "SLIPWAY_SERVE_FLAGS",
-		"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN",
-	} {
-		d.serve.Env = append(d.serve.Env, name+"="+ts.Getenv(name))
-	}
-	d.serve.Args = append(d.serve.Args, strings.Fields(ts.Getenv("SLIPWAY_SERVE_FLAGS"))...)
+	d.serve.Env = environment(ts)
 	d.output.Reset()
 	log, err := os.OpenFile(filepath.Join(d.state, "serve.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	ts.Check(err)
@@ -151,7 +160,7 @@ func (d *daemon) start(ts *testscript.TestScript) {
 	ts.Check(d.serve.Start())
 	d.exited = make(chan struct{})
 	go func() { d.serve.Wait(); close(d.exited) }()
-	if err := ts.Exec("slipway", "wait-ready"); err != nil {
+	if err := ts.Exec("slipway", "wait-ready", "--pid", strconv.Itoa(d.serve.Process.Pid)); err != nil {
 		d.tell(ts)
 		ts.Fatalf("the platform did not get ready: %v", err)
 	}
@@ -164,6 +173,18 @@ func (d *daemon) start(ts *testscript.TestScript) {
 	ts.Check(os.WriteFile(ts.MkAbs(".password"), []byte("correct horse battery\n"), 0o600))
 	ts.Check(ts.Exec("sh", "-c", "slipway register http://slipway.localhost:$HTTP_PORT --username alice --email alice@example.com --password-stdin <.password"))
 	ts.Check(ts.Exec("slipway", "keys", "add", ts.MkAbs(".ssh/id_ed25519.pub")))
+}
+
+// environment is what a process outside of testscript's own commands gets of
+// the script's.
+func environment(ts *testscript.TestScript) (env []string) {
+	for _, name := range []string{
+		"PATH", "HOME", "XDG_CONFIG_HOME", "SLIPWAY_STATE", "SLIPWAY_HTTP", "SLIPWAY_HTTPS", "SLIPWAY_API", "SLIPWAY_SSH", "SLIPWAY_REGISTRY",
+		"SLIPWAY_DATABASE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN",
+	} {
+		env = append(env, name+"="+ts.Getenv(name))
+	}
+	return env
 }
 
 // tell copies what the daemons said to the script's log.
@@ -234,6 +255,45 @@ func commitCommand(ts *testscript.TestScript, neg bool, args []string) {
 	dir := ts.MkAbs(args[0])
 	ts.Check(ts.Exec("git", "-C", dir, "add", "--all"))
 	ts.Check(ts.Exec("git", "-C", dir, "commit", "--quiet", "--allow-empty", "--message", args[1]))
+}
+
+func pushOverHTTPCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: push-over-http NAME")
+	}
+	here := ts.MkAbs(".")
+	ts.Check(ts.Chdir(args[0]))
+	ts.Check(ts.Exec("slipway", "git", "remote", "--app", args[0], "--http", "--name", "web", "--force"))
+	err := ts.Exec("git", "push", "web", "main")
+	fmt.Fprint(ts.Stderr(), ts.ReadFile("stderr"))
+	ts.Check(ts.Chdir(here))
+	ts.Check(err)
+}
+
+func awaitCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: await REGEXP PROGRAM ARG...")
+	}
+	want, err := regexp.Compile(args[0])
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "env", args[1:]...) // which looks in the script's PATH
+	cmd.Env, cmd.Dir = environment(ts), ts.MkAbs(".")
+	output, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	defer func() { cancel(); _ = cmd.Wait() }() // it ends by being stopped
+	var said strings.Builder
+	for lines := bufio.NewScanner(output); lines.Scan(); {
+		fmt.Fprintln(&said, lines.Text())
+		if want.MatchString(lines.Text()) {
+			fmt.Fprint(ts.Stdout(), said.String())
+			return
+		}
+	}
+	ts.Value("platform").(*daemon).tell(ts)
+	ts.Fatalf("no line of %v matched %v:\n%s", args[1:], want, said.String())
 }
 
 func getCommand(ts *testscript.TestScript, neg bool, args []string) {

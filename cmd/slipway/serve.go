@@ -144,8 +144,8 @@ func (p *plane) close() error { return p.opened.close() }
 
 // openPlane opens the parts in the order in which they need one another. What
 // was opened is closed when a later part cannot be.
-func openPlane(ctx context.Context, log *slog.Logger, o *options) (p *plane, err error) {
-	p = &plane{}
+func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err error) {
+	p := &plane{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
