@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -72,33 +74,51 @@ func runNode(ctx context.Context, log *slog.Logger, o *options) error {
 
 // ensureNode starts a node in a session of its own unless one runs that is of
 // this version; one of another version is taken over by the new one.
-func ensureNode(ctx context.Context, log *slog.Logger, o *options) (started bool, err error) {
+func ensureNode(ctx context.Context, log *slog.Logger, o *options) error {
 	if running, err := node.Status(ctx, o.nodeSocket()); err == nil && running.Version == version {
 		log.Info("found the node", "pid", running.Pid)
-		return false, nil
+		return nil
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return false, err
+		return err
 	}
 	output, err := os.OpenFile(filepath.Join(o.path("log"), "node.log"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer output.Close()
 	from, err := output.Seek(0, io.SeekEnd)
 	if err != nil {
-		return false, err
+		return err
 	}
 	cmd := exec.Command(self, "node", "--state", o.State, "--http", o.HTTP, "--https", o.HTTPS, fmt.Sprintf("--verbose=%t", o.Verbose))
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return false, err
+		return err
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
-	return true, awaitNode(ctx, o, cmd.Process.Pid, exited, output, from)
+	if err := awaitNode(ctx, o, cmd.Process.Pid, exited, output, from); err != nil {
+		return err
+	}
+	return writeFile(o.ownedNodePath(), strconv.Itoa(cmd.Process.Pid)+"\n")
+}
+
+// ownedNodePath names the node that a control plane of this state started, so
+// that one that comes after a crash knows it for its own.
+func (o *options) ownedNodePath() string { return filepath.Join(o.State, "run", "node.pid") }
+
+// ownsNode reports whether the running node was started by a control plane,
+// not by an operator or systemd.
+func ownsNode(o *options) bool {
+	text, err := os.ReadFile(o.ownedNodePath())
+	if err != nil {
+		return false
+	}
+	running, err := node.Status(context.Background(), o.nodeSocket())
+	return err == nil && strconv.Itoa(running.Pid) == strings.TrimSpace(string(text))
 }
 
 // awaitNode blocks until the node with this pid answers on its socket. A node

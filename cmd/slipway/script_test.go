@@ -171,7 +171,7 @@ func (d *daemon) start(ts *testscript.TestScript) {
 	ts.Check(os.MkdirAll(ts.MkAbs(".ssh"), 0o700))
 	ts.Check(ts.Exec("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "alice@laptop", "-f", ts.MkAbs(".ssh/id_ed25519")))
 	ts.Check(os.WriteFile(ts.MkAbs(".password"), []byte("correct horse battery\n"), 0o600))
-	ts.Check(ts.Exec("sh", "-c", "slipway register http://slipway.localhost:$HTTP_PORT --username alice --email alice@example.com --password-stdin <.password"))
+	ts.Check(ts.Exec("sh", "-c", "slipway register http://slipway.${SLIPWAY_DOMAIN:-localhost}:$HTTP_PORT --username alice --email alice@example.com --password-stdin <.password"))
 	ts.Check(ts.Exec("slipway", "keys", "add", ts.MkAbs(".ssh/id_ed25519.pub")))
 }
 
@@ -180,7 +180,7 @@ func (d *daemon) start(ts *testscript.TestScript) {
 func environment(ts *testscript.TestScript) (env []string) {
 	for _, name := range []string{
 		"PATH", "HOME", "XDG_CONFIG_HOME", "SLIPWAY_STATE", "SLIPWAY_HTTP", "SLIPWAY_HTTPS", "SLIPWAY_API", "SLIPWAY_SSH", "SLIPWAY_REGISTRY",
-		"SLIPWAY_DATABASE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN",
+		"SLIPWAY_DOMAIN", "SLIPWAY_DATABASE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN",
 	} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}

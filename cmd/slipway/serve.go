@@ -66,7 +66,7 @@ Every option is also SLIPWAY_<NAME> in the environment, and "name = value" in th
 }
 
 // serve runs the control plane until a signal. Interrupt takes the node and
-// the apps along when this process started the node; SIGTERM leaves them.
+// the apps along when a control plane started the node; SIGTERM leaves them.
 func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 	interrupted, end := signal.NotifyContext(ctx, os.Interrupt)
 	defer end()
@@ -89,8 +89,7 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 
 	failed := make(chan error, 8)
 	p.serve(failed)
-	started, err := ensureNode(ctx, log, o)
-	if err != nil {
+	if err := ensureNode(ctx, log, o); err != nil {
 		return err
 	}
 	if err := p.controller.Start(ctx); err != nil {
@@ -105,7 +104,7 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	if interrupted.Err() != nil && started {
+	if interrupted.Err() != nil && ownsNode(o) {
 		log.Info("stopping the apps")
 		stop, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()

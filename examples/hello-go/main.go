@@ -16,8 +16,12 @@ import (
 const version = "1"
 
 func main() {
+	greeting := os.Getenv("GREETING")
+	if greeting == "" {
+		greeting = "Hello"
+	}
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "Hello from Go, version %s, release %s\n", version, os.Getenv("WORKFLOW_RELEASE"))
+		fmt.Fprintf(w, "%s from Go, version %s, release %s\n", greeting, version, os.Getenv("WORKFLOW_RELEASE"))
 	})
 	port := os.Getenv("PORT")
 	if port == "" {
