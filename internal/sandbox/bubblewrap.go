@@ -37,6 +37,7 @@ func (s *Sandbox) forkBubblewrap(h *held, p Process, files []*os.File) error {
 			return err
 		}
 		h.letGo = zeroEnded(s.bubblewrapOptions(p))
+		p = sealed(p)
 		argv := append([]string{title(p.Name), "--args", strconv.Itoa(gateFD), "--"}, s.privileges(p)...)
 		return h.fork(bwrap, append(argv, p.Argv...), p.Env, "/", files, false)
 	}

@@ -126,8 +126,8 @@ func (c *Confined) Terminate(ctx context.Context) {
 }
 
 // Environ returns the environment the command's first process was started
-// with, or nil when that cannot be seen, or was rewritten for want of a mount
-// namespace.
+// with, or nil when that cannot be seen yet, or was rewritten for want of a
+// mount namespace.
 func (c *Confined) Environ() []string {
 	pid := eldest(processes(), c.pid).pid
 	if pid == 0 || c.first == c.outer {
@@ -137,7 +137,11 @@ func (c *Confined) Environ() []string {
 	if err != nil || len(text) == 0 {
 		return nil
 	}
-	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
+	environ := strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
+	if !unsealed(environ) {
+		return nil
+	}
+	return environ
 }
 
 func (c *Confined) signalSession(sig syscall.Signal) bool {

@@ -65,6 +65,10 @@ func (s *Sandbox) forkInside(c *Confined, h *held, p Process, files []*os.File) 
 		p.Dir = "/"
 	}
 	argv := []string{title(p.Name), "-c", waitAtGate, title(p.Name)}
+	if mode(c.handle.Mode) == modePlain {
+		p = real(p, c.handle.Mounts)
+	}
+	p = sealed(p)
 	switch mode(c.handle.Mode) {
 	case modeRoot:
 		argv = append(append(argv, setpriv(p.UID)...), p.Argv...)
@@ -83,7 +87,6 @@ func (s *Sandbox) forkInside(c *Confined, h *held, p Process, files []*os.File) 
 		argv = append(append(argv, nsenter(c.pid, p.Dir)...), p.Argv...)
 		return h.fork("/bin/sh", argv, p.Env, "/", append(files, owner), p.Terminal)
 	}
-	p = real(p, c.handle.Mounts)
 	if s.offer.Root {
 		argv = append(argv, setpriv(p.UID)...)
 	}

@@ -60,7 +60,7 @@ func Detect(ctx context.Context, log *slog.Logger) Offer {
 	if missing := offer.cgroups.missing(); missing != "" {
 		offer.Missing = append(offer.Missing, missing)
 	}
-	for _, program := range []struct{ name, deb string }{{"setpriv", "util-linux"}, {"setsid", "util-linux"}, {"sh", "dash"}, {"bash", "bash"}} {
+	for _, program := range []struct{ name, deb string }{{"setpriv", "util-linux"}, {"setsid", "util-linux"}, {"env", "coreutils"}, {"sh", "dash"}, {"bash", "bash"}} {
 		if _, err := lookPath(program.name); err != nil {
 			offer.Missing = append(offer.Missing, fmt.Sprintf("%s is not installed: apt-get install %s", program.name, program.deb))
 		}

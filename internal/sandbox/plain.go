@@ -23,7 +23,7 @@ func (s *Sandbox) forkPlain(h *held, p Process, files []*os.File) error {
 	if err != nil {
 		return err
 	}
-	p, h.seen = real(p, p.Mounts), p.Mounts
+	p, h.seen = sealed(real(p, p.Mounts)), p.Mounts
 	h.letGo = []byte("go\n")
 	sh, err := lookPath("sh")
 	if err != nil {

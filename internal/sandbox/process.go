@@ -19,7 +19,8 @@ type Process struct {
 	// rewritten to where they really are, in Argv, Env values and Dir.
 	Argv []string
 	// Env is the whole environment, as "KEY=value". Secrets belong here: it
-	// never appears on a command line.
+	// never appears on a command line. No program but the command sees it as
+	// its own, so LD_PRELOAD and the like reach nothing that holds a privilege.
 	Env []string
 	// Dir is the working directory inside. Empty: /.
 	Dir string
