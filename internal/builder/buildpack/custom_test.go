@@ -104,6 +104,9 @@ func TestABuildpackThatCannotBeUsedIsNamedWithTheCure(t *testing.T) {
 	for address, wanted := range map[string]string{
 		"https://user:hidden@127.0.0.1:1/pack.git#v1": "buildpack https://127.0.0.1:1/pack.git#v1 cannot be fetched: fatal:",
 		"file://" + private:                           "it is no directory that everybody on this machine may read",
+		"file:///":                                    "it is no git repository",
+		"file:///proc/self/root":                      "it is no git repository",
+		"file:///usr":                                 "it is no git repository",
 		"file://" + plain:                             "is no buildpack: it has no bin/detect",
 		"file://" + incomplete:                        "is no buildpack: it has no bin/compile",
 		"file://" + picky:                             "is not for this tree (bin/detect failed)",
@@ -150,5 +153,25 @@ func TestASlugStartsWithItsEnvironment(t *testing.T) {
 		if got := string(out); got != want && (err == nil || err.Error() != want) {
 			t.Errorf("%s: %q, %v; want %q", command, got, err, want)
 		}
+	}
+}
+
+// A build may leave in its cache what it likes, a copy of a buildpack included;
+// the machine's files are not for it to mount with that.
+func TestABuildSeesNoMoreOfTheMachineThanARepository(t *testing.T) {
+	s := open(t, nil)
+	pack := commit(t, map[string]string{
+		"bin/detect":  "#!/bin/bash\necho Peeking\n",
+		"bin/compile": "#!/bin/bash\nls -d /tmp/repository-0/* | tr '\\n' ' '\n",
+		"bin/release": "#!/bin/bash\necho 'default_process_types: {web: x}'\n",
+		"private":     "beside the repository",
+	})
+	_, out := s.build(t, commit(t, map[string]string{"app.txt": "x"}), map[string]string{"BUILDPACK_URL": "file://" + pack})
+	if !strings.Contains(out, "/tmp/repository-0/") {
+		t.Skip("there are no mounts on this machine: bubblewrap does not work here")
+	}
+	contains(t, out, "/tmp/repository-0/HEAD ", "/tmp/repository-0/objects ")
+	if strings.Contains(out, "/tmp/repository-0/private") {
+		t.Errorf("it sees what lies beside the repository: %s", out)
 	}
 }

@@ -24,7 +24,7 @@ type pack struct {
 	bundled string // name of a bundled buildpack, else empty
 	url     string
 	ref     string // branch, tag or commit; empty: the default branch
-	local   string // directory of a file:// URL
+	local   string // git directory of a file:// URL
 }
 
 // String is the pack as the user may see it: without the URL's credentials.
@@ -110,7 +110,7 @@ func parsePack(where, text string) (pack, error) {
 	}
 	switch {
 	case u.Scheme == "file" && u.Host == "" && strings.HasPrefix(u.Path, "/"):
-		p.local, err = publicDirectory(u.Path)
+		p.local, err = publicRepository(u.Path)
 		if err != nil {
 			return pack{}, packError(where, "%s: %v", p, err)
 		}
@@ -137,12 +137,17 @@ func packError(where, format string, args ...any) error {
 	}
 }
 
-// publicDirectory returns path without links, if everybody on this machine may
-// read it: a build must not see through file:// what its own user may not.
-func publicDirectory(path string) (string, error) {
+// publicRepository returns the git directory of the repository at path, without
+// links, if everybody on this machine may read it: a build must not see through
+// file:// what its own user may not. It is all of the machine that the build
+// gets to see, so it must be a repository and nothing wider, such as /.
+func publicRepository(path string) (string, error) {
 	real, err := filepath.EvalSymlinks(filepath.Clean(path))
 	if err != nil {
 		return "", errors.New("there is no such directory on this machine")
+	}
+	if isDirectory(filepath.Join(real, ".git")) {
+		real = filepath.Join(real, ".git")
 	}
 	for at := real; at != "/"; at = filepath.Dir(at) {
 		info, err := os.Lstat(at)
@@ -150,7 +155,17 @@ func publicDirectory(path string) (string, error) {
 			return "", errors.New("it is no directory that everybody on this machine may read")
 		}
 	}
+	for _, part := range []string{"objects", "refs"} {
+		if !isDirectory(filepath.Join(real, part)) {
+			return "", errors.New("it is no git repository")
+		}
+	}
 	return real, nil
+}
+
+func isDirectory(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.IsDir()
 }
 
 // readSmall reads a small file of the tree without leaving it; a missing one
