@@ -7,6 +7,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler
 
+greeting = os.environ.get("GREETING", "Hello")
 under_way = set()
 
 
@@ -15,7 +16,7 @@ class Hello(BaseHTTPRequestHandler):
 
     def do_GET(self):
         under_way.add(self)
-        body = b"Hello from a Procfile, version 1\n"
+        body = f"{greeting} from a Procfile, version 1\n".encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
