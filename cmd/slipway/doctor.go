@@ -7,17 +7,23 @@ import (
 	"github.com/slipway-paas/slipway/internal/api"
 	"github.com/slipway-paas/slipway/internal/doctor"
 	"github.com/slipway-paas/slipway/internal/fleet"
+	"github.com/slipway-paas/slipway/internal/sandbox"
 )
 
 // examine is what the control plane answers an admin who asks what is wrong.
-func examine(ctx context.Context, o *options, f *fleet.Fleet) []doctor.Finding {
+func examine(ctx context.Context, o *options, f *fleet.Fleet, offer sandbox.Offer) []doctor.Finding {
 	seen := &doctor.Node{}
 	for _, n := range f.Nodes() {
 		seen.Connected = seen.Connected || n.Connected
 		seen.Runtime = n.Runtime
 		seen.Problems = append(seen.Problems, n.Problems...)
 	}
-	return doctor.Run(ctx, doctor.Options{State: o.State, Node: seen})
+	return doctor.Run(ctx, doctor.Options{State: o.State, Ports: o.ports(), Node: seen, Offer: &offer})
+}
+
+// ports are the doors of both planes.
+func (o *options) ports() []doctor.Port {
+	return []doctor.Port{{Name: "HTTP edge", Address: o.HTTP}, {Name: "API", Address: o.API}, {Name: "git over SSH", Address: o.SSH}, {Name: "registry", Address: o.Registry}}
 }
 
 // localDoctor is what `slipway doctor` says of this machine by itself.

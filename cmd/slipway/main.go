@@ -32,7 +32,9 @@ func logger(verbose bool) *slog.Logger {
 	if verbose {
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	slog.SetDefault(log) // for the libraries that write to the standard logger
+	return log
 }
 
 // inOrder closes what was opened, last first, and joins the errors.

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-paas/slipway/internal/node"
+	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/runtime/process"
 	"github.com/slipway-paas/slipway/internal/sandbox"
 )
@@ -44,7 +45,7 @@ SIGTERM drains and leaves; the apps run on, and the next node finds them.`,
 				return err
 			}
 			if stop {
-				return node.Stop(cmd.Context(), o.nodeSocket(), true)
+				return stopNode(cmd.Context(), &o)
 			}
 			return runNode(cmd.Context(), logger(o.Verbose), &o)
 		},
@@ -61,7 +62,7 @@ func runNode(ctx context.Context, log *slog.Logger, o *options) error {
 	if err := o.prepareState(); err != nil {
 		return err
 	}
-	engine, err := process.New(log, process.Options{Dir: o.path("runtime"), Sandbox: sandbox.New(ctx, log)})
+	engine, err := process.New(log, process.Options{Dir: o.path("runtime"), Sandbox: sandbox.New(ctx, log, o.State), Version: version})
 	if err != nil {
 		return err
 	}
@@ -142,6 +143,44 @@ func awaitNode(ctx context.Context, o *options, pid int, exited <-chan error, ou
 		}
 	}
 }
+
+// stopNode ends the node and its apps. The control plane is told first that
+// nobody wants one, so that it does not start another.
+func stopNode(ctx context.Context, o *options) error {
+	if err := os.Remove(o.ownedNodePath()); err != nil && !isMissing(err) {
+		return err
+	}
+	return node.Stop(ctx, o.nodeSocket(), true)
+}
+
+// watchNode starts a node again when one that a control plane started is gone
+// without having been stopped, until ctx ends.
+func watchNode(ctx context.Context, log *slog.Logger, o *options, connected func() bool) {
+	tick := time.NewTicker(watchNodePause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if connected() {
+			continue
+		}
+		_, wanted := os.Stat(o.ownedNodePath())
+		if _, err := node.Status(ctx, o.nodeSocket()); wanted != nil || !errors.Is(err, platform.ErrNotFound) {
+			continue
+		}
+		log.Warn("the node is gone, starting another")
+		if err := ensureNode(ctx, log, o); err != nil && ctx.Err() == nil {
+			log.Error("no node", "err", err)
+		}
+	}
+}
+
+// watchNodePause is how long a dead node may stay unnoticed: its apps run on,
+// but no request reaches them.
+const watchNodePause = 500 * time.Millisecond
 
 func orExited(err error) error {
 	if err == nil {

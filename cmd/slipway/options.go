@@ -44,6 +44,9 @@ type options struct {
 	MaxPush int64
 	// BuildTimeout bounds one build.
 	BuildTimeout time.Duration
+	// BuildSilence ends a build that prints nothing for so long. Too short ends
+	// honest downloads.
+	BuildSilence time.Duration
 	// BuildMemory bounds one build's memory, in MiB.
 	BuildMemory int64
 	// BuildDisk bounds what one build writes, in MiB.
@@ -69,6 +72,7 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Registration, "registration", "admin_only", "who may register: enabled, admin_only, disabled")
 	flags.Int64Var(&o.MaxPush, "max-push", 512, "largest git push, in MiB")
 	flags.DurationVar(&o.BuildTimeout, "build-timeout", 15*time.Minute, "longest build")
+	flags.DurationVar(&o.BuildSilence, "build-silence", 10*time.Minute, "longest time a build may print nothing")
 	flags.Int64Var(&o.BuildMemory, "build-memory", 2048, "memory of one build, in MiB")
 	flags.Int64Var(&o.BuildDisk, "build-disk", 4096, "what one build may write, in MiB")
 	flags.DurationVar(&o.DeployTimeout, "deploy-timeout", 2*time.Minute, "longest wait for a release's instances to be up")
@@ -154,8 +158,8 @@ func (o *options) validate() error {
 		return errors.New("--database: write postgres://user:password@host/name, or leave it out for SQLite")
 	case o.Registration != "enabled" && o.Registration != "admin_only" && o.Registration != "disabled":
 		return fmt.Errorf("--registration: %q is none of enabled, admin_only, disabled", o.Registration)
-	case o.BuildTimeout <= 0 || o.DeployTimeout <= 0:
-		return errors.New("--build-timeout and --deploy-timeout: a time above zero, such as 15m")
+	case o.BuildTimeout <= 0 || o.BuildSilence <= 0 || o.DeployTimeout <= 0:
+		return errors.New("--build-timeout, --build-silence and --deploy-timeout: a time above zero, such as 15m")
 	case o.MaxPush <= 0 || o.BuildMemory <= 0 || o.BuildDisk <= 0 || o.LogBytes <= 0:
 		return errors.New("--max-push, --build-memory, --build-disk and --log-bytes: a number of MiB above zero")
 	}

@@ -58,10 +58,14 @@ func testMain(m *testing.M) int {
 //	push-over-http NAME pushes $WORK/NAME with a token; what git says is on stderr
 //	await REGEXP PROGRAM ARG...   runs the program until a line of its stdout
 //	                    matches, 20 s at most, and ends it
+//	load begin HOST     asks HOST again and again until "load end", at which none
+//	                    of the answers may have been anything but 200
+//	disk SIZE           puts the state directory on a disk of its own, such as 64m;
+//	                    "disk fill" leaves no byte free on it, "disk free" ends that
 //	service redis|postgres   starts one for this script; its URL is in
 //	                    $REDIS_URL or $SLIPWAY_DATABASE
 //
-// and the conditions [postgres], [flask] and [http2]: this machine can.
+// and the conditions [mount], [postgres], [flask] and [http2]: this machine can.
 func TestScripts(t *testing.T) {
 	for _, program := range []string{"git", "ssh", "curl"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -79,6 +83,8 @@ func TestScripts(t *testing.T) {
 			"get":      getCommand,
 			"await":    awaitCommand,
 			"service":  serviceCommand,
+			"load":     loadCommand,
+			"disk":     diskCommand,
 
 			"push-over-http": pushOverHTTPCommand,
 		},
@@ -147,6 +153,7 @@ type daemon struct {
 	output bytes.Buffer
 	exited chan struct{}
 	known  bool // alice exists
+	load   *load
 }
 
 func (d *daemon) start(ts *testscript.TestScript) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -27,7 +28,6 @@ import (
 	"github.com/slipway-paas/slipway/internal/fleet"
 	"github.com/slipway-paas/slipway/internal/gitserver"
 	"github.com/slipway-paas/slipway/internal/logs"
-	"github.com/slipway-paas/slipway/internal/node"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/registry"
 	"github.com/slipway-paas/slipway/internal/sandbox"
@@ -92,6 +92,13 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 	if err := ensureNode(ctx, log, o); err != nil {
 		return err
 	}
+	watching, unwatch := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		watchNode(watching, log, o, p.connected)
+	}()
+	defer func() { unwatch(); <-watched }()
 	if err := p.controller.Start(ctx); err != nil {
 		return err
 	}
@@ -108,7 +115,7 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 		log.Info("stopping the apps")
 		stop, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		return errors.Join(err, named("stop the node", node.Stop(stop, o.nodeSocket(), true)))
+		return errors.Join(err, named("stop the node", stopNode(stop, o)))
 	}
 	return err
 }
@@ -140,6 +147,11 @@ func (p *plane) serve(failed chan<- error) {
 }
 
 func (p *plane) close() error { return p.opened.close() }
+
+// connected reports whether a node asks for its state.
+func (p *plane) connected() bool {
+	return slices.ContainsFunc(p.fleet.Nodes(), func(n fleet.Node) bool { return n.Connected })
+}
 
 // openPlane opens the parts in the order in which they need one another. What
 // was opened is closed when a later part cannot be.
@@ -180,7 +192,8 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	if err != nil {
 		return nil, err
 	}
-	packs, err := buildpack.New(log, sandbox.New(ctx, log), buildpackOptions(o, password))
+	box := sandbox.New(ctx, log, o.State)
+	packs, err := buildpack.New(log, box, buildpackOptions(o, password))
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +221,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	if err := p.setEdge(o, password); err != nil {
 		return nil, err
 	}
-	api := server.New(log, p.controller, users, func(ctx context.Context) []doctor.Finding { return examine(ctx, o, p.fleet) }, o.serverOptions(p.fleet))
+	api := server.New(log, p.controller, users, func(ctx context.Context) []doctor.Finding { return examine(ctx, o, p.fleet, box.Offer()) }, o.serverOptions(p.fleet))
 	return p, p.listen(log, o, api, images, git)
 }
 
@@ -266,6 +279,7 @@ func (p *plane) listen(log *slog.Logger, o *options, api, images http.Handler, g
 		return err
 	}
 	p.web(log, "control socket", control, p.fleet.Handler())
+	p.opened.add(closing(p.fleet.Close)) // ends the nodes' waits, which the socket's end would wait for
 	ssh, err := listen("--ssh", o.SSH)
 	if err != nil {
 		return err

@@ -123,6 +123,8 @@ func await(ts *testscript.TestScript, answers func() error) {
 // condition answers what a script asks of the machine in brackets.
 func condition(name string) (bool, error) {
 	switch name {
+	case "mount":
+		return canMount(), nil
 	case "postgres":
 		return postgresPrograms() != "", nil
 	case "flask":

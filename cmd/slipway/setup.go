@@ -121,6 +121,6 @@ func buildpackOptions(o *options, password string) buildpack.Options {
 	return buildpack.Options{
 		Dir: o.path("buildpacks"), UID: buildUID, Env: env,
 		RegistryAddr: o.Registry, RegistryUser: registryUser, RegistryPassword: password,
-		Timeout: o.BuildTimeout, MemoryBytes: o.BuildMemory << 20, DiskBytes: o.BuildDisk << 20,
+		Timeout: o.BuildTimeout, Silence: o.BuildSilence, MemoryBytes: o.BuildMemory << 20, DiskBytes: o.BuildDisk << 20,
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -163,17 +164,12 @@ func (c *Controller) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	known := make(map[string]bool, len(apps))
-	for _, app := range apps {
-		known[app] = true
+	// A destroyed app whose instances were still leaving has no row: its lane
+	// removes what is left.
+	apps = append(apps, c.fleet.Apps()...)
+	slices.Sort(apps)
+	for _, app := range slices.Compact(apps) {
 		c.wake(app)
-	}
-	// A destroyed app whose instances were still leaving: its lane sees that
-	// there is no row and removes what is left.
-	for _, app := range c.fleet.Apps() {
-		if !known[app] {
-			c.wake(app)
-		}
 	}
 	c.goRun(func() {
 		for app := range c.scheduler.Watch(c.work) {

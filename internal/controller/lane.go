@@ -64,10 +64,6 @@ func (c *Controller) nextPass(app string, l *lane) bool {
 // reconcile makes the app what its rows say. It is level-triggered: what is
 // true already costs a look.
 func (c *Controller) reconcile(ctx context.Context, app string) error {
-	// Before the nodes have said what runs, an empty list means nothing.
-	if err := c.fleet.WaitSynced(ctx); err != nil {
-		return err
-	}
 	wish, err := c.wish(ctx, app)
 	if errors.Is(err, platform.ErrNotFound) {
 		return c.sweep(ctx, app)
@@ -152,6 +148,10 @@ func loadDeployable(tx *store.Tx, release platform.Release) (*deployable, error)
 
 // sweep takes away what is left of an app that has no row any more.
 func (c *Controller) sweep(ctx context.Context, app string) error {
+	// Before the nodes have said what runs, an empty list means nothing.
+	if err := c.fleet.WaitSynced(ctx); err != nil {
+		return err
+	}
 	if err := c.scheduler.Remove(ctx, app); err != nil {
 		return err
 	}

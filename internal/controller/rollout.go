@@ -37,6 +37,9 @@ func (c *Controller) rollout(ctx context.Context, w wish) error {
 // deploy runs the release process, starts the new instances beside the old,
 // and shifts the traffic.
 func (c *Controller) deploy(ctx context.Context, w wish) (*platform.Receipt, error) {
+	if err := c.awaitNode(ctx, w.next); err != nil {
+		return nil, err
+	}
 	if err := c.releasePhase(ctx, w.next); err != nil {
 		return nil, err
 	}
@@ -47,6 +50,14 @@ func (c *Controller) deploy(ctx context.Context, w wish) (*platform.Receipt, err
 		return nil, err
 	}
 	return c.cutover(ctx, w)
+}
+
+// awaitNode blocks until a node has said what it runs: there is none to deploy
+// to before, and after a restart of the platform none to compare with.
+func (c *Controller) awaitNode(ctx context.Context, d *deployable) error {
+	ctx, cancel := context.WithTimeout(ctx, c.deployTimeout(d))
+	defer cancel()
+	return c.fleet.WaitSynced(ctx)
 }
 
 // sideBySide are the releases whose instances run during the rollout.

@@ -57,7 +57,7 @@ func parsePath(path string) (app, verb string, err error) {
 }
 
 // identify finds the caller from a token, which may stand in an Authorization
-// of its own or be either half of basic credentials, else from a password.
+// of its own or be either half of basic credentials.
 func (s *Server) identify(r *http.Request) (platform.Caller, error) {
 	ctx := r.Context()
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -72,7 +72,8 @@ func (s *Server) identify(r *http.Request) (platform.Caller, error) {
 	return caller, err
 }
 
-// basicToken is the token in basic credentials, or one for their password.
+// basicToken is the token in basic credentials. A password is none: each login
+// mints a token, and git would log in twice a push.
 func (s *Server) basicToken(r *http.Request) (string, error) {
 	ctx := r.Context()
 	user, password, ok := r.BasicAuth()
@@ -88,10 +89,7 @@ func (s *Server) basicToken(r *http.Request) (string, error) {
 			return token, err
 		}
 	}
-	if user == "" || password == "" {
-		return "", fmt.Errorf("token: %w", platform.ErrUnauthenticated)
-	}
-	return s.auth.Login(ctx, user, password, origin(r))
+	return "", fmt.Errorf("token: %w", platform.ErrUnauthenticated)
 }
 
 // refuseHTTP answers an error; git shows a plain text body as "remote:" lines.

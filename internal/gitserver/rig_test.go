@@ -92,13 +92,6 @@ func (u *users) ByToken(_ context.Context, token string) (platform.Caller, platf
 	return platform.Caller{User: user}, platform.User{Username: user}, nil
 }
 
-func (u *users) Login(_ context.Context, username, password, _ string) (string, error) {
-	if username != "bob" || password != "secret" {
-		return "", fmt.Errorf("login: %w", platform.ErrUnauthenticated)
-	}
-	return "bob-token", nil
-}
-
 func (u *users) addKey(wire []byte, user string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -18,14 +18,12 @@ import (
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
-// Auth says who holds a credential. All three answer an error matching
+// Auth says who holds a credential. Both answer an error matching
 // platform.ErrUnauthenticated when nobody does.
 type Auth interface {
 	// ByKey takes a public key in SSH wire format.
 	ByKey(ctx context.Context, wire []byte) (platform.Caller, platform.Key, error)
 	ByToken(ctx context.Context, token string) (platform.Caller, platform.User, error)
-	// Login returns a token for a password; from is the remote address.
-	Login(ctx context.Context, username, password, from string) (token string, err error)
 }
 
 // Desk is asked before anything is done to an app, and handed what was pushed.

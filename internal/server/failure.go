@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/slipway-paas/slipway/internal/auth"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -38,6 +41,10 @@ func (s *server) failure(c *call, err error) answer {
 	var protocol *protocolError
 	if errors.As(err, &protocol) {
 		return protocol.answer()
+	}
+	var throttled *auth.ThrottledError
+	if errors.As(err, &throttled) {
+		return tooMany(throttled)
 	}
 	for _, known := range statuses {
 		if errors.Is(err, known.kind) {
@@ -151,6 +158,13 @@ func serverError() answer { return detail(http.StatusInternalServerError, "Serve
 func unauthorized(text string) answer {
 	a := detail(http.StatusUnauthorized, text)
 	a.header = map[string]string{"Www-Authenticate": "Token"}
+	return a
+}
+
+// tooMany is the answer of RFC 6585, section 4.
+func tooMany(err *auth.ThrottledError) answer {
+	a := detail(http.StatusTooManyRequests, err.Error())
+	a.header = map[string]string{"Retry-After": strconv.Itoa(int(math.Ceil(err.RetryAfter.Seconds())))}
 	return a
 }
 
