@@ -57,4 +57,3 @@ func fillDisk(path string) error {
 	}
 	return nil
 }
-

@@ -53,16 +53,19 @@ func loadCommand(ts *testscript.TestScript, neg bool, args []string) {
 	case !neg && len(args) == 2 && args[0] == "begin" && d.load == nil:
 		d.load = beginLoad(ts.Getenv("SLIPWAY_HTTP"), args[1])
 		ts.Defer(d.load.end)
-	case !neg && len(args) == 1 && args[0] == "end" && d.load != nil:
+	case len(args) == 1 && args[0] == "end" && d.load != nil:
 		l := d.load
 		d.load = nil
 		l.end()
 		ts.Logf("%d requests", l.sent)
-		if len(l.failed) > 0 {
+		switch {
+		case neg && len(l.failed) == 0:
+			ts.Fatalf("none of %d requests failed", l.sent)
+		case !neg && len(l.failed) > 0:
 			d.tell(ts)
 			ts.Fatalf("%d of %d requests failed, first %s", len(l.failed), l.sent, l.failed[0])
 		}
 	default:
-		ts.Fatalf("usage: load begin HOST, then load end")
+		ts.Fatalf("usage: load begin HOST, then load end, or ! load end where some shall fail")
 	}
 }

@@ -44,13 +44,15 @@ type Options struct {
 	// new ones: 30 s.
 	Drain time.Duration
 	// FailureBudget is the share of failed requests on the new release, beyond
-	// the old one's, at which a cutover undoes itself: 0.05, judged from
-	// BudgetRequests (20) requests on.
+	// the old one's, at which a cutover undoes itself: 0.05. Fewer failures than
+	// BudgetFailures (3) are chance.
 	FailureBudget  float64
-	BudgetRequests int64
+	BudgetFailures int64
 	// LatencyBudget is how much slower the new release's p99 may be than the
-	// old one's before a cutover undoes itself: 2 s.
-	LatencyBudget time.Duration
+	// old one's before a cutover undoes itself: 2 s, judged from
+	// LatencyRequests (20) requests on.
+	LatencyBudget   time.Duration
+	LatencyRequests int64
 	// Builds is how many builds run at once: half the cores, at least 1. More
 	// wait in line.
 	Builds int
@@ -65,7 +67,8 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.DrainWait, 10*time.Second)
 	setDefault(&o.Drain, 30*time.Second)
 	setDefault(&o.FailureBudget, 0.05)
-	setDefault(&o.BudgetRequests, 20)
+	setDefault(&o.BudgetFailures, 3)
+	setDefault(&o.LatencyRequests, 20)
 	setDefault(&o.LatencyBudget, 2*time.Second)
 	setDefault(&o.Builds, max(1, runtime.NumCPU()/2))
 	if o.URL == nil {

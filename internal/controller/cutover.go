@@ -104,14 +104,14 @@ func (c *Controller) watchCutover(ctx context.Context, app string, number int64)
 
 // overBudget says in words how the new release breaks the budget, or nothing.
 func (c *Controller) overBudget(r platform.CutoverReport) string {
-	if r.From == 0 || r.ToRequests < c.options.BudgetRequests {
+	if r.From == 0 {
 		return ""
 	}
 	rate, before := share(r.ToFailed, r.ToRequests), share(r.BeforeFailed, r.BeforeRequests)
-	if rate > before+c.options.FailureBudget {
+	if r.ToFailed >= c.options.BudgetFailures && rate > before+c.options.FailureBudget {
 		return fmt.Sprintf("%d of %d requests failed on v%d, %.1f %% before", r.ToFailed, r.ToRequests, r.To, 100*before)
 	}
-	if r.P99Before > 0 && r.P99After > r.P99Before+c.options.LatencyBudget {
+	if r.ToRequests >= c.options.LatencyRequests && r.P99Before > 0 && r.P99After > r.P99Before+c.options.LatencyBudget {
 		return fmt.Sprintf("p99 rose from %s to %s", r.P99Before.Round(time.Millisecond), r.P99After.Round(time.Millisecond))
 	}
 	return ""
