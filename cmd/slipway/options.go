@@ -169,7 +169,7 @@ func (o *options) validate() error {
 	}
 	o.State = state
 	// A unix socket's path may have 107 bytes on Linux.
-	if longest := len(o.controlSocket()); longest > 107 {
+	if longest := len(o.registrySocket()); longest > 107 {
 		return fmt.Errorf("--state: %s is %d characters too long for the sockets in it; choose a shorter path", o.State, longest-107)
 	}
 	return nil
@@ -197,6 +197,8 @@ func defaultState() string {
 
 // The state directory's rooms.
 func (o *options) controlSocket() string   { return filepath.Join(o.State, "run", "control.sock") }
+func (o *options) apiSocket() string       { return filepath.Join(o.State, "run", "api.sock") }
+func (o *options) registrySocket() string  { return filepath.Join(o.State, "run", "registry.sock") }
 func (o *options) nodeSocket() string      { return filepath.Join(o.State, "run", "node.sock") }
 func (o *options) path(room string) string { return filepath.Join(o.State, room) }
 
