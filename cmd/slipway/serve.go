@@ -241,8 +241,9 @@ func (p *plane) setEdge(o *options, password string) error {
 	_, err = p.fleet.SetEdge(platform.EdgeState{
 		Domain:       o.Domain,
 		ControlHosts: []string{"slipway." + o.Domain, "deis." + o.Domain, "git." + o.Domain},
-		Control:      o.API,
-		Registry:     o.Registry, RegistryUser: registryUser, RegistryPassword: password,
+		// Not by their ports: while this process restarts, an app could listen there.
+		Control:  "unix:" + o.apiSocket(),
+		Registry: "unix:" + o.registrySocket(), RegistryUser: registryUser, RegistryPassword: password,
 		Certificates: []platform.EdgeCertificate{certificate},
 	})
 	return err
@@ -263,16 +264,21 @@ func (p *plane) listen(log *slog.Logger, o *options, api, images http.Handler, g
 	})
 	for _, web := range []struct {
 		name, option, address string
+		socket                string // the same for the node of this machine
 		handler               http.Handler
 	}{
-		{"API", "--api", o.API, byHost},
-		{"registry", "--registry", o.Registry, images},
+		{"API", "--api", o.API, o.apiSocket(), byHost},
+		{"registry", "--registry", o.Registry, o.registrySocket(), images},
 	} {
 		listener, err := listen(web.option, web.address)
 		if err != nil {
 			return err
 		}
 		p.web(log, web.name, listener, web.handler)
+		if listener, err = listenUnix(web.socket); err != nil {
+			return err
+		}
+		p.web(log, web.name+" socket", listener, web.handler)
 	}
 	control, err := listenUnix(o.controlSocket())
 	if err != nil {

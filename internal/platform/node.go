@@ -22,9 +22,11 @@ type EdgeState struct {
 	Domain string `json:"domain"` // platform domain
 	// ControlHosts are full host names that lead to the control plane.
 	ControlHosts []string `json:"control_hosts"`
-	// Control is host:port of the control plane's API.
+	// Control is host:port of the control plane's API, or unix: and the path
+	// of its socket, which nobody else can listen on while it restarts.
 	Control string `json:"control"`
-	// Registry is host:port; the credentials are for pulling any image.
+	// Registry is host:port, or unix: and a path for the same reason; the
+	// credentials are for pulling any image.
 	Registry         string `json:"registry"`
 	RegistryUser     string `json:"registry_user"`
 	RegistryPassword string `json:"registry_password"`

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -331,6 +332,22 @@ func TestTheControlPlaneAnswersUnderItsNames(t *testing.T) {
 	state.Control = moved
 	e.SetEdge(state)
 	e.get("deis.test").want(t, 200, "moved")
+}
+
+func TestTheControlPlaneIsReachedThroughASocketOfItsOwn(t *testing.T) {
+	e := serve(t, router.Options{})
+	path := filepath.Join(t.TempDir(), "api.sock")
+	socket, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	control := &httptest.Server{Listener: socket, Config: &http.Server{Handler: says("by socket")}}
+	control.Start()
+	defer control.Close()
+	e.SetEdge(platform.EdgeState{Domain: "test", ControlHosts: []string{"slipway.test"}, Control: "unix:" + path})
+	e.get("slipway.test").want(t, 200, "by socket")
+	control.Close()
+	e.get("slipway.test").want(t, 503, "control plane of this platform does not answer")
 }
 
 func TestLoadIsSharedAndLeansToTheLessBusy(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/http/httputil"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +20,8 @@ import (
 // wait for more; answers of unknown length are never held.
 const flushEvery = 20 * time.Millisecond
 
-// upstream carries by net/http: HTTP/1.1 to the app, connections kept per address.
+// upstream carries by net/http: HTTP/1.1 to the app, connections kept per
+// address: host:port, or unix: and the path of a socket.
 type upstream struct {
 	address   string
 	transport *http.Transport
@@ -28,13 +30,17 @@ type upstream struct {
 }
 
 func newUpstream(address string, opt Options, answer time.Duration, buffers *buffers, log *log.Logger) *upstream {
+	network, place := "tcp", address
+	if path, local := strings.CutPrefix(address, "unix:"); local {
+		network, place, address = "unix", path, "control"
+	}
 	u := &upstream{address: address, buffers: buffers, log: log}
 	dialer := &net.Dialer{Timeout: opt.ConnectTimeout}
 	http1 := new(http.Protocols)
 	http1.SetHTTP1(true)
 	u.transport = &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			conn, err := dialer.DialContext(ctx, "tcp", address)
+			conn, err := dialer.DialContext(ctx, network, place)
 			if err != nil {
 				return nil, &dialError{err}
 			}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -212,5 +213,36 @@ func TestThePasswordOfTheRegistryIsInNoError(t *testing.T) {
 	_, err := n.Start(t.Context(), instance("blog-web-1", "blog@sha256:"+strings.Repeat("1", 64), "true"))
 	if err == nil || strings.Contains(err.Error(), "pa55word") {
 		t.Errorf("Start: %v", err)
+	}
+}
+
+func TestImagesComeThroughASocketThatNoAppCanTake(t *testing.T) {
+	n := newNode(t)
+	path := filepath.Join(t.TempDir(), "registry.sock")
+	socket, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	asked := make(chan string, 100)
+	door := &httptest.Server{Listener: socket, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, password, ok := r.BasicAuth()
+		if !ok {
+			w.Header().Set("WWW-Authenticate", `Basic realm="slipway"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		asked <- password
+		images.ServeHTTP(w, r)
+	})}}
+	door.Start()
+	defer door.Close()
+	n.SetRegistry("unix:"+path, "node", "pa55word")
+	_, err = n.Start(t.Context(), instance("blog-web-1", "blog@sha256:"+strings.Repeat("1", 64), "true"))
+	if err == nil || !strings.Contains(err.Error(), "MANIFEST_UNKNOWN") && !strings.Contains(err.Error(), "NAME_UNKNOWN") {
+		t.Errorf("Start: %v, want the registry's own answer", err)
+	}
+	if got := <-asked; got != "pa55word" {
+		t.Errorf("the registry was told %q", got)
 	}
 }

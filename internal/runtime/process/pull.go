@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -12,7 +14,9 @@ import (
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
-// registry is where images come from.
+// registry is where images come from: host:port, or unix: and the path of a
+// socket, which no process of an app can take when the registry is down, and
+// be told the password.
 type registry struct{ host, user, password string }
 
 // unpack pulls the image, verifying every byte against the digest, and
@@ -21,11 +25,13 @@ func (g registry) unpack(ctx context.Context, ref, tree string, uid int) (image,
 	if g.host == "" {
 		return image{}, fmt.Errorf("no registry is known yet: %w", platform.ErrUnavailable)
 	}
-	digest, err := name.NewDigest(g.host+"/"+ref, g.nameOptions()...)
+	host, transport := g.reach()
+	defer transport.CloseIdleConnections()
+	digest, err := name.NewDigest(host+"/"+ref, nameOptions(host)...)
 	if err != nil {
 		return image{}, fmt.Errorf("%w: %w", platform.ErrInvalid, err)
 	}
-	options := []remote.Option{remote.WithContext(ctx), remote.WithJobs(1)}
+	options := []remote.Option{remote.WithContext(ctx), remote.WithJobs(1), remote.WithTransport(transport)}
 	if g.user != "" || g.password != "" {
 		options = append(options, remote.WithAuth(&authn.Basic{Username: g.user, Password: g.password}))
 	}
@@ -68,11 +74,26 @@ func (g registry) unpack(ctx context.Context, ref, tree string, uid int) (image,
 	return image{Entrypoint: config.Config.Entrypoint, Env: config.Config.Env, WorkingDir: config.Config.WorkingDir}, nil
 }
 
+// reach returns the name the registry is spoken to by, and the way there.
+func (g registry) reach() (host string, transport *http.Transport) {
+	transport = remote.DefaultTransport.(*http.Transport).Clone()
+	path, local := strings.CutPrefix(g.host, "unix:")
+	if !local {
+		return g.host, transport
+	}
+	transport.Proxy = nil
+	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var dialer net.Dialer
+		return dialer.DialContext(ctx, "unix", path)
+	}
+	return "localhost", transport
+}
+
 // nameOptions allow plain HTTP to this machine only.
-func (g registry) nameOptions() []name.Option {
-	host, _, err := net.SplitHostPort(g.host)
+func nameOptions(address string) []name.Option {
+	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		host = g.host
+		host = address
 	}
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
 		return []name.Option{name.Insecure}
