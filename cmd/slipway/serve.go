@@ -102,6 +102,7 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 	if err := p.controller.Start(ctx); err != nil {
 		return err
 	}
+	p.awaitEdge(ctx, log)
 	if err := announce(o); err != nil {
 		return err
 	}
@@ -124,6 +125,7 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 type plane struct {
 	controller *controller.Controller
 	fleet      *fleet.Fleet
+	edge       int64 // the version that SetEdge made
 	doors      []door
 	opened     inOrder
 }
@@ -238,7 +240,7 @@ func (p *plane) setEdge(o *options, password string) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.fleet.SetEdge(platform.EdgeState{
+	p.edge, err = p.fleet.SetEdge(platform.EdgeState{
 		Domain:       o.Domain,
 		ControlHosts: []string{"slipway." + o.Domain, "deis." + o.Domain, "git." + o.Domain},
 		// Not by their ports: while this process restarts, an app could listen there.
@@ -247,6 +249,17 @@ func (p *plane) setEdge(o *options, password string) error {
 		Certificates: []platform.EdgeCertificate{certificate},
 	})
 	return err
+}
+
+// awaitEdge blocks until the node's router leads to the API: who is told that
+// the platform is ready asks there next. A node that does not come is watched
+// over, and no reason to say nothing of the rest.
+func (p *plane) awaitEdge(ctx context.Context, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := p.fleet.Acked(ctx, p.edge); err != nil {
+		log.Warn("the edge is not ready", "err", err)
+	}
 }
 
 // listen opens the doors. The API's port also answers git over HTTP, by host.
