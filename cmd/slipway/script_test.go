@@ -83,10 +83,12 @@ func TestScripts(t *testing.T) {
 			"get":      getCommand,
 			"await":    awaitCommand,
 			"service":  serviceCommand,
+			"terminal": terminalCommand,
 			"load":     loadCommand,
 			"disk":     diskCommand,
 
 			"push-over-http": pushOverHTTPCommand,
+			"await-process":  awaitProcessCommand,
 		},
 		Condition: condition,
 	})
@@ -105,6 +107,7 @@ func setup(env *testscript.Env) error {
 	p := &daemon{state: state}
 	env.Values["platform"] = p
 	env.Defer(p.end)
+	env.Values["seat"] = &seat{}
 	env.Setenv("PATH", bin+":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/go/bin")
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, ".config"))
