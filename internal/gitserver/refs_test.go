@@ -132,6 +132,18 @@ func TestTreesThatReachOutsideAreNotHandedOn(t *testing.T) {
 	}
 }
 
+func TestAPushedReplacementChangesNoCommit(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	head, _ := r.run("rev-parse", "HEAD")
+	head = strings.TrimSpace(head)
+	out, code := r.run("push", r.sshURL("blog"), "main:refs/replace/"+head) // a loop
+	wantCode(t, out, code, 0)
+	out, code = r.run("push", r.sshURL("blog"), "main")
+	wantCode(t, out, code, 0)
+	wantDeployed(t, r.desk, "main")
+}
+
 func TestForcedPushDeploys(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
