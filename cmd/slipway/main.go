@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/spf13/cobra"
+
 	"github.com/slipway-paas/slipway/internal/cli"
 )
 
@@ -21,7 +23,11 @@ func main() { os.Exit(run()) }
 
 func run() int {
 	root := cli.New(cli.Options{Version: version, Doctor: localDoctor})
-	root.AddCommand(serveCommand(), nodeCommand(), waitReadyCommand())
+	for _, daemon := range []*cobra.Command{serveCommand(), nodeCommand()} {
+		daemon.GroupID = cli.GroupPlatform
+		root.AddCommand(daemon)
+	}
+	root.AddCommand(waitReadyCommand())
 	return cli.Execute(context.Background(), root)
 }
 

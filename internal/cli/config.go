@@ -18,7 +18,7 @@ import (
 func (c *cli) configCmd() *cobra.Command {
 	cmd := c.configListCmd()
 	c.ofApp(cmd)
-	cmd.Use, cmd.Args = "config", noun
+	cmd.Use, cmd.Aliases, cmd.Args = "config", nil, noun
 	cmd.Example = `  slipway config
   slipway config set DEBUG=1 GREETING="hello you"
   slipway config unset DEBUG

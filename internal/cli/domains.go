@@ -12,7 +12,7 @@ import (
 func (c *cli) domainsCmd() *cobra.Command {
 	cmd := c.domainsListCmd()
 	c.ofApp(cmd)
-	cmd.Use, cmd.Args = "domains", noun
+	cmd.Use, cmd.Aliases, cmd.Args = "domains", nil, noun
 	cmd.Example = "  slipway domains\n  slipway domains add www.example.com\n  slipway domains remove www.example.com"
 	cmd.AddCommand(c.domainsListCmd(), c.domainAddCmd(), c.domainRemoveCmd())
 	return cmd

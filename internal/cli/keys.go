@@ -20,7 +20,7 @@ import (
 func (c *cli) keysCmd() *cobra.Command {
 	cmd := c.keysListCmd()
 	c.common(cmd)
-	cmd.Use, cmd.Args = "keys", noun
+	cmd.Use, cmd.Aliases, cmd.Args = "keys", nil, noun
 	cmd.Example = "  slipway keys\n  slipway keys add\n  slipway keys remove bob@laptop"
 	cmd.AddCommand(c.keysListCmd(), c.keyAddCmd(), c.keyRemoveCmd())
 	return cmd

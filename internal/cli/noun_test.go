@@ -1,12 +1,16 @@
 package cli_test
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-paas/slipway/internal/cli"
 )
 
 const configAnswer = `{"uuid":"c","app":"blog","owner":"bob","values":{"GREETING":"hello 'you'","DEBUG":"1","KEY":"a\nb"},"created":"2016-10-18T10:00:00Z"}`
@@ -219,4 +223,21 @@ func TestNamesAreCompleted(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", line, got.stdout, want)
 		}
 	}
+}
+
+func TestEveryWordNamesOneCommand(t *testing.T) {
+	var visit func(*cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		seen := make(map[string]string)
+		for _, below := range cmd.Commands() {
+			for _, word := range append([]string{below.Name()}, below.Aliases...) {
+				if other, taken := seen[word]; taken {
+					t.Errorf("%s %s is both %s and %s", cmd.CommandPath(), word, other, below.Name())
+				}
+				seen[word] = below.Name()
+			}
+			visit(below)
+		}
+	}
+	visit(cli.New(newUser(t).options(nil, io.Discard, io.Discard)))
 }

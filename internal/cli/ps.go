@@ -15,7 +15,7 @@ import (
 
 func (c *cli) psCmd() *cobra.Command {
 	cmd := c.psListCmd()
-	cmd.Use, cmd.Args = "ps", noun
+	cmd.Use, cmd.Aliases, cmd.Args = "ps", nil, noun
 	cmd.Example = "  slipway ps\n  slipway ps scale web=2 worker=1\n  slipway ps restart web"
 	cmd.AddCommand(c.psListCmd(), c.scaleCmd(), c.restartCmd())
 	return cmd

@@ -14,7 +14,7 @@ import (
 
 func (c *cli) releasesCmd() *cobra.Command {
 	cmd := c.releasesListCmd()
-	cmd.Use, cmd.Args = "releases", noun
+	cmd.Use, cmd.Aliases, cmd.Args = "releases", nil, noun
 	cmd.Example = "  slipway releases\n  slipway releases info v3\n  slipway releases rollback v2"
 	cmd.AddCommand(c.releasesListCmd(), c.releaseInfoCmd(), c.rollbackCmd())
 	return cmd
