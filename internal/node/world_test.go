@@ -116,6 +116,7 @@ func newWorld(t *testing.T) *world {
 		if stop := w.tryStop(true); stop != nil {
 			t.Error(stop)
 		}
+		w.killInstances() // those of a node that was killed
 		w.crash()
 		w.logs.Close()
 		_ = os.RemoveAll(dir)

@@ -52,7 +52,7 @@ func newNode(t *testing.T) *node {
 // open opens the runtime, again if need be.
 func (n *node) open() {
 	n.t.Helper()
-	r, err := process.New(slog.New(slog.DiscardHandler), process.Options{Dir: n.dir, Sandbox: machineSandbox()})
+	r, err := process.New(slog.New(slog.DiscardHandler), process.Options{Dir: n.dir, Sandbox: machineSandbox(), FirstUID: firstUID})
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -34,6 +34,10 @@ import (
 	"github.com/slipway-paas/slipway/internal/sandbox"
 )
 
+// firstUID keeps these apps' users apart from those of a platform, or of other
+// tests, on the same machine.
+const firstUID = 410_000
+
 const launcher = `#!/bin/bash
 cd /app || exit 1
 shopt -s nullglob
@@ -63,7 +67,7 @@ func orphan(text string) {
 	if err := json.Unmarshal([]byte(text), &order); err != nil {
 		panic(err)
 	}
-	r, err := process.New(slog.New(slog.DiscardHandler), process.Options{Dir: order.Dir})
+	r, err := process.New(slog.New(slog.DiscardHandler), process.Options{Dir: order.Dir, FirstUID: firstUID})
 	if err != nil {
 		panic(err)
 	}
@@ -162,7 +166,7 @@ func newMachine(t *testing.T, confine *sandbox.Sandbox) runtimetest.Machine {
 	return runtimetest.Machine{
 		Hidden: hidden,
 		Open: func(t *testing.T) runtime.Runtime {
-			r, err := process.New(slog.New(slog.DiscardHandler), process.Options{Dir: dir, Sandbox: confine})
+			r, err := process.New(slog.New(slog.DiscardHandler), process.Options{Dir: dir, Sandbox: confine, FirstUID: firstUID})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -32,7 +32,7 @@ func TestEachAppHasAUidOfItsOwnForEver(t *testing.T) {
 	}
 	blog, shop := uid("blog"), uid("shop")
 	n.open()
-	if blog != "300000\n300000\n" || shop != "300001\n300001\n" || uid("shop") != shop || uid("blog") != blog {
+	if blog != "410000\n410000\n" || shop != "410001\n410001\n" || uid("shop") != shop || uid("blog") != blog {
 		t.Errorf("blog is %q, shop is %q, after a restart %q and %q", blog, shop, uid("blog"), uid("shop"))
 	}
 }
@@ -132,7 +132,7 @@ func TestCloseEndsEveryGoroutineAndNoInstance(t *testing.T) {
 	if _, err := n.Start(t.Context(), instance("blog-web-2", image, "true")); err == nil {
 		t.Error("a closed runtime started an instance")
 	}
-	r, err := process.New(slog.New(slog.DiscardHandler), process.Options{Dir: n.dir, Sandbox: machineSandbox()})
+	r, err := process.New(slog.New(slog.DiscardHandler), process.Options{Dir: n.dir, Sandbox: machineSandbox(), FirstUID: firstUID})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,7 @@ func isolation(t *testing.T, m Machine) {
 	curious := spec("curious", h.image, strings.Join([]string{
 		`cat ` + h.Hidden, `cat ` + running.Output, `ls /root /home`,
 		`cat /proc/[0-9]*/environ`, `cat /proc/[0-9]*/cmdline | tr '\0' ' '`,
-		`cat /tmp/mine /app/mine`, `cat ` + filepath.Dir(running.Output) + `/*/mine`, `grep -rs secret.file /tmp /app`, `kill -9 -1`, `true`,
+		`cat /tmp/mine /app/mine`, `cat ` + filepath.Dir(running.Output) + `/*/mine`, `grep -rs secret.file ` + filepath.Dir(h.Hidden) + ` /app`, `kill -9 -1`, `true`,
 	}, " 2>&1; "))
 	curious.Spec.Env["OWN"] = "own"
 	out, _ := h.run(curious)
