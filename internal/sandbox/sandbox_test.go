@@ -174,6 +174,14 @@ func TestAnIdleProcessYieldsToEverybody(t *testing.T) {
 	})
 }
 
+func TestItGoesBeforeThePlatformWhenMemoryIsFull(t *testing.T) {
+	modes(t, func(t *testing.T, s *sandbox.Sandbox) {
+		if out, _ := run(t, s, sandbox.Process{Argv: shell("cat /proc/self/oom_score_adj")}); out != "500\n" {
+			t.Errorf("its score is %q", out)
+		}
+	})
+}
+
 func TestAFileStaysUnderItsBound(t *testing.T) {
 	modes(t, func(t *testing.T, s *sandbox.Sandbox) {
 		_, exit := run(t, s, sandbox.Process{
