@@ -8,10 +8,11 @@ import (
 )
 
 // origin is the address a request comes from: the peer's, or the last one that
-// this machine's own edge names. Earlier ones are the client's claim.
+// this machine's own edge names, which comes over a unix socket and has no
+// address. Earlier ones are the client's claim.
 func origin(r *http.Request) string {
 	peer := hostOf(r.RemoteAddr)
-	if ip, err := netip.ParseAddr(peer); err == nil && !ip.Unmap().IsLoopback() {
+	if _, err := netip.ParseAddr(peer); err == nil {
 		return peer
 	}
 	named := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")

@@ -16,10 +16,11 @@ func TestOnlyTheEdgeOfThisMachineSpeaksForOthers(t *testing.T) {
 	for _, c := range []struct{ peer, forwarded, proto, from, scheme string }{
 		{"192.0.2.1:1234", "198.51.100.1", "https", "192.0.2.1", "http"},
 		{"127.0.0.1:1234", "", "", "127.0.0.1", "http"},
-		{"127.0.0.1:1234", "10.0.0.1, 198.51.100.1", "https", "198.51.100.1", "https"},
-		{"[::1]:1234", "2001:db8::1", "HTTPS", "2001:db8::1", "https"},
-		{"127.0.0.1:1234", "nonsense\x00", "ftp", "127.0.0.1", "http"},
-		{"@", "198.51.100.1", "https", "198.51.100.1", "https"},
+		{"127.0.0.1:1234", "198.51.100.1", "https", "127.0.0.1", "http"}, // an app, maybe
+		{"[::1]:1234", "2001:db8::1", "HTTPS", "::1", "http"},
+		{"@", "10.0.0.1, 198.51.100.1", "https", "198.51.100.1", "https"},
+		{"@", "2001:db8::1", "HTTPS", "2001:db8::1", "https"},
+		{"@", "nonsense\x00", "ftp", "@", "http"},
 	} {
 		r := &http.Request{RemoteAddr: c.peer, Header: http.Header{}}
 		r.Header.Set("X-Forwarded-For", c.forwarded)
