@@ -69,7 +69,7 @@ func runNode(ctx context.Context, log *slog.Logger, o *options) error {
 	return node.Run(ctx, log, node.Options{
 		ID: "local", Dir: o.path("node"), Version: version,
 		ControlSocket: o.controlSocket(), Socket: o.nodeSocket(),
-		HTTP: o.HTTP, HTTPS: o.HTTPS,
+		HTTP: o.HTTP, HTTPS: o.HTTPS, Listen: listen,
 	}, engine)
 }
 

@@ -43,6 +43,9 @@ type Options struct {
 	// HTTP and HTTPS are the addresses the router listens at, such as ":8080".
 	// Empty: not at all.
 	HTTP, HTTPS string
+	// Listen opens the door of an option, "--http" or "--https". Its error is
+	// shown as it is. Default net.Listen.
+	Listen func(option, address string) (net.Listener, error)
 	// DrainTimeout bounds how long a node that leaves waits for the requests,
 	// WebSockets and one-off runs it has. Default 60 s; then they are cut off.
 	DrainTimeout time.Duration
@@ -57,6 +60,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.Socket = cmp.Or(o.Socket, filepath.Join(o.Dir, "node.sock"))
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, time.Minute)
+	if o.Listen == nil {
+		o.Listen = listen
+	}
 	return o
 }
 
@@ -314,10 +320,10 @@ type doors struct{ http, https net.Listener }
 func openDoors(o Options, inherited map[string]net.Listener) (*doors, error) {
 	var d doors
 	var err error
-	if d.http, err = openDoor("http", o.HTTP, inherited); err != nil {
+	if d.http, err = o.openDoor("http", o.HTTP, inherited); err != nil {
 		return nil, err
 	}
-	if d.https, err = openDoor("https", o.HTTPS, inherited); err != nil {
+	if d.https, err = o.openDoor("https", o.HTTPS, inherited); err != nil {
 		return nil, errors.Join(err, closeDoor(d.http))
 	}
 	for _, unwanted := range inherited {
@@ -326,7 +332,7 @@ func openDoors(o Options, inherited map[string]net.Listener) (*doors, error) {
 	return &d, nil
 }
 
-func openDoor(scheme, address string, inherited map[string]net.Listener) (net.Listener, error) {
+func (o Options) openDoor(scheme, address string, inherited map[string]net.Listener) (net.Listener, error) {
 	if address == "" {
 		return nil, nil
 	}
@@ -334,11 +340,16 @@ func openDoor(scheme, address string, inherited map[string]net.Listener) (net.Li
 		delete(inherited, scheme+" "+address)
 		return ln, nil
 	}
+	return o.Listen("--"+scheme, address)
+}
+
+// listen is the Listen of an owner who has no better words.
+func listen(option, address string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, &platform.UserError{Kind: platform.ErrConflict,
 			Message: fmt.Sprintf("cannot listen at %s: %v", address, err),
-			Cure:    fmt.Sprintf("End the program that holds it, or choose another address with --%s.", scheme)}
+			Cure:    fmt.Sprintf("End the program that holds it, or choose another address with %s.", option)}
 	}
 	return ln, nil
 }
