@@ -106,6 +106,12 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 	if err := announce(o); err != nil {
 		return err
 	}
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		p.keepCertificate(watching, log, o)
+	}()
+	defer func() { unwatch(); <-kept }()
 	log.Info("ready", "url", o.apiURL(), "domain", o.Domain, "state", o.State)
 
 	select {
@@ -125,7 +131,8 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 type plane struct {
 	controller *controller.Controller
 	fleet      *fleet.Fleet
-	edge       int64 // the version that SetEdge made
+	password   string // of the registry
+	edge       int64  // the version that SetEdge made
 	doors      []door
 	opened     inOrder
 }
@@ -220,7 +227,8 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	if err != nil {
 		return nil, err
 	}
-	if err := p.setEdge(o, password); err != nil {
+	p.password = password
+	if err := p.setEdge(o); err != nil {
 		return nil, err
 	}
 	api := server.New(log, p.controller, users, func(ctx context.Context) []doctor.Finding { return examine(ctx, o, p.fleet, box.Offer()) }, o.serverOptions(p.fleet))
@@ -235,8 +243,8 @@ var reserved = []string{"slipway", "deis", "git", "deis-builder", "slipway-build
 
 // setEdge tells the routers what is not an app's: the platform's own names,
 // its certificate, and where images come from.
-func (p *plane) setEdge(o *options, password string) error {
-	certificate, err := cert.SelfSigned(o.path("cert"), o.Domain)
+func (p *plane) setEdge(o *options) error {
+	certificate, err := cert.SelfSigned(o.path("cert"), o.Domain, p.certificateHosts(o)...)
 	if err != nil {
 		return err
 	}
@@ -245,7 +253,7 @@ func (p *plane) setEdge(o *options, password string) error {
 		ControlHosts: []string{"slipway." + o.Domain, "deis." + o.Domain, "git." + o.Domain},
 		// Not by their ports: while this process restarts, an app could listen there.
 		Control:  "unix:" + o.apiSocket(),
-		Registry: "unix:" + o.registrySocket(), RegistryUser: registryUser, RegistryPassword: password,
+		Registry: "unix:" + o.registrySocket(), RegistryUser: registryUser, RegistryPassword: p.password,
 		Certificates: []platform.EdgeCertificate{certificate},
 	})
 	return err
