@@ -28,6 +28,9 @@ func (c *Controller) AddDomain(ctx context.Context, caller platform.Caller, app,
 	if err != nil {
 		return platform.Domain{}, err
 	}
+	if name == c.options.Domain && !caller.Admin {
+		return platform.Domain{}, platform.Invalid("domain", "%s belongs to the platform; an administrator may give it to an app", name)
+	}
 	now := time.Now().Truncate(time.Second).UTC()
 	d := platform.Domain{Domain: name, App: app, Owner: caller.User, Created: now, Updated: now}
 	err = c.store.Write(ctx, func(tx *store.Tx) error {
