@@ -21,7 +21,7 @@ type verdict struct {
 
 const (
 	aliveEnough  = 300 * time.Millisecond // a process without a port is up by then
-	deafAfter    = 3 * time.Second        // of not listening, the message names the cure
+	deafAfter    = time.Second            // of not listening, the message names the cure
 	deafTold     = 15 * time.Second       // and by then the log does
 	probeTimeout = time.Second
 	probePeriod  = 10 * time.Second
