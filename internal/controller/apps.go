@@ -42,6 +42,9 @@ func (c *Controller) createApp(ctx context.Context, caller platform.Caller, id s
 	if slices.Contains(c.options.Reserved, id) {
 		return platform.App{}, platform.Invalid("id", "%s is a reserved name.", id)
 	}
+	if c.isDestroying(id) {
+		return platform.App{}, platform.Invalid("id", "An application with this id is being destroyed; try again in a moment.")
+	}
 	now := time.Now().Truncate(time.Second).UTC()
 	app := platform.App{UUID: uuid.NewString(), ID: id, Owner: caller.User, Formation: map[string]int{}, Created: now, Updated: now}
 	config := platform.Config{UUID: uuid.NewString(), App: id, Owner: caller.User, Created: now, Updated: now}
@@ -89,7 +92,7 @@ func (c *Controller) noteConfig(config platform.Config) {
 }
 
 // short is a uuid as the log shows it.
-func short(uuid string) string { return uuid[:min(7, len(uuid))] }
+func short(id string) string { return id[:min(7, len(id))] }
 
 // generatedID is <6 letters>-<8 letters>, such as dainty-quadrant.
 func generatedID() string { return pick(adjectives) + "-" + pick(nouns) }
@@ -149,9 +152,9 @@ const destroyWait = 2 * time.Minute
 // included. It returns when nothing of it runs. Owner or admin only.
 func (c *Controller) DestroyApp(ctx context.Context, caller platform.Caller, id string) error {
 	// The row first: from then on the app's lane, now or after a crash, takes
-	// away whatever runs.
+	// away whatever is left.
 	err := c.store.Write(ctx, func(tx *store.Tx) error {
-		if _, err := mayOwn(tx, caller, id); err != nil {
+		if err := mayOwn(tx, caller, id); err != nil {
 			return err
 		}
 		if err := tx.DeleteApp(id); err != nil {
@@ -162,15 +165,31 @@ func (c *Controller) DestroyApp(ctx context.Context, caller platform.Caller, id 
 	if err != nil {
 		return err
 	}
+	c.mark(id, true)
 	c.wake(id)
+	c.notices.publish(id) // a rollout that waits sees that its row is gone
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), destroyWait)
 	defer cancel()
-	err = c.await(wait, id, nil, func() (bool, error) {
-		instances, err := c.scheduler.Instances(wait, id)
-		return len(instances) == 0, err
-	})
+	err = c.await(wait, id, nil, func() (bool, error) { return !c.isDestroying(id), nil })
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("app %s is destroyed, its last instances are still leaving: %w", id, platform.ErrUnavailable)
+		return &platform.UserError{Kind: platform.ErrUnavailable, Message: fmt.Sprintf("app %s is destroyed; its last instances are still leaving", id)}
 	}
 	return err
+}
+
+// mark notes whether something of a destroyed app is left.
+func (c *Controller) mark(app string, destroying bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if destroying {
+		c.destroying[app] = true
+	} else {
+		delete(c.destroying, app)
+	}
+}
+
+func (c *Controller) isDestroying(app string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.destroying[app]
 }

@@ -125,11 +125,12 @@ type Controller struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
-	mu      sync.Mutex
-	lanes   map[string]*lane
-	pushing map[string]bool
-	routes  map[string]*sync.Mutex // one writer of an app's route at a time
-	closed  bool
+	mu         sync.Mutex
+	lanes      map[string]*lane
+	pushing    map[string]bool
+	destroying map[string]bool        // has no row, and something of it is left
+	routes     map[string]*sync.Mutex // one writer of an app's route at a time
+	closed     bool
 }
 
 // New makes a controller. Start sets its loops going.
@@ -152,7 +153,9 @@ func New(log *slog.Logger, parts Parts, options Options) *Controller {
 		stop:      stop,
 		lanes:     make(map[string]*lane),
 		pushing:   make(map[string]bool),
-		routes:    make(map[string]*sync.Mutex),
+
+		destroying: make(map[string]bool),
+		routes:     make(map[string]*sync.Mutex),
 	}
 }
 
@@ -235,16 +238,13 @@ func mayUse(tx *store.Tx, caller platform.Caller, id string) (platform.App, erro
 	return app, nil
 }
 
-// mayOwn returns the app when the caller owns it or is an admin.
-func mayOwn(tx *store.Tx, caller platform.Caller, id string) (platform.App, error) {
+// mayOwn returns nil when the caller owns the app or is an admin.
+func mayOwn(tx *store.Tx, caller platform.Caller, id string) error {
 	app, err := mayUse(tx, caller, id)
-	if err != nil {
-		return platform.App{}, err
+	if err == nil && !caller.Admin && caller.User != app.Owner {
+		return fmt.Errorf("app %s: %w", id, platform.ErrForbidden)
 	}
-	if !caller.Admin && caller.User != app.Owner {
-		return platform.App{}, fmt.Errorf("app %s: %w", id, platform.ErrForbidden)
-	}
-	return app, nil
+	return err
 }
 
 // note writes one line of the controller into the app's stream.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"golang.org/x/net/idna"
@@ -54,7 +55,7 @@ func (c *Controller) AddDomain(ctx context.Context, caller platform.Caller, app,
 		return platform.Domain{}, err
 	}
 	c.note(app, "INFO domain %s added", name)
-	return d, c.refreshRoute(ctx, app)
+	return d, c.reroute(ctx, app)
 }
 
 // RemoveDomain stops routing a host name to the app. Owner or admin only.
@@ -64,7 +65,7 @@ func (c *Controller) RemoveDomain(ctx context.Context, caller platform.Caller, a
 		return &platform.NotFoundError{Kind: "Domain", ID: domain}
 	}
 	err = c.store.Write(ctx, func(tx *store.Tx) error {
-		if _, err := mayOwn(tx, caller, app); err != nil {
+		if err := mayOwn(tx, caller, app); err != nil {
 			return err
 		}
 		if err := tx.DeleteDomain(app, name); err != nil {
@@ -76,7 +77,7 @@ func (c *Controller) RemoveDomain(ctx context.Context, caller platform.Caller, a
 		return err
 	}
 	c.note(app, "INFO domain %s removed", name)
-	return c.refreshRoute(ctx, app)
+	return c.reroute(ctx, app)
 }
 
 // Hosts returns the full host names of an app, the first domain first.
@@ -100,6 +101,8 @@ func (c *Controller) normalDomain(domain string) (string, error) {
 		return "", platform.Invalid("domain", "This field may not be blank.")
 	case domain == "*":
 		return "", platform.Invalid("domain", "Hostname can't only be a wildcard")
+	case !utf8.ValidString(domain):
+		return "", invalid
 	case len(domain) > 1000:
 		return "", platform.Invalid("domain", "Hostname must be 253 characters or less.")
 	}
@@ -171,7 +174,7 @@ func (c *Controller) SetSettings(ctx context.Context, caller platform.Caller, ap
 		return platform.Settings{}, err
 	}
 	c.note(app, "INFO appsettings %s-%s updated", app, short(settings.UUID))
-	return settings, c.refreshRoute(ctx, app)
+	return settings, c.reroute(ctx, app)
 }
 
 func setIf[T any](field *T, value *T) {

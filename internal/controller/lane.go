@@ -162,11 +162,14 @@ func (c *Controller) sweep(ctx context.Context, app string) error {
 	if err != nil || len(instances) > 0 {
 		return err // woken again as they leave
 	}
-	c.logs.Remove(app)
+	if err := c.logs.Remove(app); err != nil {
+		return err
+	}
 	if err := c.removeSources(ctx, app, ""); err != nil {
 		return err
 	}
 	c.options.Destroyed(app)
+	c.mark(app, false)
 	return nil
 }
 

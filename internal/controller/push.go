@@ -75,7 +75,7 @@ func (c *Controller) push(ctx context.Context, caller platform.Caller, app strin
 		return err
 	}
 	if err := c.removeSources(ctx, app, src.Commit); err != nil {
-		c.log.Warn("old sources stayed", "app", app, "err", err)
+		c.log.WarnContext(ctx, "old sources stayed", "app", app, "err", err)
 	}
 	return c.tellDone(ctx, release)
 }

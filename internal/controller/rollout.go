@@ -130,6 +130,9 @@ func (c *Controller) awaitUp(ctx context.Context, w wish) error {
 	defer cancel()
 	var pending error
 	err := c.await(ctx, w.app.ID, nil, func() (up bool, err error) {
+		if err := c.wanted(ctx, w.next.release); err != nil {
+			return false, err
+		}
 		instances, err := c.scheduler.Instances(ctx, w.app.ID)
 		if err != nil {
 			return false, err
@@ -141,6 +144,14 @@ func (c *Controller) awaitUp(ctx context.Context, w wish) error {
 		return fmt.Errorf("%w after %s", pending, c.deployTimeout(w.next))
 	}
 	return err
+}
+
+// wanted returns an error when the release's app was destroyed meanwhile.
+func (c *Controller) wanted(ctx context.Context, r platform.Release) error {
+	return c.store.Read(ctx, func(tx *store.Tx) error {
+		_, err := tx.Release(r.App, r.Version)
+		return err
+	})
 }
 
 func formationOf(groups []platform.Group) string {

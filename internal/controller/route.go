@@ -41,6 +41,16 @@ func (c *Controller) refreshRoute(ctx context.Context, app string) error {
 	return err
 }
 
+// reroute is refreshRoute for a verb: a caller who leaves stops nothing, and
+// the app's lane makes up for what failed.
+func (c *Controller) reroute(ctx context.Context, app string) error {
+	err := c.refreshRoute(context.WithoutCancel(ctx), app)
+	if err != nil {
+		c.wake(app)
+	}
+	return err
+}
+
 // shiftRoute leads the app's requests to a release and returns the number of
 // the cutover and the version of the nodes' state that holds it.
 func (c *Controller) shiftRoute(ctx context.Context, app string, release int) (cutover, version int64, err error) {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -129,12 +130,9 @@ const DefaultPage = 100
 
 // FormationText renders {"web":2,"worker":1} as "web=2 worker=1".
 func FormationText(f map[string]int) string {
-	text := ""
-	for i, process := range slices.Sorted(maps.Keys(f)) {
-		if i > 0 {
-			text += " "
-		}
-		text += fmt.Sprintf("%s=%d", process, f[process])
+	var parts []string
+	for _, process := range slices.Sorted(maps.Keys(f)) {
+		parts = append(parts, fmt.Sprintf("%s=%d", process, f[process]))
 	}
-	return text
+	return strings.Join(parts, " ")
 }

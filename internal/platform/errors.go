@@ -31,7 +31,9 @@ var (
 // ("App", "blog"). It matches ErrNotFound.
 type NotFoundError struct{ Kind, ID string }
 
-func (e *NotFoundError) Error() string        { return fmt.Sprintf("no %s %q", e.Kind, e.ID) }
+func (e *NotFoundError) Error() string { return fmt.Sprintf("no %s %q", e.Kind, e.ID) }
+
+// Is makes e match ErrNotFound.
 func (e *NotFoundError) Is(target error) bool { return target == ErrNotFound }
 
 // FieldError says which field of an input breaks which rule. The message is
@@ -44,6 +46,8 @@ func (e *FieldError) Error() string {
 	}
 	return e.Field + ": " + e.Message
 }
+
+// Is makes e match ErrInvalid.
 func (e *FieldError) Is(target error) bool { return target == ErrInvalid }
 
 // Invalid is a FieldError as an error.
