@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/store"
@@ -29,26 +30,33 @@ func (c *Controller) lockRoute(app string) (unlock func()) {
 }
 
 // refreshRoute brings hosts, maintenance and instances of the app's route up
-// to date and leaves it on the release it leads to. It returns when the
-// routers were told, not when they have acknowledged.
-func (c *Controller) refreshRoute(ctx context.Context, app string) error {
+// to date, leaves it on the release it leads to, and returns the version of
+// the nodes' state that holds it. It does not wait for the routers.
+func (c *Controller) refreshRoute(ctx context.Context, app string) (version int64, err error) {
 	defer c.lockRoute(app)()
 	release, cutover := 0, int64(0)
 	if now := c.fleet.Route(app); now != nil {
 		release, cutover = now.Release, now.Cutover
 	}
-	_, err := c.writeRoute(ctx, app, release, cutover)
-	return err
+	return c.writeRoute(ctx, app, release, cutover)
 }
 
+// rerouteTimeout is how long a verb waits for routers that are slow or away.
+const rerouteTimeout = 2 * time.Second
+
 // reroute is refreshRoute for a verb: a caller who leaves stops nothing, and
-// the app's lane makes up for what failed.
+// the app's lane makes up for what failed. The routers have it when this
+// returns; one that is away for longer takes it when it comes back.
 func (c *Controller) reroute(ctx context.Context, app string) error {
-	err := c.refreshRoute(context.WithoutCancel(ctx), app)
+	version, err := c.refreshRoute(context.WithoutCancel(ctx), app)
 	if err != nil {
 		c.wake(app)
+		return err
 	}
-	return err
+	ctx, cancel := context.WithTimeout(ctx, rerouteTimeout)
+	defer cancel()
+	_ = c.fleet.Acked(ctx, version)
+	return nil
 }
 
 // shiftRoute leads the app's requests to a release and returns the number of
