@@ -51,6 +51,9 @@ type options struct {
 	BuildMemory int64
 	// BuildDisk bounds what one build writes, in MiB.
 	BuildDisk int64
+	// AppMemory bounds an instance of an app that sets no limit of its own, in
+	// MiB; 0 is half of the machine's memory.
+	AppMemory int64
 	// DeployTimeout bounds the time from a release's first start to all of its
 	// instances being up.
 	DeployTimeout time.Duration
@@ -75,6 +78,7 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.BuildSilence, "build-silence", 10*time.Minute, "longest time a build may print nothing")
 	flags.Int64Var(&o.BuildMemory, "build-memory", 2048, "memory of one build, in MiB")
 	flags.Int64Var(&o.BuildDisk, "build-disk", 4096, "what one build may write, in MiB")
+	flags.Int64Var(&o.AppMemory, "app-memory", 0, "memory of an instance whose app sets no limit, in MiB; 0: half of the machine's")
 	flags.DurationVar(&o.DeployTimeout, "deploy-timeout", 2*time.Minute, "longest wait for a release's instances to be up")
 	flags.Int64Var(&o.LogBytes, "log-bytes", 10, "kept log of one app, in MiB")
 	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
@@ -162,6 +166,9 @@ func (o *options) validate() error {
 		return errors.New("--build-timeout, --build-silence and --deploy-timeout: a time above zero, such as 15m")
 	case o.MaxPush <= 0 || o.BuildMemory <= 0 || o.BuildDisk <= 0 || o.LogBytes <= 0:
 		return errors.New("--max-push, --build-memory, --build-disk and --log-bytes: a number of MiB above zero")
+	}
+	if o.AppMemory < 0 {
+		return errors.New("--app-memory: a number of MiB, or 0 for half of the machine's")
 	}
 	state, err := filepath.Abs(o.State)
 	if err != nil {

@@ -216,7 +216,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	p.controller = controller.New(log, controller.Parts{
 		Store: db, Blobs: bucket, Build: picker.Build, Scheduler: scheduler, Fleet: p.fleet, Logs: lines,
 	}, controller.Options{
-		Domain: o.Domain, URL: o.appURL, Reserved: reserved, DeployTimeout: o.DeployTimeout,
+		Domain: o.Domain, URL: o.appURL, Reserved: reserved, DeployTimeout: o.DeployTimeout, InstanceMemory: o.instanceMemory(),
 		Destroyed: func(app string) {
 			if err := errors.Join(git.Remove(app), packs.Forget(app)); err != nil {
 				log.Warn("files of a destroyed app stayed", "app", app, "err", err)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/slipway-paas/slipway/internal/builder/buildpack"
 	"github.com/slipway-paas/slipway/internal/fleet"
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -123,4 +125,16 @@ func buildpackOptions(o *options, password string) buildpack.Options {
 		RegistryAddr: o.Registry, RegistryUser: registryUser, RegistryPassword: password,
 		Timeout: o.BuildTimeout, Silence: o.BuildSilence, MemoryBytes: o.BuildMemory << 20, DiskBytes: o.BuildDisk << 20,
 	}
+}
+
+// instanceMemory is in bytes; 0 where the machine does not tell how much it has.
+func (o *options) instanceMemory() int64 {
+	if o.AppMemory > 0 {
+		return o.AppMemory << 20
+	}
+	var machine unix.Sysinfo_t
+	if unix.Sysinfo(&machine) != nil {
+		return 0
+	}
+	return int64(machine.Totalram) * int64(machine.Unit) / 2
 }

@@ -53,6 +53,9 @@ type Options struct {
 	// LatencyRequests (20) requests on.
 	LatencyBudget   time.Duration
 	LatencyRequests int64
+	// InstanceMemory bounds an instance of an app that sets no memory limit, in
+	// bytes. 0: no bound, and one app can take the machine's memory.
+	InstanceMemory int64
 	// Builds is how many builds run at once: half the cores, at least 1. More
 	// wait in line.
 	Builds int

@@ -57,7 +57,7 @@ func (c *Controller) spec(d *deployable, process string) platform.Spec {
 		Port:      platform.Routable(process),
 		Readiness: health.Readiness,
 		Liveness:  health.Liveness,
-		Limits:    limitsOf(d.config, process),
+		Limits:    c.limits(d.config, process),
 		Grace:     graceOf(d.config, process),
 	}
 	if spec.Port {
@@ -95,10 +95,10 @@ func healthOf(config platform.Config, process string) platform.Healthcheck {
 	return platform.Healthcheck{}
 }
 
-// limitsOf reads the limits of a process type. They were validated when they
-// were set; what cannot be read is no limit.
-func limitsOf(config platform.Config, process string) platform.Limits {
-	limits := platform.Limits{Processes: maxProcesses}
+// limits reads the limits of a process type, the platform's own where the app
+// has none. They were validated when they were set.
+func (c *Controller) limits(config platform.Config, process string) platform.Limits {
+	limits := platform.Limits{Processes: maxProcesses, MemoryBytes: c.options.InstanceMemory}
 	if text, ok := config.Memory[process]; ok {
 		limits.MemoryBytes, _ = platform.ParseMemory(text)
 	}
