@@ -113,6 +113,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, ".config"))
 	env.Setenv("EXAMPLES", examples)
 	env.Setenv("SLIPWAY_STATE", state)
+	env.Setenv("STATE", state)
 	for _, name := range []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN"} {
 		if value := os.Getenv(name); value != "" {
 			env.Setenv(name, value)
@@ -190,7 +191,9 @@ func (d *daemon) start(ts *testscript.TestScript) {
 func environment(ts *testscript.TestScript) (env []string) {
 	for _, name := range []string{
 		"PATH", "HOME", "XDG_CONFIG_HOME", "SLIPWAY_STATE", "SLIPWAY_HTTP", "SLIPWAY_HTTPS", "SLIPWAY_API", "SLIPWAY_SSH", "SLIPWAY_REGISTRY",
-		"SLIPWAY_DOMAIN", "SLIPWAY_DATABASE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN",
+		"SLIPWAY_DOMAIN", "SLIPWAY_DATABASE", "SLIPWAY_MAX_PUSH",
+		"SLIPWAY_BUILD_DISK", "SLIPWAY_BUILD_MEMORY", "SLIPWAY_BUILD_SILENCE", "SLIPWAY_BUILD_TIMEOUT",
+		"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN",
 	} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
@@ -221,10 +224,10 @@ func (d *daemon) end() {
 	if d.serve == nil {
 		return
 	}
+	_ = d.serve.Process.Kill() // first, for it starts a node that is gone again
+	<-d.exited
 	stop := exec.Command(filepath.Join(bin, "slipway"), "node", "--stop", "--state", d.state)
 	_ = stop.Run() // there may be none
-	_ = d.serve.Process.Kill()
-	<-d.exited
 }
 
 func platformCommand(ts *testscript.TestScript, neg bool, args []string) {
