@@ -99,6 +99,7 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 		watchNode(watching, log, o, p.connected)
 	}()
 	defer func() { unwatch(); <-watched }()
+	p.awaitNode(ctx)
 	if err := p.controller.Start(ctx); err != nil {
 		return err
 	}
@@ -257,6 +258,15 @@ func (p *plane) setEdge(o *options) error {
 		Certificates: []platform.EdgeCertificate{certificate},
 	})
 	return err
+}
+
+// awaitNode blocks until the node has told what it runs, for a fleet that lost
+// its files learns it from there, and asks for nothing twice. A node that does
+// not come is no reason to do nothing.
+func (p *plane) awaitNode(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	_ = p.fleet.WaitSynced(ctx) // in the end everything is asked for
 }
 
 // awaitEdge blocks until the node's router leads to the API: who is told that

@@ -60,10 +60,12 @@ type Fleet struct {
 	edgeAt  int64 // version of the edge; 0: never set
 	apps    map[string]*app
 	nodes   map[string]*node
-	runs    map[string]*run
-	wished  bell // rung when nodes have something to fetch
-	heard   bell // rung when a node said something
-	subs    map[*subscriber]struct{}
+	// unclaimed are what nodes run by the order of a directory that is lost.
+	unclaimed map[string]platform.Instance
+	runs      map[string]*run
+	wished    bell // rung when nodes have something to fetch
+	heard     bell // rung when a node said something
+	subs      map[*subscriber]struct{}
 }
 
 // app is what is wanted of an app and what was seen of it.
@@ -88,7 +90,7 @@ func Open(log *slog.Logger, o Options) (*Fleet, error) {
 	}
 	f := &Fleet{log: log, logs: o.Logs, disk: d, settle: o.Settle, opened: time.Now(),
 		apps: make(map[string]*app), nodes: make(map[string]*node), runs: make(map[string]*run),
-		subs: make(map[*subscriber]struct{})}
+		unclaimed: make(map[string]platform.Instance), subs: make(map[*subscriber]struct{})}
 	f.closed, f.close = context.WithCancel(context.Background())
 	f.version, f.floor = d.meta.Floor, d.meta.Floor
 	if d.edge != nil {
@@ -244,6 +246,12 @@ func (f *Fleet) install(r record) {
 	a.given = make(map[string]platform.InstanceSpec, len(r.State.Instances)+len(r.Leaving))
 	for _, s := range slices.Concat(r.Leaving, r.State.Instances) {
 		a.given[s.ID] = s
+	}
+	for _, s := range r.State.Instances {
+		if i, found := f.unclaimed[s.ID]; found && i.App == s.App {
+			delete(f.unclaimed, s.ID)
+			f.takeInstance(i.Node, i)
+		}
 	}
 }
 

@@ -227,6 +227,27 @@ func TestAFleetThatLostItsFilesLetsNodesGoOnUntilItKnowsAgain(t *testing.T) {
 	})
 }
 
+func TestAFleetThatLostItsFilesOffersWhatRunsForTheAsking(t *testing.T) {
+	d := newDesk(t)
+	n := &node{desk: d, id: "one", since: 500, epoch: "of another life"}
+	n.report(platform.NodeReport{Full: true, Acked: 500, Instances: []platform.Instance{
+		{ID: "blog-web-1", App: "blog", State: platform.InstanceUp, Address: "127.0.0.1:1"},
+		{ID: "blog-web-2", App: "blog", State: platform.InstanceUp},
+		{ID: "shop-web-1", App: "shop", State: platform.InstanceUp},
+	}})
+	if got := d.Unclaimed("blog"); len(got) != 2 || got[0].ID != "blog-web-1" || got[1].ID != "blog-web-2" {
+		t.Errorf("unclaimed: %+v", got)
+	}
+	d.set("blog", "blog-web-1")
+	if got := d.Instances("blog"); len(got) != 1 || got[0].State != platform.InstanceUp || got[0].Address != "127.0.0.1:1" || got[0].Release != 1 {
+		t.Errorf("claimed: %+v", got)
+	}
+	n.report(platform.NodeReport{Gone: []string{"blog-web-2"}})
+	if got := d.Unclaimed("blog"); len(got) != 0 {
+		t.Errorf("unclaimed after one was claimed and one went: %+v", got)
+	}
+}
+
 func TestAnUnreadableFileIsSetAside(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "fleet")
 	d := open(t, dir)

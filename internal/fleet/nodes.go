@@ -171,6 +171,22 @@ func (f *Fleet) Instances(id string) []platform.Instance {
 	return all
 }
 
+// Unclaimed lists, by id, the instances of an app that nodes run though this
+// fleet never asked for them: it lost its directory, and an earlier one did.
+// Whoever asks for one by its name and its very spec keeps it running.
+func (f *Fleet) Unclaimed(id string) []platform.Instance {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []platform.Instance
+	for _, i := range f.unclaimed {
+		if i.App == id {
+			all = append(all, i)
+		}
+	}
+	slices.SortFunc(all, func(a, b platform.Instance) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}
+
 // Cutover adds up what the routers have counted of an app's cutover n; false
 // when none has begun to.
 func (f *Fleet) Cutover(id string, n int64) (platform.CutoverReport, bool) {
@@ -264,6 +280,7 @@ func (f *Fleet) report(r platform.NodeReport, epoch string) bool {
 		f.takeInstance(r.Node, i)
 	}
 	for _, id := range r.Gone {
+		delete(f.unclaimed, id)
 		for name, a := range f.apps {
 			if i, ok := a.seen[id]; ok && i.Node == r.Node {
 				delete(a.seen, id)
@@ -293,12 +310,16 @@ func (f *Fleet) dropUnreported(r platform.NodeReport) {
 // takeInstance believes a node only about instances it was given, and what
 // they are is taken from what was given.
 func (f *Fleet) takeInstance(node string, i platform.Instance) {
+	spec, given := platform.InstanceSpec{}, false
 	a := f.apps[i.App]
-	if a == nil {
-		return
+	if a != nil {
+		spec, given = a.given[i.ID]
 	}
-	spec, given := a.given[i.ID]
 	if !given {
+		if f.disk.fresh {
+			i.Node = node
+			f.unclaimed[i.ID] = i
+		}
 		return
 	}
 	i.Node, i.App, i.Process, i.Release, i.Revision = node, spec.App, spec.Process, spec.Release, spec.Revision

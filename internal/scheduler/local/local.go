@@ -30,6 +30,7 @@ type Fleet interface {
 	Remove(app string) (version int64, err error)
 	Route(app string) *platform.Route
 	Instances(app string) []platform.Instance
+	Unclaimed(app string) []platform.Instance
 	Changes(ctx context.Context) iter.Seq[string]
 	Run(ctx context.Context, spec platform.InstanceSpec, stream platform.IO) (exit int, err error)
 }
@@ -167,7 +168,7 @@ func (s *Scheduler) relieve(app string) {
 // plan reads what is wanted and what was seen.
 func (s *Scheduler) plan(app string) plan {
 	wanted, doomed := s.fleet.Wanted(app)
-	p := plan{wanted: wanted, doomed: make(map[string]bool), seen: make(map[string]platform.Instance)}
+	p := plan{wanted: wanted, doomed: make(map[string]bool), seen: make(map[string]platform.Instance), unclaimed: s.fleet.Unclaimed(app)}
 	for _, id := range doomed {
 		p.doomed[id] = true
 	}

@@ -145,10 +145,11 @@ func push(t *testing.T, host string) string {
 // paper is a fleet without nodes, and a place to say what they report.
 type paper struct {
 	*fleet.Fleet
-	seen []platform.Instance
+	seen, unclaimed []platform.Instance
 }
 
 func (p *paper) Instances(string) []platform.Instance { return p.seen }
+func (p *paper) Unclaimed(string) []platform.Instance { return p.unclaimed }
 
 func onPaper(t *testing.T, dir string) *paper {
 	t.Helper()
@@ -191,6 +192,38 @@ func TestAShrinkingGroupLosesTheUnwellFirst(t *testing.T) {
 			t.Errorf("left are %v, want %v", after, want)
 		}
 	}
+}
+
+func TestWhatRunsByALostOrderIsAskedForAgainByName(t *testing.T) {
+	work := platform.Workload{App: "blog", Groups: []platform.Group{{Release: 1, Process: "web", Quantity: 3, Spec: platform.Spec{Env: map[string]string{"A": "1"}}}}}
+	apply := func(f *paper) []string {
+		s := local.New(quiet, f)
+		defer s.Close()
+		if err := s.Apply(t.Context(), work); err != nil {
+			t.Fatal(err)
+		}
+		return wanted(f)
+	}
+	before := apply(onPaper(t, t.TempDir()))
+
+	f := onPaper(t, t.TempDir()) // as if the first had lost its directory
+	f.unclaimed = []platform.Instance{
+		{ID: before[0], App: "blog", State: platform.InstanceUp},
+		{ID: before[1], App: "blog", State: platform.InstanceError},
+		{ID: before[2], App: "blog", State: platform.InstanceUp},
+		{ID: "blog-web-0000000000-aaaaa", App: "blog", State: platform.InstanceUp}, // runs something else
+	}
+	after := apply(f)
+	if len(after) != 3 || after[0] != before[0] || after[1] != before[2] || slices.Contains(f.unclaimedIDs(), after[2]) {
+		t.Errorf("wanted are %v, before %v", after, before)
+	}
+}
+
+func (p *paper) unclaimedIDs() (ids []string) {
+	for _, i := range p.unclaimed {
+		ids = append(ids, i.ID)
+	}
+	return ids
 }
 
 func TestAReplacementGoesOnAfterACrash(t *testing.T) {

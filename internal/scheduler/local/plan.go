@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 )
@@ -17,6 +18,8 @@ type plan struct {
 	wanted []platform.InstanceSpec // oldest first
 	doomed map[string]bool         // to go when others stand in
 	seen   map[string]platform.Instance
+	// unclaimed run by an order that was lost.
+	unclaimed []platform.Instance
 }
 
 // fill returns a group's instances: those it has, fewer or more as its
@@ -39,10 +42,26 @@ func (p plan) fill(app string, g platform.Group) []platform.InstanceSpec {
 	kept = p.shrink(kept, g.Quantity)
 	for len(kept) < g.Quantity {
 		fresh := like
-		fresh.ID = freshID(like, slices.Concat(doomed, kept))
+		fresh.ID = p.claim(like, kept)
+		if fresh.ID == "" {
+			fresh.ID = freshID(like, slices.Concat(doomed, kept))
+		}
 		kept = append(kept, fresh)
 	}
 	return append(doomed, kept...)
+}
+
+// claim names an unclaimed instance that runs what spec asks for and is none
+// of kept, or nothing. Its digits tell: see instanceID.
+func (p plan) claim(spec platform.InstanceSpec, kept []platform.InstanceSpec) string {
+	stem := stemOf(spec)
+	for _, i := range p.unclaimed {
+		well := i.State == platform.InstanceUp || i.State == platform.InstanceStarting
+		if well && strings.HasPrefix(i.ID, stem) && !slices.ContainsFunc(kept, func(o platform.InstanceSpec) bool { return o.ID == i.ID }) {
+			return i.ID
+		}
+	}
+	return ""
 }
 
 // shrink drops the least well, then the newest, down to n.
@@ -133,14 +152,17 @@ func freshID(spec platform.InstanceSpec, others []platform.InstanceSpec) string 
 
 // instanceID names a new instance: <app>-<process>-<10 digits>-<5 letters or
 // digits>. The digits are the same for all that run the same thing.
-func instanceID(spec platform.InstanceSpec) string {
+func instanceID(spec platform.InstanceSpec) string { return stemOf(spec) + suffix() }
+
+// stemOf is an instance's name without its last part.
+func stemOf(spec platform.InstanceSpec) string {
 	spec.ID = ""
 	what, err := json.Marshal(spec)
 	if err != nil { // a Spec is plain data
 		what = []byte(spec.Process)
 	}
 	sum := sha256.Sum256(what)
-	return fmt.Sprintf("%s-%s-%010d-%s", spec.App, spec.Process, binary.BigEndian.Uint64(sum[:])%1e10, suffix())
+	return fmt.Sprintf("%s-%s-%010d-", spec.App, spec.Process, binary.BigEndian.Uint64(sum[:])%1e10)
 }
 
 // suffix is random: 5 of [a-z0-9].
