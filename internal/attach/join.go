@@ -85,6 +85,7 @@ func (a *asker) accept(from channel, p []byte) error {
 		return a.in.put(piece{from, p})
 	case stdin:
 		return errProtocol
+	case control: // below
 	}
 	n, err := parseNote(p)
 	switch {

@@ -31,8 +31,10 @@ var errGone = fmt.Errorf("%w: whoever asked has left", platform.ErrUnavailable)
 // dead once run has returned. Serve returns nil when the asker was told.
 func Serve(ctx context.Context, conn *websocket.Conn, open Open, run func(context.Context, platform.IO) (int, error)) error {
 	alive, hangUp := context.WithCancelCause(ctx)
-	s := &server{link: newLink(conn), alive: alive, hangUp: hangUp, in: newInbox(),
-		resize: make(chan platform.WindowSize, 1), signals: make(chan string, 16)}
+	s := &server{
+		link: newLink(conn), alive: alive, hangUp: hangUp, in: newInbox(),
+		resize: make(chan platform.WindowSize, 1), signals: make(chan string, 16),
+	}
 	s.out.window = newWindow()
 	var work sync.WaitGroup
 	work.Go(s.read)
@@ -114,6 +116,7 @@ func (s *server) accept(from channel, p []byte) error {
 		return s.in.put(piece{stdin, p})
 	case stdout, stderr:
 		return errProtocol
+	case control: // below
 	}
 	n, err := parseNote(p)
 	switch {

@@ -102,7 +102,7 @@ func (l link) sendNote(ctx context.Context, n note) error {
 func parseNote(p []byte) (note, error) {
 	var n note
 	if err := json.Unmarshal(p, &n); err != nil {
-		return n, fmt.Errorf("%w: %v", errProtocol, err)
+		return n, fmt.Errorf("%w: %w", errProtocol, err)
 	}
 	return n, nil
 }
