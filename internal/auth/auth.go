@@ -46,11 +46,11 @@ type Auth struct {
 }
 
 // New makes an Auth over an open store.
-func New(log *slog.Logger, store *store.Store, options Options) *Auth {
+func New(log *slog.Logger, db *store.Store, options Options) *Auth {
 	if options.Registration == "" {
 		options.Registration = RegistrationAdminOnly
 	}
-	return &Auth{log: log, store: store, options: options, hasher: newHasher(), throttle: newThrottle()}
+	return &Auth{log: log, store: db, options: options, hasher: newHasher(), throttle: newThrottle()}
 }
 
 // ByToken finds who holds the token. The Caller's From is left to the door.

@@ -124,7 +124,7 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[Info, error]
 		objects := b.bucket.List(&blob.ListOptions{Prefix: prefix})
 		for {
 			object, err := objects.Next(ctx)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return
 			}
 			if err != nil {
