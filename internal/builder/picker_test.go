@@ -19,13 +19,13 @@ import (
 
 // lister is a Builder that says what is in the tree it gets.
 type lister struct {
-	for_ string // builds trees that have this file
+	file string // builds trees that have this file
 	err  error
 	seen []string
 }
 
 func (l *lister) Detect(_ context.Context, dir string, _ builder.Request) (bool, error) {
-	_, err := os.Lstat(filepath.Join(dir, l.for_))
+	_, err := os.Lstat(filepath.Join(dir, l.file))
 	return err == nil, nil
 }
 
@@ -39,7 +39,7 @@ func (l *lister) Build(_ context.Context, dir string, _ builder.Request) (builde
 		l.seen = append(l.seen, fmt.Sprintf("%s %s", info.Mode(), rel))
 		return err
 	})
-	return builder.Result{Image: l.for_}, errors.Join(err, l.err)
+	return builder.Result{Image: l.file}, errors.Join(err, l.err)
 }
 
 func picker(t *testing.T, bounds builder.Bounds, builders ...builder.Builder) (*builder.Picker, string) {
@@ -94,7 +94,7 @@ func empty(t *testing.T, dir string) {
 }
 
 func TestTheFirstBuilderThatDetectsBuildsTheUnpackedTree(t *testing.T) {
-	first, second := &lister{for_: "a"}, &lister{for_: "b"}
+	first, second := &lister{file: "a"}, &lister{file: "b"}
 	p, dir := picker(t, builder.Bounds{}, first, second)
 	result, err := p.Build(t.Context(), request(t, file("b", 0o664), file("deep/er/x", 0o4775), link("out", "/etc/passwd"), tar.Header{Typeflag: tar.TypeDir, Name: "hollow/", Mode: 0o700}))
 	if err != nil || result.Image != "b" || first.seen != nil {
@@ -125,7 +125,7 @@ func TestATreeThatClimbsOutOrIsTooMuchIsRefused(t *testing.T) {
 		"too large":         {"larger than 1 MiB: big is beyond", []tar.Header{{Typeflag: tar.TypeReg, Name: "big", Size: 2 << 20}}},
 		"too many":          {"more than 5 files", []tar.Header{file("1", 0), file("2/3/4/5/6", 0)}},
 	} {
-		p, dir := picker(t, builder.Bounds{Bytes: 1 << 20, Files: 5}, &lister{for_: "."})
+		p, dir := picker(t, builder.Bounds{Bytes: 1 << 20, Files: 5}, &lister{file: "."})
 		_, err := p.Build(t.Context(), request(t, c.headers...))
 		if !errors.Is(err, platform.ErrInvalid) || !strings.Contains(fmt.Sprint(err), c.want) {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
@@ -137,7 +137,7 @@ func TestATreeThatClimbsOutOrIsTooMuchIsRefused(t *testing.T) {
 
 func TestADockerfileNobodyBuildsSaysWhatToDo(t *testing.T) {
 	undetected := &platform.UserError{Kind: errors.Join(platform.ErrInvalid, builder.ErrUndetected), Message: "unknown"}
-	p, _ := picker(t, builder.Bounds{}, &lister{for_: ".", err: undetected})
+	p, _ := picker(t, builder.Bounds{}, &lister{file: ".", err: undetected})
 	_, err := p.Build(t.Context(), request(t, file("Dockerfile", 0o644)))
 	if !strings.Contains(fmt.Sprint(err), "Dockerfile builds are not available yet") {
 		t.Error(err)
@@ -148,7 +148,7 @@ func TestADockerfileNobodyBuildsSaysWhatToDo(t *testing.T) {
 }
 
 func TestABrokenSourceLeavesNothing(t *testing.T) {
-	p, dir := picker(t, builder.Bounds{}, &lister{for_: "."})
+	p, dir := picker(t, builder.Bounds{}, &lister{file: "."})
 	whole := request(t, file("a", 0o644), tar.Header{Typeflag: tar.TypeReg, Name: "b", Size: 100_000})
 	for name, tree := range map[string]func() (io.ReadCloser, error){
 		"missing": func() (io.ReadCloser, error) { return nil, errors.New("gone") },

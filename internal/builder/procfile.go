@@ -70,7 +70,7 @@ func ParseProcfile(app string, text []byte) (map[string]string, error) {
 	entries, plain, err := procfileLines(content)
 	if err != nil || !plain {
 		if types, yamlErr := procfileYAML(content); yamlErr == nil {
-			entries, err = types, nil
+			entries = types
 		} else if err != nil {
 			return nil, malformed(app, "%v", err)
 		}
