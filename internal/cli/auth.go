@@ -114,8 +114,7 @@ func (c *cli) reach(ctx context.Context, a account, address, token string) (prof
 		return p, nil, err
 	}
 	err = conn.Check(ctx)
-	var stranger *client.NotPlatformError
-	if errors.As(err, &stranger) {
+	if _, stranger := errors.AsType[*client.NotPlatformError](err); stranger {
 		if better := c.below(ctx, p, conn.URL()); better != nil {
 			conn, err = better, nil
 		}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,20 +34,11 @@ func (c *cli) offer(cmd *cobra.Command, typed []string, words func(context.Conte
 	offered := []string{}
 	for _, word := range found {
 		name, _, _ := strings.Cut(word, "\t")
-		if !contains(typed, name) {
+		if !slices.Contains(typed, name) {
 			offered = append(offered, printable(name)+word[len(name):])
 		}
 	}
 	return offered, cobra.ShellCompDirectiveNoFileComp
-}
-
-func contains(words []string, word string) bool {
-	for _, w := range words {
-		if w == word {
-			return true
-		}
-	}
-	return false
 }
 
 func (c *cli) completeContexts(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {

@@ -103,8 +103,7 @@ var lookup = regexp.MustCompile(`^No (\w+) matches the given query\.$`)
 // What a server says may have several lines, and may not draw on the terminal.
 func wording(err error) string {
 	text := err.Error()
-	var refused *client.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*client.Error](err); ok {
 		if match := lookup.FindStringSubmatch(refused.Answer.Detail); match != nil {
 			text = fmt.Sprintf("there is no %s %s", strings.ToLower(match[1]), lookedUp(match[1], refused.Path))
 		}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -32,7 +33,7 @@ func (c *cli) askPassword(ctx context.Context, stdin bool, question string) (str
 func (c *cli) readPassword(ctx context.Context, stdin bool, question string) (string, error) {
 	if stdin {
 		line, err := readLine(c.opts.Stdin)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = nil
 		}
 		return line, err

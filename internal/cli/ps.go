@@ -85,8 +85,9 @@ func stateTone(state string) tone {
 		return bad
 	case platform.InstanceDown:
 		return faint
+	default:
+		return wary
 	}
-	return wary
 }
 
 func (c *cli) scaleCmd() *cobra.Command {

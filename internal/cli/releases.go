@@ -69,8 +69,9 @@ func releaseTone(state string) tone {
 		return good
 	case platform.ReleaseFailed:
 		return bad
+	default:
+		return wary
 	}
-	return wary
 }
 
 func (c *cli) releaseInfoCmd() *cobra.Command {

@@ -65,6 +65,7 @@ func (s screen) paint(t tone, text string) string {
 	}
 	style := lipgloss.NewStyle()
 	switch t {
+	case plain:
 	case strong:
 		style = style.Bold(true)
 	case faint:

@@ -62,9 +62,8 @@ type ConnectError struct {
 
 func (e *ConnectError) Error() string {
 	cause := e.Err
-	var wrapped *url.Error // says method and URL, which is said already
-	if errors.As(cause, &wrapped) {
-		cause = wrapped.Err
+	if wrapped, ok := errors.AsType[*url.Error](cause); ok {
+		cause = wrapped.Err // a url.Error says method and URL, which is said already
 	}
 	return fmt.Sprintf("%s does not answer: %v", e.URL, cause)
 }
