@@ -124,7 +124,7 @@ type Controller struct {
 	progress *progress
 
 	// work ends with Close: loops and builds run under it.
-	work    context.Context //nolint:containedctx // owned by the controller, ended by Close
+	work    context.Context // owned by the controller, ended by Close
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
