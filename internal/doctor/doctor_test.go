@@ -169,9 +169,11 @@ func TestPlanesAreAskedAndReported(t *testing.T) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	}))
-	options := doctor.Options{Offer: offer, API: web.URL, Node: &doctor.Node{Connected: true,
-		Runtime:  platform.RuntimeInfo{Name: "process", Missing: []string{"no bubblewrap: apt-get install bubblewrap"}},
-		Problems: []string{"the registry does not answer"}}}
+	options := doctor.Options{Offer: offer, API: web.URL, Node: &doctor.Node{
+		Connected: true,
+		Runtime:   platform.RuntimeInfo{Name: "process", Missing: []string{"no bubblewrap: apt-get install bubblewrap"}},
+		Problems:  []string{"the registry does not answer"},
+	}}
 	findings := doctor.Run(t.Context(), options)
 	if f := find(t, findings, "api"); f.Status != doctor.OK {
 		t.Errorf("%+v", f)

@@ -33,8 +33,10 @@ func (p Port) look(ctx context.Context) Finding {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return taken(name, p.Address)
 	case errors.Is(err, syscall.EACCES):
-		return Finding{name, Fail, p.Address + " is for root only",
-			"sysctl -w net.ipv4.ip_unprivileged_port_start=80, or choose a port above 1023"}
+		return Finding{
+			name, Fail, p.Address + " is for root only",
+			"sysctl -w net.ipv4.ip_unprivileged_port_start=80, or choose a port above 1023",
+		}
 	}
 	return Finding{name, Fail, err.Error(), "choose an address of this machine"}
 }
@@ -52,8 +54,10 @@ func taken(name, address string) Finding {
 	if err == nil && filepath.Base(strings.TrimSuffix(exe, " (deleted)")) == filepath.Base(own) {
 		return Finding{name, OK, fmt.Sprintf("%s is ours (pid %d)", address, pid), ""}
 	}
-	return Finding{name, Fail, fmt.Sprintf("%s is taken by %s (pid %d)", address, strings.TrimSpace(string(comm)), pid),
-		fmt.Sprintf("stop it with kill %d, or choose another port", pid)}
+	return Finding{
+		name, Fail, fmt.Sprintf("%s is taken by %s (pid %d)", address, strings.TrimSpace(string(comm)), pid),
+		fmt.Sprintf("stop it with kill %d, or choose another port", pid),
+	}
 }
 
 // holder is the pid that listens on the address's port, 0 when unknown.

@@ -65,8 +65,10 @@ func (t toolchain) look(ctx context.Context) Finding {
 	name := "buildpack " + t.name
 	said, err := say(ctx, t.argv...)
 	if err != nil {
-		return Finding{name, Warn, fmt.Sprintf("%s is missing: %s apps may not build (%v)", t.debian, t.name, err),
-			"apt-get install " + t.debian}
+		return Finding{
+			name, Warn, fmt.Sprintf("%s is missing: %s apps may not build (%v)", t.debian, t.name, err),
+			"apt-get install " + t.debian,
+		}
 	}
 	return Finding{name, OK, strings.TrimSpace(t.argv[0] + " " + strings.TrimPrefix(said, t.argv[0]+" ")), ""}
 }

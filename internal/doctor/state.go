@@ -58,11 +58,11 @@ func disk(_ context.Context, o Options) []Finding {
 		return nil
 	}
 	dir := existing(o.State)
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(dir, &fs); err != nil {
+	var held syscall.Statfs_t
+	if err := syscall.Statfs(dir, &held); err != nil {
 		return one("disk", Warn, fmt.Sprintf("the disk of %s cannot be asked: %v", dir, err), "")
 	}
-	return []Finding{space(dir, fs.Bavail*uint64(fs.Bsize)), files(dir, fs.Files, fs.Ffree)} //nolint:gosec // a block size is positive
+	return []Finding{space(dir, held.Bavail*uint64(held.Bsize)), files(dir, held.Files, held.Ffree)} //nolint:gosec // a block size is positive
 }
 
 func space(dir string, free uint64) Finding {

@@ -122,7 +122,7 @@ func (s *Server) serveRefs(w http.ResponseWriter, r *http.Request, app string, c
 		return
 	}
 	c := httpClient(w, r, caller)
-	if !(service == uploadPack && strings.Contains(c.protocol, "version=2")) {
+	if service != uploadPack || !strings.Contains(c.protocol, "version=2") {
 		c.out = &prefixed{Writer: c.out, prefix: append(greeting, flushPacket...)}
 	}
 	if _, err := s.listRefs(r.Context(), app, service, c); err != nil {

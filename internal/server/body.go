@@ -34,8 +34,10 @@ func readBody(c *call) (fields, error) {
 	}
 	if kind := c.r.Header.Get("Content-Type"); kind != "" {
 		if media, _, err := mime.ParseMediaType(kind); err != nil || media != "application/json" {
-			return fields{}, &protocolError{status: http.StatusUnsupportedMediaType,
-				detail: fmt.Sprintf("Unsupported media type %q in request.", kind)}
+			return fields{}, &protocolError{
+				status: http.StatusUnsupportedMediaType,
+				detail: fmt.Sprintf("Unsupported media type %q in request.", kind),
+			}
 		}
 	}
 	return parseFields(data)
@@ -49,14 +51,20 @@ func readAll(c *call) ([]byte, error) {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, &protocolError{status: http.StatusRequestEntityTooLarge, hangUp: true,
-			detail: fmt.Sprintf("The request's body is larger than %d bytes.", maxBody)}
+		return nil, &protocolError{
+			status: http.StatusRequestEntityTooLarge, hangUp: true,
+			detail: fmt.Sprintf("The request's body is larger than %d bytes.", maxBody),
+		}
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, &protocolError{status: http.StatusRequestTimeout, hangUp: true,
-			detail: fmt.Sprintf("The request's body took longer than %s.", bodyTimeout)}
+		return nil, &protocolError{
+			status: http.StatusRequestTimeout, hangUp: true,
+			detail: fmt.Sprintf("The request's body took longer than %s.", bodyTimeout),
+		}
 	case err != nil:
-		return nil, &protocolError{status: http.StatusBadRequest, hangUp: true,
-			detail: "The request's body broke off."}
+		return nil, &protocolError{
+			status: http.StatusBadRequest, hangUp: true,
+			detail: "The request's body broke off.",
+		}
 	}
 	_ = control.SetReadDeadline(time.Time{})
 	return data, nil

@@ -53,9 +53,11 @@ func (s *server) createBuild(c *call) (answer, error) {
 	if err := s.desk.Authorize(c.ctx(), c.caller, c.app()); err != nil {
 		return answer{}, err
 	}
-	return answer{}, &platform.UserError{Kind: platform.ErrInvalid,
+	return answer{}, &platform.UserError{
+		Kind:    platform.ErrInvalid,
 		Message: fmt.Sprintf("image %s cannot be deployed: images need a container runtime, and this platform runs slugs.", clip(image)),
-		Cure:    "Push the source instead: git push slipway main"}
+		Cure:    "Push the source instead: git push slipway main",
+	}
 }
 
 func wireBuild(b platform.Build) api.Build {

@@ -39,8 +39,10 @@ func TestOurClientUnderstandsTheDoor(t *testing.T) {
 		t.Error(app, err)
 	}
 	port := "5000"
-	config, err := bob.SetConfig(ctx, "blog", api.ConfigPatch{Values: map[string]*string{"PORT": &port},
-		Healthcheck: map[string]*api.Healthcheck{"web": {Liveness: &api.Probe{TCPSocket: &api.TCPSocket{Port: 5000}}}}})
+	config, err := bob.SetConfig(ctx, "blog", api.ConfigPatch{
+		Values:      map[string]*string{"PORT": &port},
+		Healthcheck: map[string]*api.Healthcheck{"web": {Liveness: &api.Probe{TCPSocket: &api.TCPSocket{Port: 5000}}}},
+	})
 	if err != nil || config.Values["PORT"] != "5000" || config.Healthcheck["web"].Liveness.TCPSocket.Port != 5000 {
 		t.Error(config, err)
 	}

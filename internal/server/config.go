@@ -144,8 +144,10 @@ func (f *fields) notYet(name string) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		if null(object[key]) {
-			f.check(&platform.UserError{Kind: platform.ErrUnprocessable,
-				Message: fmt.Sprintf("%s does not exist under %s", clip(key), name)})
+			f.check(&platform.UserError{
+				Kind:    platform.ErrUnprocessable,
+				Message: fmt.Sprintf("%s does not exist under %s", clip(key), name),
+			})
 			return
 		}
 	}

@@ -38,12 +38,10 @@ var statuses = []struct {
 // failure is the one place where an error becomes an answer. What is not of a
 // kind is a fault of ours: logged here, and not shown.
 func (s *server) failure(c *call, err error) answer {
-	var protocol *protocolError
-	if errors.As(err, &protocol) {
+	if protocol, ok := errors.AsType[*protocolError](err); ok {
 		return protocol.answer()
 	}
-	var throttled *auth.ThrottledError
-	if errors.As(err, &throttled) {
+	if throttled, ok := errors.AsType[*auth.ThrottledError](err); ok {
 		return tooMany(throttled)
 	}
 	for _, known := range statuses {

@@ -120,8 +120,7 @@ func parseProbe(raw json.RawMessage) (*platform.Probe, string) {
 
 // unreadable words an error of encoding/json without the names of our types.
 func unreadable(err error) string {
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Sprintf("'%s' cannot be of type '%s'", wrong.Field, wrong.Value)
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {

@@ -86,8 +86,10 @@ func (d *memoryDesk) CreateApp(_ context.Context, caller platform.Caller, id str
 		config:   platform.Config{UUID: "config-uuid", App: id, Owner: caller.User, Created: born, Updated: born},
 		settings: platform.Settings{UUID: "settings-uuid", App: id, Owner: caller.User, Routable: true, Created: born, Updated: born},
 		domains:  []platform.Domain{{Domain: id, App: id, Owner: caller.User, Created: born, Updated: born}},
-		releases: []platform.Release{{UUID: "release-uuid", App: id, Owner: caller.User, Version: 1, State: platform.ReleaseSucceeded,
-			Summary: caller.User + " created initial release", Config: "config-uuid", Created: born, Updated: born}},
+		releases: []platform.Release{{
+			UUID: "release-uuid", App: id, Owner: caller.User, Version: 1, State: platform.ReleaseSucceeded,
+			Summary: caller.User + " created initial release", Config: "config-uuid", Created: born, Updated: born,
+		}},
 	}
 	return d.apps[id].app, nil
 }

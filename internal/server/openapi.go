@@ -29,13 +29,17 @@ func describe(routes []route, version string) *huma.OpenAPI {
 	d := describer{huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)}
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
-		Info: &huma.Info{Title: "Slipway", Version: version,
+		Info: &huma.Info{
+			Title: "Slipway", Version: version,
 			Description: "Protocol " + api.APIVersion + " of Deis Workflow, which its clients speak, and more. " +
-				"Every path works with and without a slash at the end; every answer carries " + api.HeaderAPIVersion + "."},
+				"Every path works with and without a slash at the end; every answer carries " + api.HeaderAPIVersion + ".",
+		},
 		Components: &huma.Components{
 			Schemas: d.registry,
-			SecuritySchemes: map[string]*huma.SecurityScheme{"token": {Type: "apiKey", In: "header", Name: "Authorization",
-				Description: "The word token, a space, and the token of a login."}},
+			SecuritySchemes: map[string]*huma.SecurityScheme{"token": {
+				Type: "apiKey", In: "header", Name: "Authorization",
+				Description: "The word token, a space, and the token of a login.",
+			}},
 		},
 		Paths: map[string]*huma.PathItem{},
 	}
@@ -136,16 +140,22 @@ func (d describer) failure(status int) map[string]*huma.MediaType {
 	if status < http.StatusBadRequest {
 		return nil
 	}
-	detail := &huma.Schema{Type: huma.TypeObject, Required: []string{"detail"},
-		Properties: map[string]*huma.Schema{"detail": {Type: huma.TypeString}}}
+	detail := &huma.Schema{
+		Type: huma.TypeObject, Required: []string{"detail"},
+		Properties: map[string]*huma.Schema{"detail": {Type: huma.TypeString}},
+	}
 	schema := detail
 	switch status {
 	case http.StatusBadRequest:
-		schema = &huma.Schema{OneOf: []*huma.Schema{detail, {Type: huma.TypeObject, Description: "Messages by field.",
-			AdditionalProperties: &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString}}}}}
+		schema = &huma.Schema{OneOf: []*huma.Schema{detail, {
+			Type: huma.TypeObject, Description: "Messages by field.",
+			AdditionalProperties: &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString}},
+		}}}
 	case http.StatusNotFound:
-		schema = &huma.Schema{OneOf: []*huma.Schema{detail, {Type: huma.TypeString,
-			Examples: []any{"No App matches the given query."}}}}
+		schema = &huma.Schema{OneOf: []*huma.Schema{detail, {
+			Type:     huma.TypeString,
+			Examples: []any{"No App matches the given query."},
+		}}}
 	}
 	return map[string]*huma.MediaType{"application/json": {Schema: schema}}
 }

@@ -54,7 +54,7 @@ func TestTheDocumentDescribesEveryRoute(t *testing.T) {
 		// What the document does not describe is not there.
 		allow := d.do("ada", "PATCH", fill(path), "").Header.Get("Allow")
 		want := strings.ToUpper(strings.Join(slices.Sorted(maps.Keys(operations)), ", "))
-		for _, method := range strings.Split(want, ", ") {
+		for method := range strings.SplitSeq(want, ", ") {
 			if !strings.Contains(allow, method) {
 				t.Errorf("%s allows %s and describes %s", path, allow, want)
 			}
@@ -91,12 +91,16 @@ func TestNothingAClientSendsIsAServerError(t *testing.T) {
 
 // sendNonsense sends every kind of wrong body to every route.
 func sendNonsense(t *testing.T, d *door) {
-	values := []string{`null`, `true`, `""`, `"x"`, `"\u0000"`, `"\ud800"`, `"{\"a\":"`, `"null"`, `-1`, `0`, `1e999`, `99999999999999999999999`, `1.5`,
+	values := []string{
+		`null`, `true`, `""`, `"x"`, `"\u0000"`, `"\ud800"`, `"{\"a\":"`, `"null"`, `-1`, `0`, `1e999`, `99999999999999999999999`, `1.5`,
 		`[]`, `[null]`, `{}`, `{"":""}`, `{"web":null}`, `{"web":{}}`, `{"web/cmd":{"livenessProbe":[]}}`, `{"web":{"readinessProbe":{"httpGet":{"port":1e99}}}}`,
-		`{"A":["x"],"HEALTHCHECK_URL":"/","HEALTHCHECK_TIMEOUT":"99999999999999999999"}`, strings.Repeat("[", 5000) + strings.Repeat("]", 5000)}
-	names := []string{"id", "username", "password", "new_password", "email", "first_name", "all", "public", "command", "image", "procfile", "sha", "dockerfile",
+		`{"A":["x"],"HEALTHCHECK_URL":"/","HEALTHCHECK_TIMEOUT":"99999999999999999999"}`, strings.Repeat("[", 5000) + strings.Repeat("]", 5000),
+	}
+	names := []string{
+		"id", "username", "password", "new_password", "email", "first_name", "all", "public", "command", "image", "procfile", "sha", "dockerfile",
 		"values", "memory", "cpu", "tags", "registry", "healthcheck", "termination_grace_period", "lifecycle_pre_stop", "version", "domain",
-		"maintenance", "routable", "deploy_branch", "whitelist", "autoscale", "label", "web", "structure", "unknown"}
+		"maintenance", "routable", "deploy_branch", "whitelist", "autoscale", "label", "web", "structure", "unknown",
+	}
 	bodies := []string{"", " ", "null", "true", `"x"`, "[", "{", `{"a":}`, "\x00", "\xff", `{"a":1}{"b":2}`, strings.Repeat("[", 20000), strings.Repeat(`{"a":`, 20000)}
 	for _, value := range values {
 		all := make([]string, len(names))
@@ -118,8 +122,10 @@ func sendNonsense(t *testing.T, d *door) {
 			}
 		}
 	}
-	for _, path := range []string{"/v2/apps/?limit=%00&offset=%ff", "/v2/apps/blog/logs?log_lines=%00&source=%ff&process=%00", "/v2/apps/blog/run?command=%00", "/v2/apps/blog/run?command=x&rows=99999999&cols=-1&tty=2&term=%00",
-		"/v2/apps/blog/domains/%E2%98%83", "/v2/keys/%2e%2e/%2e%2e", "/v2/apps/" + strings.Repeat("a", 8000), "/v2/apps/blog/pods/%2500/%252f"} {
+	for _, path := range []string{
+		"/v2/apps/?limit=%00&offset=%ff", "/v2/apps/blog/logs?log_lines=%00&source=%ff&process=%00", "/v2/apps/blog/run?command=%00", "/v2/apps/blog/run?command=x&rows=99999999&cols=-1&tty=2&term=%00",
+		"/v2/apps/blog/domains/%E2%98%83", "/v2/keys/%2e%2e/%2e%2e", "/v2/apps/" + strings.Repeat("a", 8000), "/v2/apps/blog/pods/%2500/%252f",
+	} {
 		for _, method := range []string{"GET", "POST", "DELETE", "PUT", "HEAD", "OPTIONS", "FROB"} {
 			if status := d.status("bob", method, path, ""); status >= 500 {
 				t.Errorf("%s %s: %d", method, path, status)

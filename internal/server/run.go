@@ -39,8 +39,10 @@ func (s *server) run(c *call) (answer, error) {
 	var out output
 	exit, err := s.desk.Run(ctx, c.caller, c.app(), command, platform.IO{Stdout: &out, Stderr: &out})
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return answer{}, &platform.UserError{Kind: platform.ErrUnavailable,
-			Message: c.app() + " (run): Timed out (20 mins) while running"}
+		return answer{}, &platform.UserError{
+			Kind:    platform.ErrUnavailable,
+			Message: c.app() + " (run): Timed out (20 mins) while running",
+		}
 	}
 	if err != nil {
 		return answer{}, err
@@ -56,7 +58,8 @@ func (s *server) attach(c *call) (answer, error) {
 		return answer{}, err
 	}
 	open := attach.Open{Term: query.Get("term"), Size: platform.WindowSize{
-		Rows: characters(query.Get("rows")), Cols: characters(query.Get("cols"))}}
+		Rows: characters(query.Get("rows")), Cols: characters(query.Get("cols")),
+	}}
 	open.Terminal, _ = strconv.ParseBool(query.Get("tty"))
 	if len(open.Term) > 64 || strings.ContainsRune(open.Term, 0) {
 		return answer{}, fieldError("term", "This is no name of a terminal.")
@@ -66,8 +69,10 @@ func (s *server) attach(c *call) (answer, error) {
 		return answer{}, err
 	}
 	if !strings.EqualFold(c.r.Header.Get("Upgrade"), "websocket") {
-		return answer{}, &protocolError{status: http.StatusUpgradeRequired,
-			detail: "Upgrade to a WebSocket to attach, or POST the command."}
+		return answer{}, &protocolError{
+			status: http.StatusUpgradeRequired,
+			detail: "Upgrade to a WebSocket to attach, or POST the command.",
+		}
 	}
 	conn, err := websocket.Accept(c.w, c.r, nil)
 	if err != nil {

@@ -342,15 +342,21 @@ func TestHealthchecksAreMergedProbeByProbe(t *testing.T) {
 		return string(config.Healthcheck)
 	}
 	for _, step := range []struct{ body, want string }{
-		{`{"healthcheck":{"web/cmd":{"livenessProbe":{"initialDelaySeconds":50,"httpGet":{"path":"/","port":5000}}}}}`,
-			`{"web/cmd":{"livenessProbe":{"initialDelaySeconds":50,"httpGet":{"path":"/","port":5000}}}}`},
-		{`{"healthcheck":{"web/cmd":{"readinessProbe":{"exec":{"command":["/bin/true"]}}}}}`,
-			`{"web/cmd":{"livenessProbe":{"initialDelaySeconds":50,"httpGet":{"path":"/","port":5000}},"readinessProbe":{"exec":{"command":["/bin/true"]}}}}`},
+		{
+			`{"healthcheck":{"web/cmd":{"livenessProbe":{"initialDelaySeconds":50,"httpGet":{"path":"/","port":5000}}}}}`,
+			`{"web/cmd":{"livenessProbe":{"initialDelaySeconds":50,"httpGet":{"path":"/","port":5000}}}}`,
+		},
+		{
+			`{"healthcheck":{"web/cmd":{"readinessProbe":{"exec":{"command":["/bin/true"]}}}}}`,
+			`{"web/cmd":{"livenessProbe":{"initialDelaySeconds":50,"httpGet":{"path":"/","port":5000}},"readinessProbe":{"exec":{"command":["/bin/true"]}}}}`,
+		},
 		{`{"healthcheck":{"web/cmd":{"livenessProbe":null,"readinessProbe":null}}}`, `{"web/cmd":{}}`},
 		{`{"healthcheck":{"web/cmd":null,"worker":{"readinessProbe":{"tcpSocket":{"port":1}}}}}`, `{"worker":{"readinessProbe":{"tcpSocket":{"port":1}}}}`},
-		{`{"values":{"HEALTHCHECK_URL":"/up","HEALTHCHECK_TIMEOUT":"7"},"healthcheck":{"worker":null}}`,
+		{
+			`{"values":{"HEALTHCHECK_URL":"/up","HEALTHCHECK_TIMEOUT":"7"},"healthcheck":{"worker":null}}`,
 			`{"web/cmd":{"livenessProbe":{"initialDelaySeconds":50,"timeoutSeconds":7,"periodSeconds":10,"successThreshold":1,"failureThreshold":3,"httpGet":{"path":"/up","port":0}},` +
-				`"readinessProbe":{"initialDelaySeconds":50,"timeoutSeconds":7,"periodSeconds":10,"successThreshold":1,"failureThreshold":3,"httpGet":{"path":"/up","port":0}}}}`},
+				`"readinessProbe":{"initialDelaySeconds":50,"timeoutSeconds":7,"periodSeconds":10,"successThreshold":1,"failureThreshold":3,"httpGet":{"path":"/up","port":0}}}}`,
+		},
 	} {
 		if got := healthcheck(step.body); got != step.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", step.body, got, step.want)
@@ -392,8 +398,10 @@ func TestPodsAreListedAndRestarted(t *testing.T) {
 	d := open(t)
 	d.expect("bob", "GET", "/v2/apps/blog/pods/", "", 200, `{"results":[],"count":0}`)
 	d.expect("bob", "POST", "/v2/apps/blog/pods/ghost/restart/", "", 200, `[]`)
-	d.desk.apps["blog"].instances = []platform.Instance{{ID: "blog-web-1499930585-14lrg", Process: "web", Release: 2, State: platform.InstanceUp,
-		Started: born, Address: "127.0.0.1:4000", Isolation: platform.IsolationSandbox}}
+	d.desk.apps["blog"].instances = []platform.Instance{{
+		ID: "blog-web-1499930585-14lrg", Process: "web", Release: 2, State: platform.InstanceUp,
+		Started: born, Address: "127.0.0.1:4000", Isolation: platform.IsolationSandbox,
+	}}
 	const pod = `{"name":"blog-web-1499930585-14lrg","state":"up","release":"v2","type":"web","started":"2016-10-18T20:29:38Z","address":"127.0.0.1:4000","restarts":0,"crash_loop":false,"message":"","isolation":"sandbox"}`
 	d.expect("bob", "GET", "/v2/apps/blog/pods/web/", "", 200, `{"results":[`+pod+`],"count":1}`)
 	d.expect("bob", "POST", "/v2/apps/blog/pods/restart/", "", 200, `[`+pod+`]`)

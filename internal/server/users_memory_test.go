@@ -33,8 +33,10 @@ func (m *memoryUsers) Register(_ context.Context, _ platform.Caller, user auth.N
 	if m.find(user.Username) >= 0 {
 		return platform.User{}, platform.Invalid("username", "A user with that username already exists.")
 	}
-	made := platform.User{Username: user.Username, Email: user.Email, FirstName: user.FirstName, LastName: user.LastName,
-		Superuser: len(m.users) == 0, Active: true, LastLogin: born, Joined: born}
+	made := platform.User{
+		Username: user.Username, Email: user.Email, FirstName: user.FirstName, LastName: user.LastName,
+		Superuser: len(m.users) == 0, Active: true, LastLogin: born, Joined: born,
+	}
 	m.users = append(m.users, made)
 	m.passwords[user.Username] = user.Password
 	return made, nil
