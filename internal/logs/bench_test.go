@@ -11,7 +11,7 @@ func BenchmarkAppend(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // a benchmark's
+	defer l.Close()
 	l.Tail("blog", logs.Filter{})
 	b.ReportAllocs()
 	for b.Loop() {

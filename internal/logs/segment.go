@@ -120,7 +120,7 @@ func (g segment) read() []byte {
 	if err != nil {
 		return nil
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	data := make([]byte, g.size)
 	n, _ := io.ReadFull(file, data)
 	return data[:n]

@@ -193,7 +193,7 @@ func (s *stream) open() error {
 	}
 	if whole := int64(bytes.LastIndexByte(newest.read(), '\n') + 1); whole < newest.size {
 		if err := file.Truncate(whole); err != nil {
-			file.Close() //nolint:errcheck // the first error counts
+			file.Close() // the first error counts
 			return err
 		}
 		newest.size = whole
