@@ -39,7 +39,7 @@ func newBody(req *http.Request, again bool) *body {
 func (b *body) replayable() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.taken == len(b.kept) && (b.err == nil || b.err == io.EOF)
+	return b.taken == len(b.kept) && (b.err == nil || errors.Is(b.err, io.EOF))
 }
 
 // attempt is a view of the body from its start.
@@ -73,7 +73,7 @@ func (v *bodyView) Read(p []byte) (int, error) {
 	}
 	b.taken += n
 	v.at += n
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%w: %w", errClient, err)
 	}
 	b.err = err

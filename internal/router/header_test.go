@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"maps"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -22,9 +23,7 @@ func heads(t *testing.T, e *edge, set http.Header) (app, back http.Header) {
 		w.Header().Set("Keep-Alive", "timeout=5")
 	})))
 	req := e.request("GET", "blog.test:8080", "/", nil)
-	for name, values := range set {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, set)
 	return app, e.do(req).Header
 }
 

@@ -18,58 +18,80 @@ type page struct {
 }
 
 func badHost() page {
-	return page{status: http.StatusBadRequest, title: "Bad request",
-		text: "The request names no valid host."}
+	return page{
+		status: http.StatusBadRequest, title: "Bad request",
+		text: "The request names no valid host.",
+	}
 }
 
 func noTunnel() page {
-	return page{status: http.StatusMethodNotAllowed, title: "Method not allowed",
-		text: "CONNECT is not served here: this is no forward proxy."}
+	return page{
+		status: http.StatusMethodNotAllowed, title: "Method not allowed",
+		text: "CONNECT is not served here: this is no forward proxy.",
+	}
 }
 
 func unknownHost(host string) page {
-	return page{status: http.StatusNotFound, title: "Unknown host",
-		text: fmt.Sprintf("No app answers to the name %s.", host)}
+	return page{
+		status: http.StatusNotFound, title: "Unknown host",
+		text: fmt.Sprintf("No app answers to the name %s.", host),
+	}
 }
 
 func inMaintenance(app string) page {
-	return page{status: http.StatusServiceUnavailable, title: "Down for maintenance", retry: 60,
-		text: fmt.Sprintf("The app %s is in maintenance and will be back.", app)}
+	return page{
+		status: http.StatusServiceUnavailable, title: "Down for maintenance", retry: 60,
+		text: fmt.Sprintf("The app %s is in maintenance and will be back.", app),
+	}
 }
 
 func nothingUp(app string) page {
-	return page{status: http.StatusServiceUnavailable, title: "App not available", retry: 5,
-		text: fmt.Sprintf("No instance of the app %s is running and healthy at the moment.", app)}
+	return page{
+		status: http.StatusServiceUnavailable, title: "App not available", retry: 5,
+		text: fmt.Sprintf("No instance of the app %s is running and healthy at the moment.", app),
+	}
 }
 
 func unreachable(app string) page {
-	return page{status: http.StatusServiceUnavailable, title: "App not reachable", retry: 1,
-		text: fmt.Sprintf("No instance of the app %s accepts connections at the moment.", app)}
+	return page{
+		status: http.StatusServiceUnavailable, title: "App not reachable", retry: 1,
+		text: fmt.Sprintf("No instance of the app %s accepts connections at the moment.", app),
+	}
 }
 
 func brokeOff(app string) page {
-	return page{status: http.StatusBadGateway, title: "App ended the connection",
-		text: fmt.Sprintf("The app %s ended the connection before it had answered.", app)}
+	return page{
+		status: http.StatusBadGateway, title: "App ended the connection",
+		text: fmt.Sprintf("The app %s ended the connection before it had answered.", app),
+	}
 }
 
 func tooSlow(app string) page {
-	return page{status: http.StatusGatewayTimeout, title: "App did not answer in time",
-		text: fmt.Sprintf("The app %s did not begin its answer in time.", app)}
+	return page{
+		status: http.StatusGatewayTimeout, title: "App did not answer in time",
+		text: fmt.Sprintf("The app %s did not begin its answer in time.", app),
+	}
 }
 
 func badBody() page {
-	return page{status: http.StatusBadRequest, title: "Bad request",
-		text: "The request's body ended early or was malformed."}
+	return page{
+		status: http.StatusBadRequest, title: "Bad request",
+		text: "The request's body ended early or was malformed.",
+	}
 }
 
 func controlDown() page {
-	return page{status: http.StatusServiceUnavailable, title: "Control plane not available", retry: 2,
-		text: "The control plane of this platform does not answer at the moment. Apps go on running; try again soon."}
+	return page{
+		status: http.StatusServiceUnavailable, title: "Control plane not available", retry: 2,
+		text: "The control plane of this platform does not answer at the moment. Apps go on running; try again soon.",
+	}
 }
 
 func leaving() page {
-	return page{status: http.StatusServiceUnavailable, title: "Router is stopping", retry: 1,
-		text: "This router is being replaced. Try again."}
+	return page{
+		status: http.StatusServiceUnavailable, title: "Router is stopping", retry: 1,
+		text: "This router is being replaced. Try again.",
+	}
 }
 
 // write answers with the page in the form the client reads: HTML only for

@@ -53,7 +53,7 @@ func New(logger *slog.Logger, opt Options) *Router {
 	r.table.Store(newTable())
 	r.edge.Store(&edge{})
 	r.certs.Store(&certificates{})
-	r.serving.begin()
+	r.begin()
 	return r
 }
 

@@ -267,8 +267,10 @@ func TestPagesReflectNothingThatIsNoHostName(t *testing.T) {
 func TestWhatTheNodeKnowsOfAnInstanceWins(t *testing.T) {
 	e := serve(t, router.Options{})
 	remote, local := backend(t, says("remote")), backend(t, says("local"))
-	e.SetRoute("blog", &platform.Route{App: "blog", Hosts: []string{"blog.test"}, Release: 1,
-		Backends: []platform.Backend{{Instance: "i1", Address: remote}}})
+	e.SetRoute("blog", &platform.Route{
+		App: "blog", Hosts: []string{"blog.test"}, Release: 1,
+		Backends: []platform.Backend{{Instance: "i1", Address: remote}},
+	})
 	e.get("blog.test").want(t, 200, "remote")
 	e.SetInstance("i1", local, true)
 	e.get("blog.test").want(t, 200, "local")

@@ -62,7 +62,7 @@ func (r *Router) serve(ln net.Listener, protocols *http.Protocols, run func(*htt
 		BaseContext:                  func(net.Listener) context.Context { return r.base },
 		ErrorLog:                     r.quiet,
 	}
-	if !r.serving.add(server, ln) {
+	if !r.add(server, ln) {
 		return ln.Close()
 	}
 	err := run(server, ln)

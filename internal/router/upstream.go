@@ -29,12 +29,12 @@ type upstream struct {
 	log       *log.Logger
 }
 
-func newUpstream(address string, opt Options, answer time.Duration, buffers *buffers, log *log.Logger) *upstream {
+func newUpstream(address string, opt Options, answer time.Duration, buffers *buffers, quiet *log.Logger) *upstream {
 	network, place := "tcp", address
 	if path, local := strings.CutPrefix(address, "unix:"); local {
 		network, place, address = "unix", path, "control"
 	}
-	u := &upstream{address: address, buffers: buffers, log: log}
+	u := &upstream{address: address, buffers: buffers, log: quiet}
 	dialer := &net.Dialer{Timeout: opt.ConnectTimeout}
 	http1 := new(http.Protocols)
 	http1.SetHTTP1(true)

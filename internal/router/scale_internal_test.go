@@ -14,8 +14,10 @@ func BenchmarkSetRoute(b *testing.B) {
 		r := New(slog.New(slog.DiscardHandler), Options{})
 		route := func(i, release int) *platform.Route {
 			name := fmt.Sprintf("app-%d", i)
-			return &platform.Route{App: name, Hosts: []string{name + ".test"}, Release: release,
-				Backends: []platform.Backend{{Instance: fmt.Sprintf("%s-%d", name, release), Address: "127.0.0.1:1"}}}
+			return &platform.Route{
+				App: name, Hosts: []string{name + ".test"}, Release: release,
+				Backends: []platform.Backend{{Instance: fmt.Sprintf("%s-%d", name, release), Address: "127.0.0.1:1"}},
+			}
 		}
 		for i := range apps {
 			r.SetRoute(fmt.Sprintf("app-%d", i), route(i, 1))
