@@ -86,6 +86,7 @@ func (s *Sandbox) forkInside(c *Confined, h *held, p Process, files []*os.File) 
 		defer owner.Close()
 		argv = append(append(argv, nsenter(c.pid, p.Dir)...), p.Argv...)
 		return h.fork("/bin/sh", argv, p.Env, "/", append(files, owner), p.Terminal)
+	case modePlain: // nothing to enter
 	}
 	if s.offer.Root {
 		argv = append(argv, setpriv(p.UID)...)

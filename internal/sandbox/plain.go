@@ -3,6 +3,7 @@ package sandbox
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -43,9 +44,9 @@ func (s *Sandbox) forkPlain(h *held, p Process, files []*os.File) error {
 // really are.
 func real(p Process, mounts []Mount) Process {
 	rewrite := func(path string) string {
-		for i := len(mounts) - 1; i >= 0; i-- {
-			if rest, ok := strings.CutPrefix(path, mounts[i].Target); ok && (rest == "" || rest[0] == '/') {
-				return filepath.Clean(mounts[i].Source + rest)
+		for _, mount := range slices.Backward(mounts) {
+			if rest, ok := strings.CutPrefix(path, mount.Target); ok && (rest == "" || rest[0] == '/') {
+				return filepath.Clean(mount.Source + rest)
 			}
 		}
 		return path

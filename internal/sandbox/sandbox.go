@@ -12,9 +12,9 @@ import (
 )
 
 var (
-	// ErrGone: the process of a Handle does not run any more.
+	// ErrGone says that the process of a Handle does not run any more.
 	ErrGone = errors.New("process is gone")
-	// ErrDescription: the description of a process breaks a rule.
+	// ErrDescription says that the description of a process breaks a rule.
 	ErrDescription = errors.New("bad process description")
 	// errHeld: the process ended before its command could begin.
 	errHeld = errors.New("the sandbox ended before its command began")

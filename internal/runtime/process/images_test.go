@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -36,7 +34,7 @@ type node struct {
 
 func newNode(t *testing.T) *node {
 	n := &node{t: t, dir: stateDir(t)}
-	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	images := registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
 			n.pulls.Add(1)
@@ -223,7 +221,7 @@ func TestImagesComeThroughASocketThatNoAppCanTake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	images := registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, 0)))
 	asked := make(chan string, 100)
 	door := &httptest.Server{Listener: socket, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, password, ok := r.BasicAuth()

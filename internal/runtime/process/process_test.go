@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -139,6 +138,7 @@ func tarOf(t testing.TB, headers []tar.Header, contents map[string]string) []byt
 }
 
 func slug(t testing.TB, files map[string]string) []byte {
+	t.Helper()
 	contents := map[string]string{"slipway/launch": launcher}
 	for path, text := range files {
 		contents["app/"+path] = text
@@ -152,7 +152,8 @@ func slug(t testing.TB, files map[string]string) []byte {
 }
 
 func newRegistry(t testing.TB) string {
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Helper()
+	server := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, 0))))
 	t.Cleanup(server.Close)
 	return strings.TrimPrefix(server.URL, "http://")
 }
@@ -203,6 +204,7 @@ func newMachine(t *testing.T, confine *sandbox.Sandbox) runtimetest.Machine {
 
 // stateDir is like t.TempDir, with a name short enough for any machine.
 func stateDir(t testing.TB) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "slipway-process-")
 	if err != nil {
 		t.Fatal(err)
