@@ -14,7 +14,7 @@ func BenchmarkARelease(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // a benchmark's
+	defer s.Close()
 	err = s.Write(b.Context(), func(tx *store.Tx) error {
 		if err := tx.InsertUser(platform.User{Username: "ann"}, ""); err != nil {
 			return err

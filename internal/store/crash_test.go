@@ -114,7 +114,7 @@ func TestAKilledWriterLeavesWholeTransactionsAndAllItWasToldOf(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer s.Close() //nolint:errcheck // closed below, too
+			defer s.Close() // closed below, too
 			withApp(t, s)
 			told := 0
 			for round := range 5 {

@@ -65,8 +65,9 @@ func (s *Store) explain(err error) error {
 		return fmt.Errorf("database %s does not answer: %w: %w", s.engine.name(), platform.ErrUnavailable, err)
 	case faultOrphan:
 		return fmt.Errorf("a row names what was deleted or is still named: %w: %w", platform.ErrConflict, err)
+	default:
+		return err
 	}
-	return err
 }
 
 // clash words a broken uniqueness for the user; nil when err is not one.

@@ -56,7 +56,7 @@ func (c *cluster) database(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // a test's
+	defer db.Close()
 	if _, err := db.ExecContext(t.Context(), "CREATE SCHEMA "+name); err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func (c *cluster) awaitReady() error {
 	if err != nil {
 		return err
 	}
-	defer db.Close() //nolint:errcheck // a test's
+	defer db.Close()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		err := db.Ping()
 		if err == nil || time.Now().After(deadline) {

@@ -71,8 +71,9 @@ func (e *sqlite) check(ctx context.Context, db *sql.DB) error {
 	switch e.fault(err).kind {
 	case faultOther, faultCorrupt:
 		return fmt.Errorf("database %s is damaged or no database: put back a backup, or move the file away to begin anew: %w", e.path, err)
+	default:
+		return fmt.Errorf("database %s: %w", e.path, err)
 	}
-	return fmt.Errorf("database %s: %w", e.path, err)
 }
 
 // lock holds a lock file beside the database. It stays behind when unlocked,
@@ -87,7 +88,7 @@ func (e *sqlite) lock(ctx context.Context, _ *sql.DB) (func(), error) {
 	for {
 		err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
-			return func() { file.Close() }, nil //nolint:errcheck // closing is unlocking
+			return func() { file.Close() }, nil // closing is unlocking
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
 			return nil, errors.Join(fmt.Errorf("lock %s: %w", file.Name(), err), file.Close())

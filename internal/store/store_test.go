@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -41,7 +40,7 @@ func onEach(t *testing.T, test func(t *testing.T, open func() *store.Store)) {
 	})
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func write(t *testing.T, s *store.Store, fn func(*store.Tx) error) {
 	t.Helper()

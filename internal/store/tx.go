@@ -16,7 +16,7 @@ import (
 // broken uniqueness is a *platform.FieldError in the words of the REST
 // contract. Lists are never nil.
 type Tx struct {
-	ctx      context.Context //nolint:containedctx // a transaction lives and ends with its context
+	ctx      context.Context // a transaction lives and ends with its context
 	tx       *sql.Tx
 	engine   engine
 	readOnly bool
@@ -87,7 +87,7 @@ func all[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...any
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // Err below has told
+	defer rows.Close() // Err below has told
 	items := []T{}
 	for rows.Next() {
 		item, err := scan(rows)
