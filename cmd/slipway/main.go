@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -53,8 +54,8 @@ func closing(f func()) func() error { return func() error { f(); return nil } }
 
 func (c inOrder) close() error {
 	var errs []error
-	for i := len(c) - 1; i >= 0; i-- {
-		errs = append(errs, c[i]())
+	for _, end := range slices.Backward(c) {
+		errs = append(errs, end())
 	}
 	return errors.Join(errs...)
 }

@@ -213,17 +213,17 @@ func (o *options) path(room string) string { return filepath.Join(o.State, room)
 func (o *options) prepareState() error {
 	// 0711: apps' users pass through to their own files, and list nothing.
 	if err := os.MkdirAll(o.State, 0o711); err != nil {
-		return stateError(o.State, err)
+		return stateError(err)
 	}
 	for _, room := range []string{"run", "log"} {
 		if err := os.MkdirAll(o.path(room), 0o700); err != nil {
-			return stateError(o.State, err)
+			return stateError(err)
 		}
 	}
 	return nil
 }
 
-func stateError(dir string, err error) error {
+func stateError(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("state directory: %w: run as a user who may write there, or choose another with --state", err)
 	}

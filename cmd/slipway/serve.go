@@ -352,7 +352,7 @@ func lockState(o *options) (unlock func(), err error) {
 	path := filepath.Join(o.State, "serve.lock")
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, stateError(o.State, err)
+		return nil, stateError(err)
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(path) // only for the message
@@ -361,7 +361,7 @@ func lockState(o *options) (unlock func(), err error) {
 	}
 	if err := errors.Join(file.Truncate(0), writePid(file)); err != nil {
 		file.Close()
-		return nil, stateError(o.State, err)
+		return nil, stateError(err)
 	}
 	return func() { file.Close() }, nil
 }
