@@ -199,6 +199,23 @@ func TestADatabaseOfANewerVersionIsRefused(t *testing.T) {
 	}
 }
 
+func TestAnInterruptedStartDoesNotCallTheFileDamaged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "slipway.db")
+	s, err := store.Open(t.Context(), quiet(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = store.Open(ctx, quiet(), path)
+	if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "damaged") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestADamagedFileIsNamedWithTheCure(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "slipway.db")
 	s, err := store.Open(t.Context(), quiet(), path)

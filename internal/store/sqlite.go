@@ -63,10 +63,13 @@ func (e *sqlite) open(ctx context.Context) (*sql.DB, error) {
 func (e *sqlite) check(ctx context.Context, db *sql.DB) error {
 	var found string
 	err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found)
-	if err == nil && found != "ok" {
-		err = errors.New(found)
-	} else if err == nil {
+	switch {
+	case err == nil && found == "ok":
 		return nil
+	case err == nil:
+		err = errors.New(found)
+	case ctx.Err() != nil: // whoever asked has left: that says nothing of the file
+		return fmt.Errorf("check database %s: %w", e.path, ctx.Err())
 	}
 	switch e.fault(err).kind {
 	case faultOther, faultCorrupt:
