@@ -67,8 +67,10 @@ func openDisk(log *slog.Logger, dir string) (*disk, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "apps"), 0o700); err != nil {
 		return nil, err
 	}
-	d := &disk{log: log, dir: dir, dirty: make(map[string]bool),
-		kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	d := &disk{
+		log: log, dir: dir, dirty: make(map[string]bool),
+		kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+	}
 	whole, err := d.load()
 	if err != nil {
 		return nil, err

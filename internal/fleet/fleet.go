@@ -88,9 +88,11 @@ func Open(log *slog.Logger, o Options) (*Fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the fleet's state in %s: %w", o.Dir, err)
 	}
-	f := &Fleet{log: log, logs: o.Logs, disk: d, settle: o.Settle, opened: time.Now(),
+	f := &Fleet{
+		log: log, logs: o.Logs, disk: d, settle: o.Settle, opened: time.Now(),
 		apps: make(map[string]*app), nodes: make(map[string]*node), runs: make(map[string]*run),
-		unclaimed: make(map[string]platform.Instance), subs: make(map[*subscriber]struct{})}
+		unclaimed: make(map[string]platform.Instance), subs: make(map[*subscriber]struct{}),
+	}
 	f.closed, f.close = context.WithCancel(context.Background())
 	f.version, f.floor = d.meta.Floor, d.meta.Floor
 	if d.edge != nil {

@@ -32,9 +32,11 @@ type Info struct {
 
 func (n *node) info() Info {
 	have, connected := n.puller.look()
-	return Info{ID: n.opt.ID, Pid: os.Getpid(), Version: n.opt.Version, State: have.Version, Connected: connected,
+	return Info{
+		ID: n.opt.ID, Pid: os.Getpid(), Version: n.opt.Version, State: have.Version, Connected: connected,
 		HTTP: n.doors.address("http"), HTTPS: n.doors.address("https"),
-		Instances: n.super.look(nil), Problems: n.reports.listProblems()}
+		Instances: n.super.look(nil), Problems: n.reports.listProblems(),
+	}
 }
 
 // control answers this machine at the node's own socket: who may open it
@@ -70,8 +72,10 @@ func (n *node) openSocket() (*control, error) {
 	})
 	mux.HandleFunc("POST /stop", n.serveStop)
 	mux.HandleFunc("POST /handover", n.handOver)
-	return &control{server: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second},
-		listener: ln, socket: n.opt.Socket, left: n.left}, nil
+	return &control{
+		server:   &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second},
+		listener: ln, socket: n.opt.Socket, left: n.left,
+	}, nil
 }
 
 // answer takes the socket's real name: there is no moment in which nobody answers.
@@ -145,8 +149,9 @@ func call(ctx context.Context, method, socket, path string) (*http.Response, err
 		}
 		return nil, fmt.Errorf("no node answers at %s: %w", socket, platform.ErrNotFound)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
-		DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 	}}
 	request, err := http.NewRequestWithContext(ctx, method, "http://node"+path, nil)
 	if err != nil {

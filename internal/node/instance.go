@@ -45,10 +45,13 @@ type instance struct {
 }
 
 func newInstance(s *supervisor, spec platform.InstanceSpec) *instance {
-	return &instance{supervisor: s, spec: spec,
+	return &instance{
+		supervisor: s, spec: spec,
 		exits: make(chan runtime.Exit, 4), removed: make(chan struct{}),
-		seen: platform.Instance{ID: spec.ID, App: spec.App, Process: spec.Process, Release: spec.Release,
-			Revision: spec.Revision, Node: s.node, State: platform.InstanceStarting},
+		seen: platform.Instance{
+			ID: spec.ID, App: spec.App, Process: spec.Process, Release: spec.Release,
+			Revision: spec.Revision, Node: s.node, State: platform.InstanceStarting,
+		},
 	}
 }
 

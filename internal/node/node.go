@@ -110,8 +110,7 @@ func Run(ctx context.Context, log *slog.Logger, o Options, rt runtime.Runtime) e
 	}
 	file := openStateFile(log, o.Dir)
 	defer file.close()
-	have, err := file.load() // before anybody is asked to leave
-	if err != nil {
+	if _, err := file.load(); err != nil { // before anybody is asked to leave
 		return err
 	}
 	estate, err := succeed(ctx, log, o)
@@ -121,7 +120,8 @@ func Run(ctx context.Context, log *slog.Logger, o Options, rt runtime.Runtime) e
 	defer estate.lock.Close()
 	n := &node{log: log, opt: o, runtime: rt, file: file, lock: estate.lock, stop: make(chan bool), left: make(chan struct{})}
 	// The one before has written its last.
-	if have, err = file.load(); err == nil {
+	have, err := file.load()
+	if err == nil {
 		err = n.assemble()
 	}
 	if err != nil {
@@ -145,8 +145,10 @@ func (n *node) assemble() (err error) {
 	}
 	n.super = newSupervisor(n.log, n.opt.ID, n.runtime, n.front, n.logs, n.reports)
 	n.reports.look, n.reports.cutovers = n.super.look, n.router.Cutovers
-	n.puller = &puller{log: n.log, link: n.link, socket: n.opt.ControlSocket, file: n.file, router: n.front,
-		super: n.super, reports: n.reports, logs: n.logs, registry: n.setRegistry, run: n.run}
+	n.puller = &puller{
+		log: n.log, link: n.link, socket: n.opt.ControlSocket, file: n.file, router: n.front,
+		super: n.super, reports: n.reports, logs: n.logs, registry: n.setRegistry, run: n.run,
+	}
 	return nil
 }
 
@@ -347,9 +349,11 @@ func (o Options) openDoor(scheme, address string, inherited map[string]net.Liste
 func listen(option, address string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, &platform.UserError{Kind: platform.ErrConflict,
+		return nil, &platform.UserError{
+			Kind:    platform.ErrConflict,
 			Message: fmt.Sprintf("cannot listen at %s: %v", address, err),
-			Cure:    fmt.Sprintf("End the program that holds it, or choose another address with %s.", option)}
+			Cure:    fmt.Sprintf("End the program that holds it, or choose another address with %s.", option),
+		}
 	}
 	return ln, nil
 }

@@ -52,8 +52,11 @@ func (p *puller) setConnected(yes bool) {
 	was := p.connected
 	p.connected = yes
 	p.mu.Unlock()
-	if was != yes {
-		p.log.Info(map[bool]string{true: "control plane was reached", false: "control plane went away"}[yes])
+	switch {
+	case yes && !was:
+		p.log.Info("control plane was reached")
+	case was && !yes:
+		p.log.Info("control plane went away")
 	}
 }
 

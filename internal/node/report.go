@@ -40,9 +40,11 @@ type reporter struct {
 }
 
 func newReporter(l *link, info platform.RuntimeInfo) *reporter {
-	return &reporter{link: l, info: info, full: true,
+	return &reporter{
+		link: l, info: info, full: true,
 		kick: make(chan struct{}, 1), prompt: make(chan struct{}, 1), shifted: make(chan struct{}, 1),
-		dirty: make(map[string]bool), problems: make(map[string]string), sent: make(map[string]platform.CutoverReport)}
+		dirty: make(map[string]bool), problems: make(map[string]string), sent: make(map[string]platform.CutoverReport),
+	}
 }
 
 func (r *reporter) changed(id string) {

@@ -48,8 +48,10 @@ type unshipped struct {
 }
 
 func newShipper(log *slog.Logger, l *link, dir string, forget func(id string) error) (*shipper, error) {
-	s := &shipper{log: log, link: l, dir: dir, forget: forget, kick: make(chan struct{}, 1),
-		tails: make(map[string]*tail), paths: make(map[string]*tail)}
+	s := &shipper{
+		log: log, link: l, dir: dir, forget: forget, kick: make(chan struct{}, 1),
+		tails: make(map[string]*tail), paths: make(map[string]*tail),
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}

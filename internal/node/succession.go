@@ -79,9 +79,11 @@ func succeed(ctx context.Context, log *slog.Logger, o Options) (*estate, error) 
 			return nil, ctx.Err()
 		}
 		if time.Now().After(deadline) {
-			return nil, &platform.UserError{Kind: platform.ErrConflict,
+			return nil, &platform.UserError{
+				Kind:    platform.ErrConflict,
 				Message: fmt.Sprintf("another node holds %s and does not hand over at %s: %v", path, o.Socket, err),
-				Cure:    "End it (see fuser " + path + ") and start again; its apps run on."}
+				Cure:    "End it (see fuser " + path + ") and start again; its apps run on.",
+			}
 		}
 		if !sleep(ctx, 25*time.Millisecond) { // it may be about to begin, or to end
 			return nil, ctx.Err()
@@ -360,8 +362,10 @@ type predecessor struct {
 }
 
 func newPredecessor(conn *net.UnixConn) *predecessor {
-	return &predecessor{conn: conn, retired: make(chan struct{}), gone: make(chan struct{}),
-		drained: make(map[string]chan struct{})}
+	return &predecessor{
+		conn: conn, retired: make(chan struct{}), gone: make(chan struct{}),
+		drained: make(map[string]chan struct{}),
+	}
 }
 
 func (p *predecessor) retire(log *slog.Logger) {

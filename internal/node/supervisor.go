@@ -43,8 +43,10 @@ type edge interface {
 }
 
 func newSupervisor(log *slog.Logger, node string, rt runtime.Runtime, router edge, logs *shipper, reports *reporter) *supervisor {
-	return &supervisor{log: log, node: node, runtime: rt, router: router, logs: logs, reports: reports,
-		starts: make(chan struct{}, maxStarts), instances: make(map[string]*instance)}
+	return &supervisor{
+		log: log, node: node, runtime: rt, router: router, logs: logs, reports: reports,
+		starts: make(chan struct{}, maxStarts), instances: make(map[string]*instance),
+	}
 }
 
 // adopt takes over what runs already and looks once at each, side by side, so

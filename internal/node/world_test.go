@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -75,8 +74,10 @@ func beNode(text string) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	options := node.Options{ID: "test", Dir: order.Dir, ControlSocket: order.Control, HTTP: order.HTTP,
-		DrainTimeout: order.Drain, Serving: func(node.Info) { fmt.Println("serving") }}
+	options := node.Options{
+		ID: "test", Dir: order.Dir, ControlSocket: order.Control, HTTP: order.HTTP,
+		DrainTimeout: order.Drain, Serving: func(node.Info) { fmt.Println("serving") },
+	}
 	if err := node.Run(ctx, log, options, rt); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -160,7 +161,7 @@ func (w *world) crash() {
 }
 
 func (w *world) registry() string {
-	server := httptest.NewServer(registry.New(registry.Logger(stdlog.New(io.Discard, "", 0))))
+	server := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, 0))))
 	w.Cleanup(server.Close)
 	return strings.TrimPrefix(server.URL, "http://")
 }
@@ -237,8 +238,10 @@ func (w *world) tryStop(instances bool) error {
 }
 
 func (w *world) spec(version, command string) platform.Spec {
-	return platform.Spec{Image: w.image, Args: []string{command}, Env: map[string]string{"VERSION": version, "WORLD": w.dir},
-		Port: true, Grace: 5 * time.Second, Drain: 10 * time.Second}
+	return platform.Spec{
+		Image: w.image, Args: []string{command}, Env: map[string]string{"VERSION": version, "WORLD": w.dir},
+		Port: true, Grace: 5 * time.Second, Drain: 10 * time.Second,
+	}
 }
 
 // up waits until so many instances of a release are up and returns them.
@@ -447,8 +450,10 @@ func pushApp(t *testing.T, host string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{Architecture: "amd64", OS: "linux",
-		Config: v1.Config{Entrypoint: []string{"/slipway/launch"}, WorkingDir: "/app"}, RootFS: v1.RootFS{Type: "layers"}})
+	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
+		Architecture: "amd64", OS: "linux",
+		Config: v1.Config{Entrypoint: []string{"/slipway/launch"}, WorkingDir: "/app"}, RootFS: v1.RootFS{Type: "layers"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

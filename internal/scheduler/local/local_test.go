@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -57,7 +56,7 @@ func openPlace(t *testing.T) schedulertest.Place {
 	}
 	_ = os.Chmod(dir, 0o711)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	images := httptest.NewServer(registry.New(registry.Logger(stdlog.New(io.Discard, "", 0))))
+	images := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, 0))))
 	t.Cleanup(images.Close)
 	host := strings.TrimPrefix(images.URL, "http://")
 
@@ -120,8 +119,10 @@ func push(t *testing.T, host string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{Architecture: "amd64", OS: "linux",
-		Config: v1.Config{Entrypoint: []string{"/slipway/launch"}, WorkingDir: "/app"}, RootFS: v1.RootFS{Type: "layers"}})
+	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
+		Architecture: "amd64", OS: "linux",
+		Config: v1.Config{Entrypoint: []string{"/slipway/launch"}, WorkingDir: "/app"}, RootFS: v1.RootFS{Type: "layers"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

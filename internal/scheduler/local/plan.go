@@ -96,8 +96,9 @@ func (p plan) health(spec platform.InstanceSpec) int {
 		return 1
 	case platform.InstanceError:
 		return 0
+	default: // just asked for
+		return 3
 	}
-	return 3 // just asked for
 }
 
 // relieved reports whether the doomed spec can go: as many of its group as
