@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -46,16 +47,27 @@ func (c *cli) readPassword(ctx context.Context, stdin bool, question string) (st
 	if err != nil {
 		return "", err
 	}
+	defer func() { _ = term.Restore(fd, before) }() // whatever happens, the echo comes back
+	// Before the question, so that a quick answer is not shown either.
+	if err := hideTyping(fd); err != nil {
+		return "", err
+	}
 	fmt.Fprint(c.stderr, question)
 	defer fmt.Fprintln(c.stderr)
-	password, err := await(ctx, func() (string, error) {
+	return await(ctx, func() (string, error) {
 		text, err := term.ReadPassword(fd)
 		return string(text), err
 	})
-	if ctx.Err() != nil {
-		_ = term.Restore(fd, before) // the echo would stay off
+}
+
+// hideTyping turns the terminal's echo off.
+func hideTyping(fd int) error {
+	state, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return err
 	}
-	return password, err
+	state.Lflag &^= unix.ECHO
+	return unix.IoctlSetTermios(fd, unix.TCSETS, state)
 }
 
 // newPassword asks twice on a terminal.

@@ -63,6 +63,7 @@ func adoptEnded(t *testing.T, m Machine) {
 	if exit := h.exit(s.ID); exit.Code != 6 {
 		t.Errorf("it ended as %+v, want its exit code", exit)
 	}
+	h.leave() // an end is told until its watcher has come back for more
 	next, adopted := open(t, m)
 	if len(adopted) != 0 {
 		t.Errorf("%v was adopted although it ended", adopted)

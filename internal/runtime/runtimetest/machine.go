@@ -41,6 +41,7 @@ type home struct {
 	ctx   context.Context
 	exits chan runtime.Exit
 	image string
+	leave func() // stops watching, as a node that ends does; once or more
 }
 
 // open opens a runtime, adopts, and begins to watch.
@@ -57,7 +58,8 @@ func open(t *testing.T, m Machine) (*home, []runtime.Running) {
 			h.exits <- exit
 		}
 	})
-	t.Cleanup(func() { stop(); watcher.Wait() })
+	h.leave = func() { stop(); watcher.Wait() }
+	t.Cleanup(h.leave)
 	return h, adopted
 }
 
