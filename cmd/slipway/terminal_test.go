@@ -163,12 +163,31 @@ func awaitProcessCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// runs reports whether a process that is younger than this test has the
+// command line: an older one was left by somebody else.
 func runs(commandLine string) bool {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is well formed
 	for _, file := range files {
-		if text, err := os.ReadFile(file); err == nil && string(text) == commandLine {
+		text, err := os.ReadFile(file)
+		if err == nil && string(text) == commandLine && startOf(filepath.Dir(file)) >= startOf("/proc/self") {
 			return true
 		}
 	}
 	return false
+}
+
+// startOf is when a process began, in clock ticks since the machine's start:
+// field 22 of proc_pid_stat(5). One that is gone began never.
+func startOf(dir string) int {
+	text, _ := os.ReadFile(filepath.Join(dir, "stat"))
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 20 {
+		return -1
+	}
+	ticks, err := strconv.Atoi(fields[19])
+	if err != nil {
+		return -1
+	}
+	return ticks
 }
