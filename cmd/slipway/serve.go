@@ -357,6 +357,9 @@ func lockState(o *options) (unlock func(), err error) {
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(path) // only for the message
 		file.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, named("lock "+path, err)
+		}
 		return nil, fmt.Errorf("another slipway serve (pid %s) runs on %s: stop it, or give this one its own --state", strings.TrimSpace(string(holder)), o.State)
 	}
 	if err := errors.Join(file.Truncate(0), writePid(file)); err != nil {
