@@ -110,12 +110,19 @@ func (c *Controller) writeRoute(ctx context.Context, app string, release int, cu
 }
 
 // backends are the instances of a release that belong into its app's route.
+// One that a node runs has no address here: its router knows it from the first
+// listening to the last request, and this list comes a moment late for both.
 func backends(instances []platform.Instance, release int) []platform.Backend {
 	var all []platform.Backend
 	for _, instance := range instances {
-		if instance.Release == release && serves(instance) {
-			all = append(all, platform.Backend{Instance: instance.ID, Address: instance.Address})
+		if instance.Release != release || !serves(instance) {
+			continue
 		}
+		backend := platform.Backend{Instance: instance.ID}
+		if instance.Node == "" {
+			backend.Address = instance.Address
+		}
+		all = append(all, backend)
 	}
 	slices.SortFunc(all, func(a, b platform.Backend) int { return strings.Compare(a.Instance, b.Instance) })
 	return all

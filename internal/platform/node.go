@@ -73,7 +73,8 @@ type Route struct {
 }
 
 // Backend is one instance that may serve. A node that runs the instance
-// itself uses its own knowledge of the address and the health.
+// itself uses its own knowledge of the address and the health; Address is for
+// instances that no node of ours runs.
 type Backend struct {
 	Instance string `json:"instance"`
 	Address  string `json:"address,omitempty"`
