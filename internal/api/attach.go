@@ -5,7 +5,8 @@ import (
 	"strconv"
 )
 
-// AttachQuery is the query of GET /v2/apps/<id>/run, which upgrades to a
+// AttachQuery is the query of GET /v2/apps/<id>/run and of GET
+// /v2/apps/<id>/pods/<type>/<name>/exec, which upgrade to a
 // WebSocket joined to the command's input and output. Slipway's own.
 type AttachQuery struct {
 	Command  string

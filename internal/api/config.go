@@ -13,6 +13,8 @@ type Config struct {
 	Registry    map[string]string      `json:"registry"`
 	Healthcheck map[string]Healthcheck `json:"healthcheck"`
 	Grace       map[string]string      `json:"termination_grace_period"`
+	PostStart   map[string]string      `json:"lifecycle_post_start"`
+	PreStop     map[string]string      `json:"lifecycle_pre_stop"`
 	Created     Time                   `json:"created" format:"date-time"`
 	Updated     Time                   `json:"updated" format:"date-time"`
 }
@@ -25,6 +27,10 @@ type ConfigPatch struct {
 	CPU         map[string]*string      `json:"cpu,omitempty"`
 	Healthcheck map[string]*Healthcheck `json:"healthcheck,omitempty"`
 	Grace       map[string]*string      `json:"termination_grace_period,omitempty"`
+	Tags        map[string]*string      `json:"tags,omitempty"`
+	Registry    map[string]*string      `json:"registry,omitempty"`
+	PostStart   map[string]*string      `json:"lifecycle_post_start,omitempty"`
+	PreStop     map[string]*string      `json:"lifecycle_pre_stop,omitempty"`
 }
 
 // DefaultBucket is the healthcheck key that stands for both web and cmd.

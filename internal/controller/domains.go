@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -161,7 +162,7 @@ func (c *Controller) SetSettings(ctx context.Context, caller platform.Caller, ap
 		setIf(&settings.Maintenance, patch.Maintenance)
 		setIf(&settings.Routable, patch.Routable)
 		setIf(&settings.DeployBranch, patch.DeployBranch)
-		if settings == before {
+		if reflect.DeepEqual(settings, before) {
 			return &platform.UserError{Kind: platform.ErrConflict, Message: caller.User + " changed nothing"}
 		}
 		settings.UUID, settings.Owner, settings.Updated = uuid.NewString(), caller.User, time.Now().Truncate(time.Second).UTC()

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -16,7 +17,10 @@ type App struct {
 	ID    string // unique, a DNS label: see ValidAppID
 	Owner string // username
 	// Formation is how many instances of each process type are wanted.
-	Formation        map[string]int
+	Formation map[string]int
+	// RenamedFrom is the id whose instances and route stand in for the app
+	// until its own are up; empty but during a rename.
+	RenamedFrom      string
 	Created, Updated time.Time
 }
 
@@ -65,7 +69,9 @@ func FirstFormation(procfile map[string]string) map[string]int {
 type Caller struct {
 	User  string
 	Admin bool
-	From  string // remote address, for the log
+	From  string // remote address, for the audit trail
+	Token string // name of the token that was shown; empty: a password or a key
+	Scope Scope  // of that token
 }
 
 // System is the caller of what Slipway does by itself.
@@ -86,10 +92,20 @@ type Key struct {
 	Created, Updated time.Time
 }
 
+// Token is a credential of a user by name, without its secret.
+type Token struct {
+	Name, User string
+	Scope      Scope
+	Created    time.Time
+	Expires    time.Time // zero: never
+	LastUsed   time.Time // zero: never; may lag by minutes
+}
+
 // Domain routes a host name to an app. A name without a dot is a subdomain of
 // the platform domain.
 type Domain struct {
 	Domain, App, Owner string
+	Certificate        string // name of the attached one; empty: none
 	Created, Updated   time.Time
 }
 
@@ -99,7 +115,37 @@ type Settings struct {
 	Maintenance      bool
 	Routable         bool
 	// DeployBranch is the branch whose push builds. Empty: main or master.
-	DeployBranch     string
+	DeployBranch string
+	// Whitelist are addresses and networks that are served; empty: all are.
+	Whitelist []string
+	// Labels are any JSON values, kept as they came.
+	Labels map[string]json.RawMessage
+	// Autoscale bounds process types that scale themselves.
+	Autoscale        map[string]Autoscale
+	Created, Updated time.Time
+}
+
+// Autoscale keeps a process type's instances between Min and Max so that they
+// use about CPUPercent of what they requested.
+type Autoscale struct {
+	Min        int `json:"min"`
+	Max        int `json:"max"`
+	CPUPercent int `json:"cpu_percent"`
+}
+
+// TLS says how an app treats plain HTTP. Enforced is nil until somebody chose.
+type TLS struct {
+	UUID, App, Owner string
+	Enforced         *bool
+	Created, Updated time.Time
+}
+
+// Service leads paths of an app to another process type than web.
+type Service struct {
+	App, Owner, Process string
+	// Pattern is a comma list of paths: "/notify" is a prefix, "= /x" exact,
+	// "~ ^/users/[0-9]+" and "~* …" regular expressions (RE2).
+	Pattern          string
 	Created, Updated time.Time
 }
 
@@ -112,14 +158,25 @@ func (s Settings) Builds(ref string) bool {
 }
 
 // Event is something that happened, in the past tense and dotted:
-// release.deployed. It is written in the transaction of the change.
+// release.deployed. It is written in the transaction of the change and never
+// changes or goes: all events together are the audit trail. It holds names of
+// config keys, never their values.
 type Event struct {
 	ID    int64
 	At    time.Time
 	Name  string
 	App   string
 	User  string
+	From  string // remote address
+	Token string // name of the token that was shown, if any
 	Attrs map[string]string
+}
+
+// EventQuery chooses events; empty fields choose all.
+type EventQuery struct {
+	App, User, Name string
+	Since, Until    time.Time
+	Page            Page
 }
 
 // Page is a window on an ordered list. A Limit of 0 means DefaultPage.

@@ -65,6 +65,14 @@ type Route struct {
 	Hosts       []string `json:"hosts"`
 	Release     int      `json:"release"`
 	Maintenance bool     `json:"maintenance,omitempty"`
+	// Allow are the networks in CIDR form whose clients are served; others get
+	// 403. Empty: everybody.
+	Allow []string `json:"allow,omitempty"`
+	// HTTPSOnly answers plain HTTP with 301 to https.
+	HTTPSOnly bool `json:"https_only,omitempty"`
+	// Paths lead some paths to other process types; the first match wins. What
+	// matches none goes to web, or to cmd where there is no web.
+	Paths []PathRoute `json:"paths,omitempty"`
 	// Backends may be empty: 503.
 	Backends []Backend `json:"backends,omitempty"`
 	// Cutover numbers the shift that made Release current. While it differs
@@ -72,18 +80,31 @@ type Route struct {
 	Cutover int64 `json:"cutover,omitempty"`
 }
 
+// PathRoute leads the paths that match any pattern to a process type. The
+// patterns are as in Service.Pattern, one an element.
+type PathRoute struct {
+	Process  string   `json:"process"`
+	Patterns []string `json:"patterns"`
+}
+
 // Backend is one instance that may serve. A node that runs the instance
 // itself uses its own knowledge of the address and the health; Address is for
 // instances that no node of ours runs.
 type Backend struct {
 	Instance string `json:"instance"`
-	Address  string `json:"address,omitempty"`
+	// Process is set on those that serve paths alone: see Route.Paths.
+	Process string `json:"process,omitempty"`
+	Address string `json:"address,omitempty"`
 }
 
 // RunOrder asks a node for a one-off command; the node dials back and joins
 // the two ends.
 type RunOrder struct {
-	ID       string       `json:"id"`
+	ID string `json:"id"`
+	// Instance and Argv ask for a command inside a running instance; Spec is
+	// then empty.
+	Instance string       `json:"instance,omitempty"`
+	Argv     []string     `json:"argv,omitempty"`
 	Spec     InstanceSpec `json:"spec"`
 	Terminal bool         `json:"terminal,omitempty"`
 	Term     string       `json:"term,omitempty"`

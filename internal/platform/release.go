@@ -20,6 +20,13 @@ type Config struct {
 	Memory, CPU map[string]string
 	// Healthchecks maps a process type, or "web/cmd" for both, to its probes.
 	Healthchecks map[string]Healthcheck
+	// Tags are labels a node must carry to run the app.
+	Tags map[string]string
+	// Registry holds username, password and hostname of a private registry.
+	Registry map[string]string
+	// PostStart and PreStop map a process type to a command line that runs
+	// beside an instance: after its start, and before its SIGTERM.
+	PostStart, PreStop map[string]string
 	// Grace maps a process type to seconds between SIGTERM and SIGKILL.
 	Grace            map[string]string
 	Created, Updated time.Time

@@ -39,6 +39,9 @@ type Spec struct {
 	Grace     time.Duration // between SIGTERM and SIGKILL
 	// Drain is how long a removed instance may finish its requests before SIGTERM.
 	Drain time.Duration
+	// PostStart and PreStop are command lines run beside the instance: after
+	// its start, and before SIGTERM, within Grace. Empty: none.
+	PostStart, PreStop string
 }
 
 // Limits are upper bounds; zero means none.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"github.com/slipway-paas/slipway/internal/auth"
 	"github.com/slipway-paas/slipway/internal/controller"
@@ -41,6 +42,31 @@ type Desk interface {
 
 	Settings(ctx context.Context, caller platform.Caller, app string) (platform.Settings, error)
 	SetSettings(ctx context.Context, caller platform.Caller, app string, patch controller.SettingsPatch) (platform.Settings, error)
+	Whitelist(ctx context.Context, caller platform.Caller, app string) ([]string, error)
+	AddWhitelist(ctx context.Context, caller platform.Caller, app string, addresses []string) ([]string, error)
+	RemoveWhitelist(ctx context.Context, caller platform.Caller, app string, addresses []string) error
+	TLS(ctx context.Context, caller platform.Caller, app string) (platform.TLS, error)
+	SetTLS(ctx context.Context, caller platform.Caller, app string, enforced bool) (platform.TLS, error)
+	Services(ctx context.Context, caller platform.Caller, app string) ([]platform.Service, error)
+	SetService(ctx context.Context, caller platform.Caller, app, process, pattern string) (changed bool, err error)
+	RemoveService(ctx context.Context, caller platform.Caller, app, process string) error
+
+	Certificates(ctx context.Context, caller platform.Caller, page platform.Page) ([]platform.Certificate, int, error)
+	Certificate(ctx context.Context, caller platform.Caller, name string) (platform.Certificate, error)
+	AddCertificate(ctx context.Context, caller platform.Caller, name, chain, key string) (platform.Certificate, error)
+	RemoveCertificate(ctx context.Context, caller platform.Caller, name string) error
+	Attach(ctx context.Context, caller platform.Caller, name, domain string) error
+	Detach(ctx context.Context, caller platform.Caller, name, domain string) error
+
+	Transfer(ctx context.Context, caller platform.Caller, app, owner string) error
+	Rename(ctx context.Context, caller platform.Caller, app, id string) (platform.App, error)
+	Collaborators(ctx context.Context, caller platform.Caller, app string) ([]platform.Collaborator, error)
+	Grant(ctx context.Context, caller platform.Caller, app, user string, role platform.Role) error
+	Revoke(ctx context.Context, caller platform.Caller, app, user string) error
+	CreateBuild(ctx context.Context, caller platform.Caller, app string, build controller.NewBuild) (platform.Build, platform.Release, error)
+	Exec(ctx context.Context, caller platform.Caller, app, instance, command string, stream platform.IO) (exit int, err error)
+	Audit(ctx context.Context, caller platform.Caller, query platform.EventQuery) ([]platform.Event, int, error)
+	AppsOf(ctx context.Context, user string) ([]string, error)
 }
 
 var _ Desk = (*controller.Controller)(nil)
@@ -59,6 +85,14 @@ type Users interface {
 	Key(ctx context.Context, caller platform.Caller, id string) (platform.Key, error)
 	AddKey(ctx context.Context, caller platform.Caller, id, public string) (platform.Key, error)
 	DeleteKey(ctx context.Context, caller platform.Caller, id string) error
+	KeyByMD5(ctx context.Context, fingerprint string) (platform.Key, error)
+	KeysOf(ctx context.Context, username string) ([]platform.Key, error)
+
+	Superusers(ctx context.Context, caller platform.Caller, page platform.Page) ([]platform.User, int, error)
+	SetSuperuser(ctx context.Context, caller platform.Caller, username string, superuser bool) error
+	Tokens(ctx context.Context, caller platform.Caller) ([]platform.Token, error)
+	CreateToken(ctx context.Context, caller platform.Caller, name string, scope platform.Scope, lifetime time.Duration) (secret string, token platform.Token, err error)
+	RevokeToken(ctx context.Context, caller platform.Caller, name string) error
 }
 
 var _ Users = (*auth.Auth)(nil)

@@ -39,7 +39,7 @@ func (s *server) setSettings(c *call) (answer, error) {
 func wireSettings(s platform.Settings) api.Settings {
 	return api.Settings{
 		UUID: s.UUID, App: s.App, Owner: s.Owner, Maintenance: s.Maintenance, Routable: s.Routable,
-		Autoscale: map[string]any{}, Label: map[string]any{}, Whitelist: []string{},
+		Autoscale: map[string]api.Autoscale{}, Label: map[string]any{}, Whitelist: []string{},
 		DeployBranch: s.DeployBranch, Created: api.At(s.Created), Updated: api.At(s.Updated),
 	}
 }

@@ -1,0 +1,76 @@
+-- Columns that hold secrets (configs.vars, configs.registry, certificates.key)
+-- are sealed: see package secret. Rows from before are sealed on the first start.
+
+-- +goose Up
+ALTER TABLE apps ADD COLUMN renamed_from TEXT NOT NULL DEFAULT '';
+
+ALTER TABLE tokens ADD COLUMN role TEXT NOT NULL DEFAULT '';
+ALTER TABLE tokens ADD COLUMN apps TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE tokens ADD COLUMN named BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE tokens ADD COLUMN expires BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE tokens ADD COLUMN last_used BIGINT NOT NULL DEFAULT 0;
+CREATE UNIQUE INDEX tokens_name ON tokens (username, name) WHERE named;
+
+-- Users of a directory have no password here.
+ALTER TABLE users ADD COLUMN groups TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE users ADD COLUMN directory BOOLEAN NOT NULL DEFAULT FALSE;
+
+ALTER TABLE collaborators ADD COLUMN role TEXT NOT NULL DEFAULT 'operator';
+
+ALTER TABLE configs ADD COLUMN tags TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE configs ADD COLUMN registry TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE configs ADD COLUMN post_start TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE configs ADD COLUMN pre_stop TEXT NOT NULL DEFAULT '{}';
+
+ALTER TABLE settings ADD COLUMN whitelist TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE settings ADD COLUMN labels TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE settings ADD COLUMN autoscale TEXT NOT NULL DEFAULT '{}';
+
+-- enforced is NULL until somebody chose.
+CREATE TABLE tls (
+    app      TEXT    NOT NULL PRIMARY KEY REFERENCES apps (id) ON UPDATE CASCADE ON DELETE CASCADE,
+    uuid     TEXT    NOT NULL,
+    owner    TEXT    NOT NULL REFERENCES users (username) ON UPDATE CASCADE,
+    enforced BOOLEAN,
+    created  BIGINT  NOT NULL,
+    updated  BIGINT  NOT NULL
+);
+CREATE INDEX tls_of_owner ON tls (owner);
+
+CREATE TABLE services (
+    app     TEXT   NOT NULL REFERENCES apps (id) ON UPDATE CASCADE ON DELETE CASCADE,
+    process TEXT   NOT NULL,
+    owner   TEXT   NOT NULL REFERENCES users (username) ON UPDATE CASCADE,
+    pattern TEXT   NOT NULL,
+    created BIGINT NOT NULL,
+    updated BIGINT NOT NULL,
+    PRIMARY KEY (app, process)
+);
+CREATE INDEX services_of_owner ON services (owner);
+
+CREATE TABLE certificates (
+    id          BIGINT NOT NULL,
+    name        TEXT   NOT NULL,
+    owner       TEXT   NOT NULL REFERENCES users (username) ON UPDATE CASCADE ON DELETE CASCADE,
+    chain       TEXT   NOT NULL,
+    key         TEXT   NOT NULL,
+    common_name TEXT   NOT NULL,
+    san         TEXT   NOT NULL,
+    fingerprint TEXT   NOT NULL,
+    issuer      TEXT   NOT NULL,
+    subject     TEXT   NOT NULL,
+    starts      BIGINT NOT NULL,
+    expires     BIGINT NOT NULL,
+    created     BIGINT NOT NULL,
+    updated     BIGINT NOT NULL,
+    CONSTRAINT certificates_id PRIMARY KEY (id),
+    CONSTRAINT certificates_name UNIQUE (name)
+);
+CREATE INDEX certificates_of_owner ON certificates (owner);
+
+ALTER TABLE domains ADD COLUMN certificate TEXT REFERENCES certificates (name) ON UPDATE CASCADE ON DELETE SET NULL;
+CREATE INDEX domains_of_certificate ON domains (certificate);
+
+ALTER TABLE events ADD COLUMN source TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN token TEXT NOT NULL DEFAULT '';
+CREATE INDEX events_of_user ON events (username, id);
