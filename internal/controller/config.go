@@ -29,6 +29,8 @@ func (c *Controller) Config(ctx context.Context, caller platform.Caller, app str
 // ConfigPatch changes a config: given keys are set, nil values remove.
 type ConfigPatch struct {
 	Values, Memory, CPU, Grace map[string]*string
+	Tags, Registry             map[string]*string
+	PostStart, PreStop         map[string]*string
 	Healthchecks               map[string]*platform.Healthcheck
 }
 
