@@ -17,9 +17,13 @@ import (
 
 // CreateApp makes an app owned by the caller with its first release, settings
 // and the domain equal to its id. An empty id is replaced by a generated one.
+// A bounded token makes none.
 func (c *Controller) CreateApp(ctx context.Context, caller platform.Caller, id string) (platform.App, error) {
 	if caller.User == "" {
 		return platform.App{}, platform.ErrUnauthenticated
+	}
+	if caller.Scope.Bounded() {
+		return platform.App{}, fmt.Errorf("a bounded token makes no apps: %w", platform.ErrForbidden)
 	}
 	if id != "" {
 		return c.createApp(ctx, caller, id)
@@ -123,7 +127,7 @@ var (
 )
 
 // Apps lists the apps the caller owns or shares, all for an admin, by id, and
-// how many there are in all.
+// how many there are in all. A token for some apps sees those alone.
 func (c *Controller) Apps(ctx context.Context, caller platform.Caller, page platform.Page) ([]platform.App, int, error) {
 	user := caller.User
 	if caller.Admin {
@@ -134,27 +138,51 @@ func (c *Controller) Apps(ctx context.Context, caller platform.Caller, page plat
 	var apps []platform.App
 	var count int
 	err := c.store.Read(ctx, func(tx *store.Tx) (err error) {
+		if len(caller.Scope.Apps) > 0 {
+			apps, count, err = scopedApps(tx, caller, page)
+			return err
+		}
 		apps, count, err = tx.Apps(user, page)
 		return err
 	})
 	return apps, count, err
 }
 
+// scopedApps is Apps for a token that names its apps, of which there are few.
+func scopedApps(tx *store.Tx, caller platform.Caller, page platform.Page) ([]platform.App, int, error) {
+	apps := []platform.App{}
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(caller.Scope.Apps))) {
+		app, err := may(tx, caller, id, platform.RoleViewer)
+		switch {
+		case err == nil:
+			apps = append(apps, app)
+		case !errors.Is(err, platform.ErrNotFound) && !errors.Is(err, platform.ErrForbidden):
+			return nil, 0, err
+		}
+	}
+	count := len(apps)
+	if page.Limit <= 0 {
+		page.Limit = platform.DefaultPage
+	}
+	from := min(max(0, page.Offset), count)
+	return apps[from:min(count, from+min(page.Limit, count))], count, nil
+}
+
 // App returns one app.
 func (c *Controller) App(ctx context.Context, caller platform.Caller, id string) (platform.App, error) {
-	return read(ctx, c, caller, id, func(_ *store.Tx, app platform.App) (platform.App, error) { return app, nil })
+	return read(ctx, c, caller, id, platform.RoleViewer, func(_ *store.Tx, app platform.App) (platform.App, error) { return app, nil })
 }
 
 // destroyWait bounds how long DestroyApp waits for the last instance.
 const destroyWait = 2 * time.Minute
 
 // DestroyApp ends everything of an app and forgets it, history and logs
-// included. It returns when nothing of it runs. Owner or admin only.
+// included. It returns when nothing of it runs.
 func (c *Controller) DestroyApp(ctx context.Context, caller platform.Caller, id string) error {
 	// The row first: from then on the app's lane, now or after a crash, takes
 	// away whatever is left.
 	err := c.store.Write(ctx, func(tx *store.Tx) error {
-		if err := mayOwn(tx, caller, id); err != nil {
+		if _, err := may(tx, caller, id, platform.RoleAdmin); err != nil {
 			return err
 		}
 		if err := tx.DeleteApp(id); err != nil {

@@ -17,7 +17,7 @@ import (
 
 // Config returns the config of the latest release that did not fail.
 func (c *Controller) Config(ctx context.Context, caller platform.Caller, app string) (platform.Config, error) {
-	return read(ctx, c, caller, app, func(tx *store.Tx, _ platform.App) (platform.Config, error) {
+	return read(ctx, c, caller, app, platform.RoleOperator, func(tx *store.Tx, _ platform.App) (platform.Config, error) {
 		current, err := currentDeployable(tx, app)
 		if err != nil || current == nil {
 			return platform.Config{}, err
@@ -39,7 +39,7 @@ type ConfigPatch struct {
 // ErrUnprocessable when it removes what is not there.
 func (c *Controller) SetConfig(ctx context.Context, caller platform.Caller, app string, patch ConfigPatch) (platform.Config, error) {
 	var config platform.Config
-	release, err := c.newRelease(ctx, caller, app, func(tx *store.Tx, current *deployable) (platform.Release, error) {
+	release, err := c.newRelease(ctx, caller, app, platform.RoleOperator, func(tx *store.Tx, current *deployable) (platform.Release, error) {
 		var err error
 		if config, err = merged(current.config, patch); err != nil {
 			return platform.Release{}, err

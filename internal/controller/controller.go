@@ -213,41 +213,56 @@ func (c *Controller) goRun(f func()) bool {
 // Ready returns nil when the store answers.
 func (c *Controller) Ready(ctx context.Context) error { return c.store.Ping(ctx) }
 
-// Authorize returns nil when the caller may push to, change and read app; an
-// error matching ErrNotFound when there is no such app, else ErrForbidden.
+// Authorize returns nil when the caller may push to app, and so fetch its
+// source; an error matching ErrNotFound when there is no such app, else
+// ErrForbidden.
 func (c *Controller) Authorize(ctx context.Context, caller platform.Caller, app string) error {
+	return c.allow(ctx, caller, app, platform.RoleDeployer)
+}
+
+// allow is may for a verb that reads no more of the store.
+func (c *Controller) allow(ctx context.Context, caller platform.Caller, app string, need platform.Role) error {
 	return c.store.Read(ctx, func(tx *store.Tx) error {
-		_, err := mayUse(tx, caller, app)
+		_, err := may(tx, caller, app, need)
 		return err
 	})
 }
 
-// mayUse returns the app when the caller owns it, shares it or is an admin.
-func mayUse(tx *store.Tx, caller platform.Caller, id string) (platform.App, error) {
+// may is the one place that says who may do what with an app. It returns the
+// app when the caller's role on it covers need: all of it for the owner and
+// superusers, that of their row for whom it is shared with, and in no case
+// more than the caller's token. An app that does not exist is ErrNotFound, all
+// else ErrForbidden.
+func may(tx *store.Tx, caller platform.Caller, id string, need platform.Role) (platform.App, error) {
 	app, err := tx.App(id)
 	if err != nil {
 		return platform.App{}, err
 	}
-	if caller.Admin || (caller.User != "" && caller.User == app.Owner) {
-		return app, nil
-	}
-	shared, err := tx.IsCollaborator(id, caller.User)
+	role, err := roleOn(tx, caller, app)
 	if err != nil {
 		return platform.App{}, err
 	}
-	if caller.User == "" || !shared {
+	if !role.Covers(need) || !caller.Scope.Allows(id, need) {
 		return platform.App{}, fmt.Errorf("app %s: %w", id, platform.ErrForbidden)
 	}
 	return app, nil
 }
 
-// mayOwn returns nil when the caller owns the app or is an admin.
-func mayOwn(tx *store.Tx, caller platform.Caller, id string) error {
-	app, err := mayUse(tx, caller, id)
-	if err == nil && !caller.Admin && caller.User != app.Owner {
-		return fmt.Errorf("app %s: %w", id, platform.ErrForbidden)
+// roleOn is the caller's role on an app, whatever their token; empty for none.
+func roleOn(tx *store.Tx, caller platform.Caller, app platform.App) (platform.Role, error) {
+	switch {
+	case caller.Admin:
+		return platform.RoleOwner, nil
+	case caller.User == "":
+		return "", nil
+	case caller.User == app.Owner:
+		return platform.RoleOwner, nil
 	}
-	return err
+	shared, err := tx.IsCollaborator(app.ID, caller.User)
+	if err != nil || !shared {
+		return "", err
+	}
+	return platform.RoleOperator, nil
 }
 
 // note writes one line of the controller into the app's stream.
@@ -259,14 +274,14 @@ func (c *Controller) note(app, format string, args ...any) {
 
 // event is what a verb writes beside its change.
 func event(caller platform.Caller, name, app string, attrs map[string]string) platform.Event {
-	return platform.Event{At: time.Now(), Name: name, App: app, User: caller.User, Attrs: attrs}
+	return platform.Event{At: time.Now(), Name: name, App: app, User: caller.User, From: caller.From, Token: caller.Token, Attrs: attrs}
 }
 
 // read runs a read-only verb: the permission check, then get.
-func read[T any](ctx context.Context, c *Controller, caller platform.Caller, app string, get func(*store.Tx, platform.App) (T, error)) (T, error) {
+func read[T any](ctx context.Context, c *Controller, caller platform.Caller, app string, need platform.Role, get func(*store.Tx, platform.App) (T, error)) (T, error) {
 	var result T
 	err := c.store.Read(ctx, func(tx *store.Tx) error {
-		a, err := mayUse(tx, caller, app)
+		a, err := may(tx, caller, app, need)
 		if err != nil {
 			return err
 		}
@@ -277,9 +292,9 @@ func read[T any](ctx context.Context, c *Controller, caller platform.Caller, app
 }
 
 // list is read for verbs that answer a page and a count.
-func list[T any](ctx context.Context, c *Controller, caller platform.Caller, app string, get func(*store.Tx) ([]T, int, error)) ([]T, int, error) {
+func list[T any](ctx context.Context, c *Controller, caller platform.Caller, app string, need platform.Role, get func(*store.Tx) ([]T, int, error)) ([]T, int, error) {
 	var count int
-	items, err := read(ctx, c, caller, app, func(tx *store.Tx, _ platform.App) ([]T, error) {
+	items, err := read(ctx, c, caller, app, need, func(tx *store.Tx, _ platform.App) ([]T, error) {
 		items, n, err := get(tx)
 		count = n
 		return items, err

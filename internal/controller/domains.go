@@ -19,7 +19,7 @@ const maxDomains = 1000
 
 // Domains lists an app's domains, by name, and how many there are.
 func (c *Controller) Domains(ctx context.Context, caller platform.Caller, app string, page platform.Page) ([]platform.Domain, int, error) {
-	return list(ctx, c, caller, app, func(tx *store.Tx) ([]platform.Domain, int, error) { return tx.Domains(app, page) })
+	return list(ctx, c, caller, app, platform.RoleViewer, func(tx *store.Tx) ([]platform.Domain, int, error) { return tx.Domains(app, page) })
 }
 
 // AddDomain routes a host name to the app. It returns when the routers were told.
@@ -34,7 +34,7 @@ func (c *Controller) AddDomain(ctx context.Context, caller platform.Caller, app,
 	now := time.Now().Truncate(time.Second).UTC()
 	d := platform.Domain{Domain: name, App: app, Owner: caller.User, Created: now, Updated: now}
 	err = c.store.Write(ctx, func(tx *store.Tx) error {
-		if _, err := mayUse(tx, caller, app); err != nil {
+		if _, err := may(tx, caller, app, platform.RoleOperator); err != nil {
 			return err
 		}
 		if slices.Contains(c.options.Reserved, name) {
@@ -57,14 +57,14 @@ func (c *Controller) AddDomain(ctx context.Context, caller platform.Caller, app,
 	return d, c.reroute(ctx, app)
 }
 
-// RemoveDomain stops routing a host name to the app. Owner or admin only.
+// RemoveDomain stops routing a host name to the app.
 func (c *Controller) RemoveDomain(ctx context.Context, caller platform.Caller, app, domain string) error {
 	name, err := c.normalDomain(domain)
 	if err != nil {
 		return &platform.NotFoundError{Kind: "Domain", ID: domain}
 	}
 	err = c.store.Write(ctx, func(tx *store.Tx) error {
-		if err := mayOwn(tx, caller, app); err != nil {
+		if _, err := may(tx, caller, app, platform.RoleAdmin); err != nil {
 			return err
 		}
 		if err := tx.DeleteDomain(app, name); err != nil {
@@ -81,7 +81,7 @@ func (c *Controller) RemoveDomain(ctx context.Context, caller platform.Caller, a
 
 // Hosts returns the full host names of an app, the first domain first.
 func (c *Controller) Hosts(ctx context.Context, caller platform.Caller, app string) ([]string, error) {
-	return read(ctx, c, caller, app, func(tx *store.Tx, _ platform.App) ([]string, error) { return c.hosts(tx, app) })
+	return read(ctx, c, caller, app, platform.RoleViewer, func(tx *store.Tx, _ platform.App) ([]string, error) { return c.hosts(tx, app) })
 }
 
 var (

@@ -171,7 +171,7 @@ func (c *Controller) releaseBuild(ctx context.Context, caller platform.Caller, a
 		build.Dockerfile = "true"
 	}
 	for {
-		release, err := c.newRelease(ctx, caller, app, func(tx *store.Tx, current *deployable) (platform.Release, error) {
+		release, err := c.newRelease(ctx, caller, app, platform.RoleDeployer, func(tx *store.Tx, current *deployable) (platform.Release, error) {
 			if err := tx.InsertBuild(build); err != nil {
 				return platform.Release{}, err
 			}
@@ -212,10 +212,10 @@ func firstFormation(tx *store.Tx, id string, current *deployable, build platform
 // newRelease writes a release, its event and what write adds in one
 // transaction, and sets the app's lane on it. ErrBusy while another release
 // has not come to its end: that is the app's lock, and it survives a crash.
-func (c *Controller) newRelease(ctx context.Context, caller platform.Caller, app string, write func(*store.Tx, *deployable) (platform.Release, error)) (platform.Release, error) {
+func (c *Controller) newRelease(ctx context.Context, caller platform.Caller, app string, need platform.Role, write func(*store.Tx, *deployable) (platform.Release, error)) (platform.Release, error) {
 	var release platform.Release
 	err := c.store.Write(ctx, func(tx *store.Tx) error {
-		if _, err := mayUse(tx, caller, app); err != nil {
+		if _, err := may(tx, caller, app, need); err != nil {
 			return err
 		}
 		unfinished, err := tx.UnfinishedReleases(app)

@@ -11,22 +11,22 @@ import (
 
 // Builds lists builds, newest first, and how many there are.
 func (c *Controller) Builds(ctx context.Context, caller platform.Caller, app string, page platform.Page) ([]platform.Build, int, error) {
-	return list(ctx, c, caller, app, func(tx *store.Tx) ([]platform.Build, int, error) { return tx.Builds(app, page) })
+	return list(ctx, c, caller, app, platform.RoleViewer, func(tx *store.Tx) ([]platform.Build, int, error) { return tx.Builds(app, page) })
 }
 
 // Build returns one build.
 func (c *Controller) Build(ctx context.Context, caller platform.Caller, app, uuid string) (platform.Build, error) {
-	return read(ctx, c, caller, app, func(tx *store.Tx, _ platform.App) (platform.Build, error) { return tx.Build(app, uuid) })
+	return read(ctx, c, caller, app, platform.RoleViewer, func(tx *store.Tx, _ platform.App) (platform.Build, error) { return tx.Build(app, uuid) })
 }
 
 // Releases lists releases, newest first, failed ones included, and how many there are.
 func (c *Controller) Releases(ctx context.Context, caller platform.Caller, app string, page platform.Page) ([]platform.Release, int, error) {
-	return list(ctx, c, caller, app, func(tx *store.Tx) ([]platform.Release, int, error) { return tx.Releases(app, page) })
+	return list(ctx, c, caller, app, platform.RoleViewer, func(tx *store.Tx) ([]platform.Release, int, error) { return tx.Releases(app, page) })
 }
 
 // Release returns one release.
 func (c *Controller) Release(ctx context.Context, caller platform.Caller, app string, version int) (platform.Release, error) {
-	return read(ctx, c, caller, app, func(tx *store.Tx, _ platform.App) (platform.Release, error) { return tx.Release(app, version) })
+	return read(ctx, c, caller, app, platform.RoleViewer, func(tx *store.Tx, _ platform.App) (platform.Release, error) { return tx.Release(app, version) })
 }
 
 // Rollback makes and deploys a new release with the code and config of an old
@@ -35,7 +35,7 @@ func (c *Controller) Rollback(ctx context.Context, caller platform.Caller, app s
 	if version < 0 {
 		return platform.Release{}, platform.Invalid("", "version cannot be below 0")
 	}
-	release, err := c.newRelease(ctx, caller, app, func(tx *store.Tx, current *deployable) (platform.Release, error) {
+	release, err := c.newRelease(ctx, caller, app, platform.RoleDeployer, func(tx *store.Tx, current *deployable) (platform.Release, error) {
 		target, err := rollbackTarget(tx, app, current, version)
 		if err != nil {
 			return platform.Release{}, err

@@ -20,7 +20,7 @@ func (c *Controller) Run(ctx context.Context, caller platform.Caller, app, comma
 	if len(command) > maxCommand {
 		return 0, platform.Invalid("", "command is longer than %d bytes", maxCommand)
 	}
-	current, err := read(ctx, c, caller, app, func(tx *store.Tx, _ platform.App) (*deployable, error) {
+	current, err := read(ctx, c, caller, app, platform.RoleOperator, func(tx *store.Tx, _ platform.App) (*deployable, error) {
 		return currentDeployable(tx, app)
 	})
 	if err != nil {
@@ -47,7 +47,7 @@ type LogQuery struct {
 // after them when the query follows. It blocks until ctx ends or yield returns
 // false.
 func (c *Controller) Logs(ctx context.Context, caller platform.Caller, app string, q LogQuery, yield func(platform.LogLine) bool) error {
-	if err := c.Authorize(ctx, caller, app); err != nil {
+	if err := c.allow(ctx, caller, app, platform.RoleViewer); err != nil {
 		return err
 	}
 	filter := logs.Filter{Lines: q.Lines, Process: q.Process, Source: q.Source}

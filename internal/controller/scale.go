@@ -19,7 +19,7 @@ func (c *Controller) Scale(ctx context.Context, caller platform.Caller, app stri
 	var before map[string]int
 	changed := false
 	err := c.store.Write(ctx, func(tx *store.Tx) error {
-		a, err := mayUse(tx, caller, app)
+		a, err := may(tx, caller, app, platform.RoleOperator)
 		if err != nil {
 			return err
 		}
@@ -135,7 +135,7 @@ func remaining(instances []platform.Instance) int {
 // Instances lists what runs of the app's current release, newest first.
 // process and instance narrow the list when not empty.
 func (c *Controller) Instances(ctx context.Context, caller platform.Caller, app, process, instance string) ([]platform.Instance, error) {
-	current, err := read(ctx, c, caller, app, func(tx *store.Tx, _ platform.App) (*deployable, error) {
+	current, err := read(ctx, c, caller, app, platform.RoleViewer, func(tx *store.Tx, _ platform.App) (*deployable, error) {
 		return currentDeployable(tx, app)
 	})
 	if err != nil || current == nil {
@@ -159,6 +159,9 @@ const restartWait = 5 * time.Minute
 // replacements; none matched is no error. An empty process or instance means
 // all; an instance is found by its name alone.
 func (c *Controller) Restart(ctx context.Context, caller platform.Caller, app, process, instance string) ([]platform.Instance, error) {
+	if err := c.allow(ctx, caller, app, platform.RoleDeployer); err != nil {
+		return nil, err
+	}
 	if instance != "" {
 		process = ""
 	}

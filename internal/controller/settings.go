@@ -16,7 +16,7 @@ import (
 
 // Settings returns an app's settings.
 func (c *Controller) Settings(ctx context.Context, caller platform.Caller, app string) (platform.Settings, error) {
-	return read(ctx, c, caller, app, func(tx *store.Tx, _ platform.App) (platform.Settings, error) { return tx.Settings(app) })
+	return read(ctx, c, caller, app, platform.RoleViewer, func(tx *store.Tx, _ platform.App) (platform.Settings, error) { return tx.Settings(app) })
 }
 
 // SettingsPatch changes settings; nil fields stay.
@@ -39,7 +39,7 @@ func (c *Controller) SetSettings(ctx context.Context, caller platform.Caller, ap
 	}
 	var settings platform.Settings
 	err := c.store.Write(ctx, func(tx *store.Tx) error {
-		if _, err := mayUse(tx, caller, app); err != nil {
+		if _, err := may(tx, caller, app, platform.RoleOperator); err != nil {
 			return err
 		}
 		before, err := tx.Settings(app)
