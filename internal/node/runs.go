@@ -1,7 +1,9 @@
 package node
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/slipway-paas/slipway/internal/attach"
@@ -54,25 +56,42 @@ func (r *runs) wait(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// run takes a one-off command: it dials back to whoever asked and joins the
-// two ends. It returns at once.
+// run takes a command: it dials back to whoever asked and joins the two ends.
+// It returns at once.
 func (n *node) run(order platform.RunOrder) {
 	if !n.runs.begin(n.life, order.ID) {
 		return
 	}
 	go func() {
 		defer n.runs.live.Done()
+		app, instance := order.Spec.App, cmp.Or(order.Instance, order.Spec.ID)
 		conn, err := n.link.attach(n.runs.ctx, order.ID)
 		if err != nil {
-			n.log.Warn("nobody waits for the run", "app", order.Spec.App, "instance", order.Spec.ID, "err", err)
+			n.log.Warn("nobody waits for the run", "app", app, "instance", instance, "err", err)
 			return
 		}
 		open := attach.Open{Terminal: order.Terminal, Term: order.Term, Size: order.Size}
 		err = attach.Serve(n.runs.ctx, conn, open, func(ctx context.Context, stream platform.IO) (int, error) {
+			if order.Instance != "" {
+				return n.exec(ctx, order, stream)
+			}
 			return n.runtime.Run(ctx, order.Spec, stream)
 		})
 		if err != nil {
-			n.log.Info("run was cut off", "app", order.Spec.App, "instance", order.Spec.ID, "err", err)
+			n.log.Info("run was cut off", "app", app, "instance", instance, "err", err)
 		}
 	}()
+}
+
+// exec runs a command inside an instance. That the runtime knows no such
+// instance means here that none runs now: who asked has seen it.
+func (n *node) exec(ctx context.Context, order platform.RunOrder, stream platform.IO) (int, error) {
+	code, err := n.runtime.Exec(ctx, order.Instance, order.Argv, stream)
+	if errors.Is(err, platform.ErrNotFound) {
+		return 0, &platform.UserError{
+			Kind:    platform.ErrConflict,
+			Message: order.Instance + " is not running: it ended, or has not begun yet",
+		}
+	}
+	return code, err
 }

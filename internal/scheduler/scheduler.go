@@ -34,6 +34,15 @@ type Scheduler interface {
 	// signal n is 128+n; err is for what kept it from running.
 	Run(ctx context.Context, app string, release int, spec platform.Spec, stream platform.IO) (exit int, err error)
 
+	// Exec runs argv inside a running instance of the app, as its user, with
+	// its files and its environment, attached to stream, and blocks until it
+	// ends: by itself, killed when ctx ends, or with the instance. The exit code
+	// of a process ended by signal n is 128+n; 127 is a program that is not
+	// there. An unknown instance is a *platform.NotFoundError of the kind
+	// "Instance", one that is not running matches platform.ErrConflict in words
+	// for the user.
+	Exec(ctx context.Context, app, instance string, argv []string, stream platform.IO) (exit int, err error)
+
 	// Watch yields an app's id whenever its instances may have changed, until
 	// ctx ends. Changes may be merged, never lost.
 	Watch(ctx context.Context) iter.Seq[string]

@@ -33,6 +33,7 @@ type Fleet interface {
 	Unclaimed(app string) []platform.Instance
 	Changes(ctx context.Context) iter.Seq[string]
 	Run(ctx context.Context, spec platform.InstanceSpec, stream platform.IO) (exit int, err error)
+	Exec(ctx context.Context, app, instance string, argv []string, stream platform.IO) (exit int, err error)
 }
 
 // Scheduler implements scheduler.Scheduler over a fleet.
@@ -139,6 +140,11 @@ func (s *Scheduler) Run(ctx context.Context, app string, release int, spec platf
 	return s.fleet.Run(ctx, platform.InstanceSpec{
 		ID: app + "-run-" + suffix(), App: app, Process: "run", Release: release, Spec: spec,
 	}, stream)
+}
+
+// Exec implements scheduler.Scheduler.
+func (s *Scheduler) Exec(ctx context.Context, app, instance string, argv []string, stream platform.IO) (int, error) {
+	return s.fleet.Exec(ctx, app, instance, argv, stream)
 }
 
 // Watch implements scheduler.Scheduler.

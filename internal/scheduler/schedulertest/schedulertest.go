@@ -40,6 +40,11 @@ func Run(t *testing.T, open func(t *testing.T) Place) {
 		{"WatchTellsOfEveryChange", watching},
 		{"RunEndsWithTheCommandsCode", running},
 		{"RunEndsWithItsContext", runningUntil},
+		{"ExecRunsInsideAnInstance", executing},
+		{"ExecHasATerminalAndSignals", executingAtATerminal},
+		{"ExecEndsWithItsContextAlone", executingUntil},
+		{"ExecEndsWithItsInstance", executingToTheEnd},
+		{"ExecSaysWhatIsNotThere", executingNowhere},
 	} {
 		t.Run(promise.name, func(t *testing.T) { promise.test(&at{T: t, Place: open(t)}) })
 	}
