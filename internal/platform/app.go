@@ -82,6 +82,10 @@ type User struct {
 	Username, Email, FirstName, LastName string
 	Superuser, Active                    bool
 	LastLogin, Joined                    time.Time
+	// Directory users sign in at the operator's directory and have no password
+	// here; Groups are what it said they are in at the last sign-in.
+	Directory bool
+	Groups    []string
 }
 
 // Key is an SSH public key of a user.
