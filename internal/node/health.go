@@ -74,7 +74,7 @@ func (i *instance) awaitPort(ctx context.Context, r runtime.Running, out chan<- 
 			send(ctx, out, verdict{up: true})
 			return
 		}
-		if since := time.Since(r.Started); since > deafAfter {
+		if since := time.Since(begun); since > deafAfter {
 			v := verdict{message: err.Error(), tell: !told && since > deafTold}
 			told = told || v.tell
 			if !send(ctx, out, v) {
@@ -104,7 +104,8 @@ func (i *instance) watchProbe(ctx context.Context, r runtime.Running, p platform
 	if !sleep(ctx, time.Until(r.Started.Add(seconds(p.InitialDelaySeconds, 0)))) {
 		return
 	}
-	begun, good, bad, told := time.Now(), 0, 0, false
+	first, good, bad, told := time.Now(), 0, 0, false
+	begun := first
 	for {
 		err := i.probe(ctx, r, p)
 		if ctx.Err() != nil {
@@ -118,7 +119,7 @@ func (i *instance) watchProbe(ctx context.Context, r runtime.Running, p platform
 			}
 		} else {
 			good, bad = 0, bad+1
-			since := time.Since(r.Started)
+			since := time.Since(first)
 			switch {
 			case up && bad >= orDefault(p.FailureThreshold, 3):
 				up, begun, v = false, time.Now(), &verdict{message: "is not ready: " + err.Error()}

@@ -38,6 +38,8 @@ type instance struct {
 	crashes   int       // in a row
 	upSince   time.Time // of this copy; zero: not yet
 	last      *runtime.Running
+	startHook hookState // of this copy
+	stopHook  hookState
 
 	mu      sync.Mutex
 	seen    platform.Instance
@@ -134,6 +136,8 @@ func (i *instance) start(ctx context.Context) {
 		return
 	}
 	i.forgetExits()
+	before := hooks{i.startHook, i.stopHook}
+	i.expectHooks()
 	bounded, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	running, err := i.runtime.Start(bounded, i.spec)
@@ -143,6 +147,7 @@ func (i *instance) start(ctx context.Context) {
 	case ctx.Err() != nil: // the next one to supervise starts it
 	case errors.Is(err, platform.ErrConflict) && i.last != nil:
 		i.setRunning(i.last) // the end that was heard of was not this copy's
+		i.resetHooks(before)
 	case errors.Is(err, platform.ErrConflict):
 		// A copy nobody knows of holds the id; it has to go.
 		_ = i.runtime.Stop(ctx, i.spec.ID, i.spec.Spec.Grace)
@@ -225,6 +230,9 @@ func (i *instance) setback() time.Duration {
 // attend watches a running copy until it ends, or until there is something
 // else to do.
 func (i *instance) attend(ctx context.Context) {
+	if !i.postStart(ctx) {
+		return
+	}
 	watching, stop := context.WithCancel(ctx)
 	verdicts := make(chan verdict)
 	var probes sync.WaitGroup
@@ -242,13 +250,7 @@ func (i *instance) attend(ctx context.Context) {
 		case <-i.removed:
 			return
 		case exit := <-i.exits:
-			if exit.At.Before(i.current().Started) {
-				// Of the copy before, or the clock was set back: the runtime
-				// knows, and start asks it.
-				i.setRunning(nil)
-				return
-			}
-			i.ended(exit)
+			i.hearExit(exit)
 			return
 		case v := <-verdicts:
 			if v.kill {
@@ -261,6 +263,17 @@ func (i *instance) attend(ctx context.Context) {
 			i.note(func(s *platform.Instance) { s.CrashLoop = false })
 		}
 	}
+}
+
+// hearExit takes note of an exit that came while a copy ran.
+func (i *instance) hearExit(exit runtime.Exit) {
+	if exit.At.Before(i.current().Started) {
+		// Of the copy before, or the clock was set back: the runtime knows, and
+		// start asks it.
+		i.setRunning(nil)
+		return
+	}
+	i.ended(exit)
 }
 
 // judge applies what a readiness probe found.
@@ -320,7 +333,11 @@ func (i *instance) putDown(ctx context.Context, why string) {
 	}
 	i.note(func(s *platform.Instance) { s.State, s.Message = platform.InstanceDown, why })
 	i.logs.say(i.spec, i.short()+" is restarted: "+why)
-	if err := i.runtime.Stop(ctx, i.spec.ID, i.spec.Spec.Grace); err != nil {
+	grace := i.preStop(ctx)
+	if ctx.Err() != nil {
+		return // a successor finds it no better
+	}
+	if err := i.runtime.Stop(ctx, i.spec.ID, grace); err != nil {
 		i.log.Warn("instance did not stop", "app", i.spec.App, "instance", i.spec.ID, "err", err)
 		i.rest(ctx, time.Second)
 		return
@@ -352,9 +369,13 @@ func (i *instance) leave(ctx context.Context) bool {
 	if err != nil {
 		i.log.Warn("requests outlasted the drain", "app", i.spec.App, "instance", i.spec.ID, "err", err)
 	}
+	grace := i.preStop(ctx)
+	if ctx.Err() != nil {
+		return false // a successor begins it anew
+	}
 	stopped := make(chan error, 1)
 	go func() { // ends by itself; a ctx that ended would kill without grace
-		stopped <- i.runtime.Stop(context.WithoutCancel(ctx), i.spec.ID, i.spec.Spec.Grace)
+		stopped <- i.runtime.Stop(context.WithoutCancel(ctx), i.spec.ID, grace)
 	}()
 	select {
 	case err = <-stopped:
@@ -369,6 +390,7 @@ func (i *instance) leave(ctx context.Context) bool {
 	}
 	i.router.RemoveInstance(i.spec.ID)
 	i.setRunning(nil)
+	i.marks.clear(i.spec.ID)
 	i.logs.finish(i.spec.ID)
 	i.gone(i)
 	return true

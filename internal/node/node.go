@@ -143,7 +143,8 @@ func (n *node) assemble() (err error) {
 	if err != nil {
 		return err
 	}
-	n.super = newSupervisor(n.log, n.opt.ID, n.runtime, n.front, n.logs, n.reports)
+	marks := marks{n.log, filepath.Join(n.opt.Dir, "hooks")}
+	n.super = newSupervisor(n.log, n.opt.ID, n.runtime, n.front, n.logs, n.reports, marks)
 	n.reports.look, n.reports.cutovers = n.super.look, n.router.Cutovers
 	n.puller = &puller{
 		log: n.log, link: n.link, socket: n.opt.ControlSocket, file: n.file, router: n.front,
@@ -200,6 +201,7 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 	n.super.adopt(looking, running)
 	cancel()
 	n.super.expect(have.specs())
+	n.super.marks.tidy(n.super.has)
 	n.logs.reclaim(n.super.has)
 
 	if n.doors, err = openDoors(n.opt, e.listeners); err != nil {

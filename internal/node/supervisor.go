@@ -23,6 +23,7 @@ type supervisor struct {
 	logs    *shipper
 	reports *reporter
 	starts  chan struct{} // one token a start under way
+	marks   marks
 
 	mu        sync.Mutex
 	instances map[string]*instance
@@ -42,9 +43,9 @@ type edge interface {
 	Drain(ctx context.Context, id string) error
 }
 
-func newSupervisor(log *slog.Logger, node string, rt runtime.Runtime, router edge, logs *shipper, reports *reporter) *supervisor {
+func newSupervisor(log *slog.Logger, node string, rt runtime.Runtime, router edge, logs *shipper, reports *reporter, marks marks) *supervisor {
 	return &supervisor{
-		log: log, node: node, runtime: rt, router: router, logs: logs, reports: reports,
+		log: log, node: node, runtime: rt, router: router, logs: logs, reports: reports, marks: marks,
 		starts: make(chan struct{}, maxStarts), instances: make(map[string]*instance),
 	}
 }
@@ -58,8 +59,9 @@ func (s *supervisor) adopt(ctx context.Context, running []runtime.Running) {
 		i := newInstance(s, r.Spec)
 		s.instances[r.Spec.ID] = i
 		i.begin(r)
+		i.recall()
 		looks.Go(func() {
-			if i.looksUp(ctx, r) {
+			if i.startHook == hookOver && i.looksUp(ctx, r) {
 				i.judge(verdict{up: true})
 			}
 		})

@@ -40,8 +40,15 @@ type Runtime interface {
 	Run(ctx context.Context, spec platform.InstanceSpec, stream platform.IO) (exit int, err error)
 
 	// Exec runs argv inside the running instance id, as its user, with its
-	// environment, attached to stream, and blocks until it ends.
+	// environment, attached to stream, and blocks until it ends: by itself,
+	// killed when ctx ends, or with the instance. An id that does not run
+	// matches platform.ErrNotFound.
 	Exec(ctx context.Context, id string, argv []string, stream platform.IO) (exit int, err error)
+
+	// Shell is Exec of a command line, which is run as the instance's own is:
+	// by the image's entrypoint, in its working directory. It may be called as
+	// soon as Start has returned.
+	Shell(ctx context.Context, id, line string, stream platform.IO) (exit int, err error)
 
 	// Watch yields each end of an instance that Start or Adopt returned, once,
 	// in order, until ctx ends. One watcher at a time.

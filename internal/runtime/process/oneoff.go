@@ -38,11 +38,9 @@ func withTerm(spec platform.InstanceSpec, terminal *platform.Terminal) platform.
 
 // Exec implements runtime.Runtime.
 func (r *Runtime) Exec(ctx context.Context, id string, argv []string, stream platform.IO) (int, error) {
-	r.mu.Lock()
-	i := r.live[id]
-	r.mu.Unlock()
-	if i == nil || !isClosed(i.started) || i.confined == nil {
-		return 0, fmt.Errorf("exec: %w", &platform.NotFoundError{Kind: "Instance", ID: id})
+	i, err := r.runningOne(id)
+	if err != nil {
+		return 0, err
 	}
 	if len(argv) == 0 {
 		return 0, platform.Invalid("command", "no command for %s", id)
@@ -52,13 +50,45 @@ func (r *Runtime) Exec(ctx context.Context, id string, argv []string, stream pla
 	if env == nil {
 		env = i.record.Env
 	}
-	if stream.Terminal != nil && stream.Terminal.Term != "" {
-		env = append(slices.Clone(env), "TERM="+stream.Terminal.Term)
+	return r.enter(ctx, i, sandbox.Process{Argv: argv, Env: env, Dir: "/app"}, stream)
+}
+
+// Shell implements runtime.Runtime. The launcher makes the environment anew:
+// that of the instance's own may be under way still.
+func (r *Runtime) Shell(ctx context.Context, id, line string, stream platform.IO) (int, error) {
+	i, err := r.runningOne(id)
+	if err != nil {
+		return 0, err
 	}
+	image, err := r.images.read(i.image)
+	if err != nil {
+		return 0, fmt.Errorf("image of %s: %w", id, err)
+	}
+	return r.enter(ctx, i, sandbox.Process{
+		Argv: append(r.entrypoint(image), line), Env: i.record.Env, Dir: image.workingDir(),
+	}, stream)
+}
+
+// runningOne returns the instance that runs under this id.
+func (r *Runtime) runningOne(id string) (*instance, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := r.live[id]
+	if i == nil || !isClosed(i.started) || i.confined == nil {
+		return nil, fmt.Errorf("exec: %w", &platform.NotFoundError{Kind: "Instance", ID: id})
+	}
+	return i, nil
+}
+
+// enter runs p inside an instance until it ends.
+func (r *Runtime) enter(ctx context.Context, i *instance, p sandbox.Process, stream platform.IO) (int, error) {
+	if t := stream.Terminal; t != nil && t.Term != "" {
+		p.Env = append(slices.Clone(p.Env), "TERM="+t.Term)
+	}
+	p.Name = "exec-" + strconv.FormatInt(r.execs.Add(1), 10)
+	p.UID = i.record.UID
 	wires := &wires{stream: stream}
 	defer wires.close()
-	name := "exec-" + strconv.FormatInt(r.execs.Add(1), 10)
-	p := sandbox.Process{Name: name, Argv: argv, Env: env, Dir: "/app", UID: i.record.UID}
 	err := wires.connect(&p)
 	if err == nil {
 		var confined *sandbox.Confined
@@ -68,5 +98,17 @@ func (r *Runtime) Exec(ctx context.Context, id string, argv []string, stream pla
 			return wires.attend(ctx, confined)
 		}
 	}
-	return 0, fmt.Errorf("exec in %s: %w", id, err)
+	if i.hasEnded() {
+		return 0, fmt.Errorf("exec: %w", &platform.NotFoundError{Kind: "Instance", ID: i.id})
+	}
+	return 0, fmt.Errorf("exec in %s: %w", i.id, err)
+}
+
+func (i *instance) hasEnded() bool {
+	select {
+	case <-i.confined.Done():
+		return true
+	default:
+		return false
+	}
 }

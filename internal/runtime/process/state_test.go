@@ -196,3 +196,18 @@ func BenchmarkStart(b *testing.B) {
 		b.StartTimer()
 	}
 }
+
+func TestACommandLineBesideAnInstanceSeesWhatTheLauncherMakes(t *testing.T) {
+	n := newNode(t)
+	image := pushImage(t, n.host, slug(t, map[string]string{".profile.d/color.sh": "sleep 0.3; export COLOR=green"}))
+	spec := instance("blog-web-1", image, "exec sleep 1000")
+	if _, err := n.Start(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	defer n.Stop(t.Context(), spec.ID, 0)
+	var out strings.Builder
+	// The instance's own launcher is still at it.
+	if code, err := n.Shell(t.Context(), spec.ID, `echo "$COLOR"`, platform.IO{Stdout: &out}); code != 0 || err != nil || out.String() != "green\n" {
+		t.Errorf("Shell: %d, %v, %q", code, err, out.String())
+	}
+}

@@ -132,6 +132,28 @@ func exec(t *testing.T, m Machine) {
 	h.noExit()
 }
 
+func shell(t *testing.T, m Machine) {
+	h, _ := open(t, m)
+	s := h.spec(`id -u > "$TMPDIR/user"; echo "$HOME and $PATH" > settings; echo ready; exec sleep 1000`)
+	s.Spec.Env["COLOR"] = "green"
+	running := h.start(s)
+	var early output // the instance may be about to begin
+	if code, err := h.r.Shell(h.ctx, s.ID, `cat greeting && echo "$COLOR"; exit 23`, platform.IO{Stdout: &early, Stderr: &early}); code != 23 || err != nil || early.String() != "hello from the image\ngreen\n" {
+		t.Errorf("Shell at once: %d, %v, %q", code, err, early.String())
+	}
+	h.printed(running, "ready")
+	const line = `test "$(id -u)" = "$(cat "$TMPDIR/user")" && test "$HOME and $PATH" = "$(cat settings)" && read word && echo "read $word"`
+	var out output
+	if code, err := h.r.Shell(h.ctx, s.ID, line, platform.IO{Stdin: strings.NewReader("words\n"), Stdout: &out, Stderr: &out}); code != 0 || err != nil || out.String() != "read words\n" {
+		t.Errorf("Shell: %d, %v, %q", code, err, out.String())
+	}
+	h.stop(s.ID, 0)
+	h.exit(s.ID)
+	if _, err := h.r.Shell(h.ctx, s.ID, "true", platform.IO{}); !errors.Is(err, platform.ErrNotFound) {
+		t.Errorf("Shell beside an instance that ended: %v", err)
+	}
+}
+
 func execTerminal(t *testing.T, m Machine) {
 	h, _ := open(t, m)
 	running := h.start(h.spec("echo ready; exec sleep 1000"))

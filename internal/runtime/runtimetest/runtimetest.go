@@ -42,6 +42,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Machine) {
 		{"an exec has a terminal and an exit code", execTerminal},
 		{"an exec ends with its context, the instance does not", execIsCancelled},
 		{"an exec ends with its instance", execEndsWithInstance},
+		{"a command line beside an instance is run as its own is", shell},
 		{"forget removes what was printed", forget},
 	} {
 		t.Run(promise.name, func(t *testing.T) {
