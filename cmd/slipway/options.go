@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,6 +38,10 @@ type options struct {
 	Domain string
 	// Database is a postgres:// URL; empty means SQLite in State.
 	Database string
+	// SecretKeyFile holds the keys that secrets are sealed under; empty means
+	// secret.key in State. Without it, config cannot be read: keep a copy. With
+	// SLIPWAY_SECRET_KEY in the environment it is neither read nor made.
+	SecretKeyFile string
 	// Registration is who may register: enabled, admin_only or disabled.
 	Registration string
 	// MaxPush bounds one git push, in MiB. Too small refuses honest
@@ -72,6 +77,7 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.State, "state", defaultState(), "directory of everything that must survive a restart")
 	flags.StringVar(&o.Domain, "domain", "localhost", "platform domain: apps are served at <app>.<domain>")
 	flags.StringVar(&o.Database, "database", "", "postgres://… instead of SQLite in the state directory")
+	flags.StringVar(&o.SecretKeyFile, "secret-key-file", "", "keys that secrets are sealed under; empty: secret.key in the state directory")
 	flags.StringVar(&o.Registration, "registration", "admin_only", "who may register: enabled, admin_only, disabled")
 	flags.Int64Var(&o.MaxPush, "max-push", 512, "largest git push, in MiB")
 	flags.DurationVar(&o.BuildTimeout, "build-timeout", 15*time.Minute, "longest build")
@@ -207,6 +213,7 @@ func (o *options) controlSocket() string   { return filepath.Join(o.State, "run"
 func (o *options) apiSocket() string       { return filepath.Join(o.State, "run", "api.sock") }
 func (o *options) registrySocket() string  { return filepath.Join(o.State, "run", "registry.sock") }
 func (o *options) nodeSocket() string      { return filepath.Join(o.State, "run", "node.sock") }
+func (o *options) secretKeyFile() string   { return cmp.Or(o.SecretKeyFile, o.path("secret.key")) }
 func (o *options) path(room string) string { return filepath.Join(o.State, room) }
 
 // prepareState makes the state directory and says what is wrong with it.

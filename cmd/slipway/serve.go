@@ -173,7 +173,11 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 		}
 	}()
 
-	db, err := store.Open(ctx, log, o.databaseURL())
+	ring, err := o.ring()
+	if err != nil {
+		return nil, err
+	}
+	db, err := store.Open(ctx, log, o.databaseURL(), ring)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +198,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	p.opened.add(closing(p.fleet.Close))
 
 	users := auth.New(log, db, auth.Options{Registration: o.Registration})
-	password, err := secret(o.path("registry.password"))
+	password, err := password(o.path("registry.password"))
 	if err != nil {
 		return nil, err
 	}

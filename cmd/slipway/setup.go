@@ -17,8 +17,8 @@ import (
 	"github.com/slipway-paas/slipway/internal/server"
 )
 
-// secret reads a random secret of this state directory, made at first use.
-func secret(path string) (string, error) {
+// password reads a random secret of this state directory, made at first use.
+func password(path string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err == nil && len(text) >= 32 {
 		return strings.TrimSpace(string(text)), nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/slipway-paas/slipway/internal/auth"
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/secret"
 	"github.com/slipway-paas/slipway/internal/store"
 )
 
@@ -28,7 +29,7 @@ type rig struct {
 func newRig(t *testing.T, registration string) rig {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	s, err := store.Open(t.Context(), log, filepath.Join(t.TempDir(), "slipway.db"))
+	s, err := store.Open(t.Context(), log, filepath.Join(t.TempDir(), "slipway.db"), secret.New())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +229,7 @@ func TestAUserKeepsAHundredTokens(t *testing.T) {
 	r.write(func(tx *store.Tx) error {
 		user, err := tx.User("bob")
 		for n := range 100 {
-			err = errors.Join(err, tx.InsertToken(fmt.Sprint(n), "bob", "login", user.LastLogin.Add(time.Microsecond)))
+			err = errors.Join(err, tx.InsertToken(fmt.Sprint(n), platform.Token{User: "bob", Name: "login", Created: user.LastLogin.Add(time.Microsecond)}, false))
 		}
 		return err
 	})

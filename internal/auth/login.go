@@ -32,7 +32,7 @@ func (a *Auth) Login(ctx context.Context, username, password, from string) (stri
 		if err := tx.SetLastLogin(username, now); err != nil {
 			return err
 		}
-		if err := tx.InsertToken(digest(token), username, "login", now); err != nil {
+		if err := tx.InsertToken(digest(token), platform.Token{User: username, Name: "login", Created: now}, false); err != nil {
 			return err
 		}
 		return tx.TrimTokens(username, maxTokens)

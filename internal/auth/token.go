@@ -50,7 +50,7 @@ func (a *Auth) RegenerateTokens(ctx context.Context, caller platform.Caller, use
 		if err := tx.DeleteTokens(username); err != nil {
 			return err
 		}
-		return tx.InsertToken(digest(token), username, "regenerated", time.Now())
+		return tx.InsertToken(digest(token), platform.Token{User: username, Name: "regenerated", Created: time.Now()}, false)
 	})
 	if err != nil {
 		return "", fmt.Errorf("tokens of %s: %w", username, err)

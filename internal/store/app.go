@@ -1,15 +1,16 @@
 package store
 
 import (
+	"errors"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
-const appColumns = "uuid, id, owner, formation, created, updated"
+const appColumns = "uuid, id, owner, formation, renamed_from, created, updated"
 
 func scanApp(row scanner) (a platform.App, err error) {
-	err = row.Scan(&a.UUID, &a.ID, &a.Owner, fromJSON(&a.Formation), at(&a.Created), at(&a.Updated))
+	err = row.Scan(&a.UUID, &a.ID, &a.Owner, fromJSON(&a.Formation), &a.RenamedFrom, at(&a.Created), at(&a.Updated))
 	return a, err
 }
 
@@ -17,8 +18,8 @@ func noApp(id string) error { return &platform.NotFoundError{Kind: "App", ID: id
 
 // InsertApp adds an app. A taken id is a FieldError of "id".
 func (tx *Tx) InsertApp(a platform.App) error {
-	_, err := tx.exec("INSERT INTO apps (uuid, id, owner, formation, created, updated) VALUES (?, ?, ?, ?, ?, ?)",
-		a.UUID, a.ID, a.Owner, asJSON(a.Formation), micros(a.Created), micros(a.Updated))
+	_, err := tx.exec("INSERT INTO apps ("+appColumns+") VALUES (?, ?, ?, ?, ?, ?, ?)",
+		a.UUID, a.ID, a.Owner, asJSON(a.Formation), a.RenamedFrom, micros(a.Created), micros(a.Updated))
 	return err
 }
 
@@ -32,10 +33,23 @@ func (tx *Tx) App(id string) (platform.App, error) {
 func (tx *Tx) Apps(user string, page platform.Page) ([]platform.App, int, error) {
 	s := selection{columns: appColumns, from: "apps", order: "id COLLATE BINARY"}
 	if user != "" {
-		s.from += " WHERE owner = ? OR EXISTS (SELECT 1 FROM collaborators WHERE app = apps.id AND username = ?)"
+		s.from += " WHERE id IN (SELECT id FROM apps WHERE owner = ? UNION SELECT app FROM collaborators WHERE username = ?)"
 		s.args = []any{user, user}
 	}
 	return window(tx, page, scanApp, s)
+}
+
+// AppIDs lists the ids of the apps that user owns or has a role on that covers
+// need, in order.
+func (tx *Tx) AppIDs(user string, need platform.Role) ([]string, error) {
+	query, args := "SELECT id FROM apps WHERE owner = ?", []any{user}
+	for _, role := range []platform.Role{platform.RoleViewer, platform.RoleDeployer, platform.RoleOperator, platform.RoleAdmin} {
+		if role.Covers(need) {
+			query += " UNION SELECT app FROM collaborators WHERE username = ? AND role = ?"
+			args = append(args, user, string(role))
+		}
+	}
+	return all(tx, scanText, "SELECT id FROM ("+query+") AS mine ORDER BY id COLLATE BINARY", args...)
 }
 
 // AllAppIDs lists the ids of all apps in order.
@@ -46,6 +60,68 @@ func (tx *Tx) AllAppIDs() ([]string, error) {
 // SetFormation stores how many instances of each process type are wanted.
 func (tx *Tx) SetFormation(app string, formation map[string]int) error {
 	return tx.change(noApp(app), "UPDATE apps SET formation = ?, updated = ? WHERE id = ?", asJSON(formation), micros(time.Now()), app)
+}
+
+// ownedTables hold an owner beside the app's own.
+var ownedTables = []string{"configs", "builds", "releases", "domains", "settings", "tls", "services"}
+
+// SetOwner gives the app to another user: its row, and all of its rows the old
+// owner had. The new owner's role on it, if any, ends; the old owner gets none.
+func (tx *Tx) SetOwner(app, owner string) error {
+	have, err := tx.App(app)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.User(owner); err != nil {
+		return err
+	}
+	if _, err := tx.exec("UPDATE apps SET owner = ?, updated = ? WHERE id = ?", owner, micros(time.Now()), app); err != nil {
+		return err
+	}
+	for _, table := range ownedTables {
+		if _, err := tx.exec("UPDATE "+table+" SET owner = ? WHERE app = ? AND owner = ?", owner, app, have.Owner); err != nil {
+			return err
+		}
+	}
+	return tx.RemoveCollaborator(app, owner)
+}
+
+// RenameApp gives the app another id, and the domain that is the old id the
+// new one. All of its rows but its events follow; RenamedFrom becomes the old
+// id. An id that is another app's, or a domain of one, is a FieldError of "id".
+func (tx *Tx) RenameApp(old, id string) error {
+	if old == id {
+		_, err := tx.App(old)
+		return err
+	}
+	err := tx.change(noApp(old), "UPDATE apps SET id = ?, renamed_from = ?, updated = ? WHERE id = ?", id, old, micros(time.Now()), old)
+	if err != nil {
+		return err
+	}
+	taken, err := tx.Domain(id)
+	switch {
+	case errors.Is(err, platform.ErrNotFound):
+		_, err = tx.exec("UPDATE domains SET domain = ?, updated = ? WHERE domain = ? AND app = ?", id, micros(time.Now()), old, id)
+	case err != nil:
+	case taken.App == id: // it had both: the new one stays
+		_, err = tx.exec("DELETE FROM domains WHERE domain = ? AND app = ?", old, id)
+	default:
+		err = platform.Invalid("id", "Domain is already in use by another application")
+	}
+	return err
+}
+
+// SetRenamedFrom notes which id still stands in for the app; empty: none.
+func (tx *Tx) SetRenamedFrom(app, old string) error {
+	return tx.change(noApp(app), "UPDATE apps SET renamed_from = ? WHERE id = ?", old, app)
+}
+
+// AppRenamedFrom is the id of the app that old stands in for.
+func (tx *Tx) AppRenamedFrom(old string) (id string, err error) {
+	if old == "" {
+		return "", noApp(old)
+	}
+	return one(tx, noApp(old), scanText, "SELECT id FROM apps WHERE renamed_from = ? AND renamed_from <> ''", old)
 }
 
 // DeleteApp removes an app with all of its rows but its events.

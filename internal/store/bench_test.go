@@ -10,7 +10,7 @@ import (
 
 // BenchmarkARelease is what a deploy writes: a config, a release, an event.
 func BenchmarkARelease(b *testing.B) {
-	s, err := store.Open(b.Context(), quiet(), b.TempDir()+"/slipway.db")
+	s, err := store.Open(b.Context(), quiet(), b.TempDir()+"/slipway.db", ring)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -30,6 +31,23 @@ func (i instant) Scan(value any) error {
 		*i.time = time.UnixMicro(n).UTC()
 	}
 	return nil
+}
+
+// orNull is a reference as a column holds it: NULL for none.
+func orNull(text string) sql.NullString {
+	return sql.NullString{String: text, Valid: text != ""}
+}
+
+// asList is a list as a column holds it.
+func asList(list []string) string {
+	if list == nil {
+		return "[]"
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		panic(fmt.Sprintf("store: a list of strings has no JSON form: %v", err)) // impossible
+	}
+	return string(text)
 }
 
 // asJSON is a map as a column holds it; nil is an empty map.

@@ -45,7 +45,7 @@ func wantLedger(t *testing.T, s *store.Store, atLeast int) {
 				t.Errorf("release %d has version %d", i+1, r.Version)
 			}
 		}
-		_, events, err := tx.Events("blog", platform.Page{})
+		_, events, err := tx.EventLog(platform.EventQuery{App: "blog"})
 		if events != n || n < atLeast {
 			t.Errorf("%d releases and %d events, want as many and at least %d", n, events, atLeast)
 		}
@@ -94,7 +94,7 @@ func childMain() {
 	if url == "" {
 		return
 	}
-	s, err := store.Open(context.Background(), quiet(), url)
+	s, err := store.Open(context.Background(), quiet(), url, ring)
 	for n := 0; err == nil; n++ {
 		err = s.Write(context.Background(), func(tx *store.Tx) error { return release(tx, fmt.Sprint(os.Getpid(), "-", n)) })
 		fmt.Println(n)
@@ -110,7 +110,7 @@ func TestAKilledWriterLeavesWholeTransactionsAndAllItWasToldOf(t *testing.T) {
 			if engine == "PostgreSQL" {
 				url = server.database(t)
 			}
-			s, err := store.Open(t.Context(), quiet(), url)
+			s, err := store.Open(t.Context(), quiet(), url, ring)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,7 +125,7 @@ func TestAKilledWriterLeavesWholeTransactionsAndAllItWasToldOf(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			s, err = store.Open(t.Context(), quiet(), url)
+			s, err = store.Open(t.Context(), quiet(), url, ring)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,7 +173,7 @@ func TestADatabaseOfANewerVersionIsRefused(t *testing.T) {
 			if engine == "PostgreSQL" {
 				url, driver = server.database(t), "pgx"
 			}
-			s, err := store.Open(t.Context(), quiet(), url)
+			s, err := store.Open(t.Context(), quiet(), url, ring)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,9 +190,9 @@ func TestADatabaseOfANewerVersionIsRefused(t *testing.T) {
 			if err := db.Close(); err != nil {
 				t.Fatal(err)
 			}
-			_, err = store.Open(t.Context(), quiet(), url)
+			_, err = store.Open(t.Context(), quiet(), url, ring)
 			if !errors.Is(err, platform.ErrConflict) || !strings.Contains(err.Error(), "schema version 4711") ||
-				!strings.Contains(err.Error(), "up to 1") || !strings.Contains(err.Error(), "newer slipway") {
+				!strings.Contains(err.Error(), "up to 3") || !strings.Contains(err.Error(), "newer slipway") {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -201,7 +201,7 @@ func TestADatabaseOfANewerVersionIsRefused(t *testing.T) {
 
 func TestAnInterruptedStartDoesNotCallTheFileDamaged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "slipway.db")
-	s, err := store.Open(t.Context(), quiet(), path)
+	s, err := store.Open(t.Context(), quiet(), path, ring)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestAnInterruptedStartDoesNotCallTheFileDamaged(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = store.Open(ctx, quiet(), path)
+	_, err = store.Open(ctx, quiet(), path, ring)
 	if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "damaged") {
 		t.Errorf("got %v", err)
 	}
@@ -218,7 +218,7 @@ func TestAnInterruptedStartDoesNotCallTheFileDamaged(t *testing.T) {
 
 func TestADamagedFileIsNamedWithTheCure(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "slipway.db")
-	s, err := store.Open(t.Context(), quiet(), path)
+	s, err := store.Open(t.Context(), quiet(), path, ring)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestADamagedFileIsNamedWithTheCure(t *testing.T) {
 		if err := os.WriteFile(path, damage, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s, err := store.Open(t.Context(), quiet(), path)
+		s, err := store.Open(t.Context(), quiet(), path, ring)
 		if err == nil {
 			t.Errorf("%s was opened", name)
 			_ = s.Close()
@@ -253,13 +253,13 @@ func TestADamagedFileIsNamedWithTheCure(t *testing.T) {
 
 func TestAFileThatCannotBeMadeIsNamed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing", "slipway.db")
-	if _, err := store.Open(t.Context(), quiet(), "sqlite://"+path); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := store.Open(t.Context(), quiet(), "sqlite://"+path, ring); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestAServerThatDoesNotAnswerIsNamed(t *testing.T) {
-	_, err := store.Open(t.Context(), quiet(), "postgres://slipway:secret@127.0.0.1:1/slipway")
+	_, err := store.Open(t.Context(), quiet(), "postgres://slipway:secret@127.0.0.1:1/slipway", ring)
 	if err == nil || !strings.Contains(err.Error(), "slipway on 127.0.0.1:1") || containsSecret(err.Error()) {
 		t.Errorf("got %v", err)
 	}

@@ -1,11 +1,17 @@
 package store
 
-import "github.com/slipway-paas/slipway/internal/platform"
+import (
+	"database/sql"
 
-const domainColumns = "domain, app, owner, created, updated"
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+const domainColumns = "domain, app, owner, certificate, created, updated"
 
 func scanDomain(row scanner) (d platform.Domain, err error) {
-	err = row.Scan(&d.Domain, &d.App, &d.Owner, at(&d.Created), at(&d.Updated))
+	var certificate sql.NullString
+	err = row.Scan(&d.Domain, &d.App, &d.Owner, &certificate, at(&d.Created), at(&d.Updated))
+	d.Certificate = certificate.String
 	return d, err
 }
 
@@ -14,8 +20,8 @@ func noDomain(name string) error { return &platform.NotFoundError{Kind: "Domain"
 // InsertDomain adds a domain to an app. One in use by any app is a FieldError
 // of "domain".
 func (tx *Tx) InsertDomain(d platform.Domain) error {
-	_, err := tx.exec("INSERT INTO domains ("+domainColumns+") VALUES (?, ?, ?, ?, ?)",
-		d.Domain, d.App, d.Owner, micros(d.Created), micros(d.Updated))
+	_, err := tx.exec("INSERT INTO domains ("+domainColumns+") VALUES (?, ?, ?, ?, ?, ?)",
+		d.Domain, d.App, d.Owner, orNull(d.Certificate), micros(d.Created), micros(d.Updated))
 	return err
 }
 

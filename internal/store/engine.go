@@ -17,6 +17,8 @@ type engine interface {
 	// a password.
 	name() string
 	dialect() goose.Dialect
+	// folder is where the engine's own migrations are.
+	folder() string
 	// open returns a pool that has answered once.
 	open(ctx context.Context) (*sql.DB, error)
 	// lock keeps other processes from migrating until unlock is called.
@@ -24,6 +26,9 @@ type engine interface {
 	// bind turns portable SQL, with ? for arguments and COLLATE BINARY, into
 	// the engine's own.
 	bind(query string) string
+	// scrub makes what rows held before they were changed go from the database's
+	// files, as far as the engine can.
+	scrub(ctx context.Context, db *sql.DB) error
 	readIsolation() sql.IsolationLevel
 	// fault says what kind of failure err is.
 	fault(err error) fault
@@ -85,6 +90,10 @@ func (tx *Tx) clash(err error) error {
 		return platform.Invalid("domain", "Domain is already in use by another application")
 	case "keys_id":
 		return platform.Invalid("id", "SSH Key with this id already exists.")
+	case "certificates_name":
+		return platform.Invalid("name", "certificate with this name already exists.")
+	case "tokens_name":
+		return platform.Invalid("name", "Token with this name already exists.")
 	case "keys_sha256":
 		return platform.Invalid("public", "Public Key is already in use")
 	}

@@ -1,25 +1,45 @@
 package store
 
-import "github.com/slipway-paas/slipway/internal/platform"
+import (
+	"strings"
 
-const eventColumns = "id, at, name, app, username, attrs"
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+const eventColumns = "id, at, name, app, username, source, token, attrs"
 
 func scanEvent(row scanner) (e platform.Event, err error) {
-	err = row.Scan(&e.ID, at(&e.At), &e.Name, &e.App, &e.User, fromJSON(&e.Attrs))
+	err = row.Scan(&e.ID, at(&e.At), &e.Name, &e.App, &e.User, &e.From, &e.Token, fromJSON(&e.Attrs))
 	return e, err
 }
 
-// InsertEvent adds an event under the next id; the ID of e is ignored.
+// InsertEvent adds an event under the next id; the ID of e is ignored. The
+// database itself refuses to change or remove an event.
 func (tx *Tx) InsertEvent(e platform.Event) error {
-	_, err := tx.exec("INSERT INTO events ("+eventColumns+") SELECT COALESCE(MAX(id), 0) + 1, ?, ?, ?, ?, ? FROM events",
-		micros(e.At), e.Name, e.App, e.User, asJSON(e.Attrs))
+	_, err := tx.exec("INSERT INTO events ("+eventColumns+") VALUES ((SELECT COALESCE(MAX(id), 0) + 1 FROM events), ?, ?, ?, ?, ?, ?, ?)",
+		micros(e.At), e.Name, e.App, e.User, e.From, e.Token, asJSON(e.Attrs))
 	return err
 }
 
-// Events lists a page of the app's events, newest first, and how many there
-// are. They outlive the app.
-func (tx *Tx) Events(app string, page platform.Page) ([]platform.Event, int, error) {
-	return window(tx, page, scanEvent, selection{
-		columns: eventColumns, from: "events WHERE app = ?", order: "id DESC", args: []any{app},
-	})
+// EventLog lists a page of the events that match, newest first, and how many
+// there are. They outlive the app and the user they name. Since is the first
+// moment that counts, Until the first that does not.
+func (tx *Tx) EventLog(q platform.EventQuery) ([]platform.Event, int, error) {
+	var where []string
+	var args []any
+	filter := func(given bool, condition string, arg any) {
+		if given {
+			where, args = append(where, condition), append(args, arg)
+		}
+	}
+	filter(q.App != "", "app = ?", q.App)
+	filter(q.User != "", "username = ?", q.User)
+	filter(q.Name != "", "name = ?", q.Name)
+	filter(!q.Since.IsZero(), "at >= ?", micros(q.Since))
+	filter(!q.Until.IsZero(), "at < ?", micros(q.Until))
+	from := "events"
+	if len(where) > 0 {
+		from += " WHERE " + strings.Join(where, " AND ")
+	}
+	return window(tx, q.Page, scanEvent, selection{columns: eventColumns, from: from, order: "at DESC, id DESC", args: args})
 }

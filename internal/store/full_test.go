@@ -19,7 +19,7 @@ func TestAFullDiskRefusesWritesInWordsAndIsRecoveredFrom(t *testing.T) {
 		t.Skipf("a disk to fill needs the right to mount: %v", err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
-	s, err := store.Open(t.Context(), quiet(), filepath.Join(dir, "slipway.db"))
+	s, err := store.Open(t.Context(), quiet(), filepath.Join(dir, "slipway.db"), ring)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,11 @@ func (tx *Tx) KeyByFingerprint(sha256 string) (platform.Key, error) {
 	return one(tx, noKey(sha256), scanKey, "SELECT "+keyColumns+" FROM keys WHERE sha256 = ?", sha256)
 }
 
+// KeyByMD5 is a key with that Fingerprint, whoever owns it.
+func (tx *Tx) KeyByMD5(fingerprint string) (platform.Key, error) {
+	return one(tx, noKey(fingerprint), scanKey, "SELECT "+keyColumns+" FROM keys WHERE fingerprint = ? ORDER BY created, uuid LIMIT 1", fingerprint)
+}
+
 // DeleteKey removes the owner's key of that id.
 func (tx *Tx) DeleteKey(owner, id string) error {
 	return tx.change(noKey(id), "DELETE FROM keys WHERE owner = ? AND id = ?", owner, id)

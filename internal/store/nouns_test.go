@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -32,7 +33,7 @@ func failed(t *testing.T, s *store.Store, fn func(*store.Tx) error) error {
 func TestAUserComesBackAsInserted(t *testing.T) {
 	onEach(t, func(t *testing.T, open func() *store.Store) {
 		s := open()
-		want := platform.User{Username: "ann", Email: "a@b.c", FirstName: "Änn", LastName: "B", Superuser: true, Active: true, Joined: moment}
+		want := platform.User{Username: "ann", Email: "a@b.c", FirstName: "Änn", LastName: "B", Superuser: true, Active: true, Joined: moment, Groups: []string{}}
 		write(t, s, func(tx *store.Tx) error { return tx.InsertUser(want, "hash") })
 		same(t, read(t, s, func(tx *store.Tx) (platform.User, error) { return tx.User("ann") }), want)
 		wantField(t, failed(t, s, func(tx *store.Tx) error { return tx.InsertUser(want, "") }),
@@ -50,7 +51,7 @@ func TestAUserChanges(t *testing.T) {
 		same(t, read(t, s, func(tx *store.Tx) (string, error) { return tx.PasswordHash("bob") }), "new")
 		same(t, read(t, s, func(tx *store.Tx) (int, error) { return tx.Superusers() }), 1)
 		same(t, read(t, s, func(tx *store.Tx) (platform.User, error) { return tx.User("bob") }),
-			platform.User{Username: "bob", Active: true, Superuser: true, Joined: moment, LastLogin: moment})
+			platform.User{Username: "bob", Active: true, Superuser: true, Joined: moment, LastLogin: moment, Groups: []string{}})
 		for _, change := range []func(*store.Tx) error{
 			func(tx *store.Tx) error { return tx.SetPassword("eve", "") },
 			func(tx *store.Tx) error { return tx.SetLastLogin("eve", moment) },
@@ -108,15 +109,15 @@ func TestADeletedUserLeavesTheirWorkToTheAppsOwner(t *testing.T) {
 		write(t, s, func(tx *store.Tx) error {
 			_, err := tx.InsertRelease(platform.Release{UUID: "release-1", App: "blog", Owner: "bob", Config: "config-1"})
 			return errors.Join(err,
-				tx.AddCollaborator("blog", "bob"),
-				tx.InsertToken("digest", "bob", "login", moment),
+				tx.SetCollaborator("blog", "bob", platform.RoleOperator),
+				tx.InsertToken("digest", platform.Token{User: "bob", Name: "login", Created: moment}, false),
 				tx.InsertKey(platform.Key{UUID: "key-1", ID: "laptop", Owner: "bob"}, "sha"),
 				tx.InsertDomain(platform.Domain{Domain: "x.y", App: "blog", Owner: "bob"}),
 				tx.DeleteUser("bob"))
 		})
 		same(t, read(t, s, func(tx *store.Tx) (platform.Release, error) { return tx.Release("blog", 1) }).Owner, "ann")
 		same(t, read(t, s, func(tx *store.Tx) (platform.Domain, error) { return tx.Domain("x.y") }).Owner, "ann")
-		same(t, read(t, s, func(tx *store.Tx) ([]string, error) { return tx.Collaborators("blog") }), []string{})
+		same(t, read(t, s, func(tx *store.Tx) ([]platform.Collaborator, error) { return tx.Collaborators("blog") }), []platform.Collaborator{})
 		wantNotFound(t, s.Read(t.Context(), func(tx *store.Tx) error { _, err := tx.TokenUser("digest"); return err }), "Token")
 		wantNotFound(t, s.Read(t.Context(), func(tx *store.Tx) error { _, err := tx.KeyByFingerprint("sha"); return err }), "Key")
 
@@ -133,11 +134,11 @@ func TestATokenFindsItsUserUntilItIsDeleted(t *testing.T) {
 		withApp(t, s)
 		write(t, s, func(tx *store.Tx) error {
 			for n := range 5 {
-				if err := tx.InsertToken(fmt.Sprint("digest", n), "ann", "login", moment.Add(time.Duration(n)*time.Second)); err != nil {
+				if err := tx.InsertToken(fmt.Sprint("digest", n), platform.Token{User: "ann", Name: "login", Created: moment.Add(time.Duration(n) * time.Second)}, false); err != nil {
 					return err
 				}
 			}
-			return tx.InsertToken("bobs", "bob", "login", moment)
+			return tx.InsertToken("bobs", platform.Token{User: "bob", Name: "login", Created: moment}, false)
 		})
 		same(t, read(t, s, func(tx *store.Tx) (platform.User, error) { return tx.TokenUser("digest0") }).Username, "ann")
 		gone := func(hash string) {
@@ -189,7 +190,7 @@ func TestAppsAreSeenByOwnersAndCollaborators(t *testing.T) {
 			return errors.Join(
 				tx.InsertApp(platform.App{UUID: "app-2", ID: "shop", Owner: "bob", Formation: map[string]int{"web": 2}}),
 				tx.InsertApp(platform.App{UUID: "app-3", ID: "api", Owner: "bob"}),
-				tx.AddCollaborator("shop", "ann"), tx.AddCollaborator("shop", "ann"))
+				tx.SetCollaborator("shop", "ann", platform.RoleOperator), tx.SetCollaborator("shop", "ann", platform.RoleOperator))
 		})
 		for user, want := range map[string][]string{"ann": {"blog", "shop"}, "bob": {"api", "shop"}, "": {"api", "blog", "shop"}, "eve": {}} {
 			err := s.Read(t.Context(), func(tx *store.Tx) error {
@@ -212,9 +213,9 @@ func TestAppsAreSeenByOwnersAndCollaborators(t *testing.T) {
 		write(t, s, func(tx *store.Tx) error {
 			return errors.Join(tx.RemoveCollaborator("shop", "ann"), tx.RemoveCollaborator("shop", "ann"))
 		})
-		same(t, read(t, s, func(tx *store.Tx) ([]string, error) { return tx.Collaborators("shop") }), []string{})
-		wantNotFound(t, failed(t, s, func(tx *store.Tx) error { return tx.AddCollaborator("shop", "eve") }), "User")
-		wantNotFound(t, failed(t, s, func(tx *store.Tx) error { return tx.AddCollaborator("nope", "ann") }), "App")
+		same(t, read(t, s, func(tx *store.Tx) ([]platform.Collaborator, error) { return tx.Collaborators("shop") }), []platform.Collaborator{})
+		wantNotFound(t, failed(t, s, func(tx *store.Tx) error { return tx.SetCollaborator("shop", "eve", platform.RoleOperator) }), "User")
+		wantNotFound(t, failed(t, s, func(tx *store.Tx) error { return tx.SetCollaborator("nope", "ann", platform.RoleOperator) }), "App")
 	})
 }
 
@@ -242,7 +243,7 @@ func TestADeletedAppTakesAllButItsEvents(t *testing.T) {
 				tx.InsertBuild(platform.Build{UUID: "build-1", App: "blog", Owner: "bob"}),
 				tx.InsertDomain(platform.Domain{Domain: "blog", App: "blog", Owner: "bob"}),
 				tx.PutSettings(platform.Settings{UUID: "1", App: "blog", Owner: "bob"}),
-				tx.AddCollaborator("blog", "bob"),
+				tx.SetCollaborator("blog", "bob", platform.RoleOperator),
 				tx.InsertEvent(platform.Event{Name: "app.created", App: "blog"}))
 			for n := range 3 {
 				_, more := tx.InsertRelease(platform.Release{UUID: fmt.Sprint("release-", n), App: "blog", Owner: "bob", Config: "config-1", Build: "build-1"})
@@ -263,7 +264,7 @@ func TestADeletedAppTakesAllButItsEvents(t *testing.T) {
 		wantNotFound(t, s.Read(t.Context(), func(tx *store.Tx) error { _, err := tx.Settings("blog"); return err }), "App")
 		wantNotFound(t, failed(t, s, func(tx *store.Tx) error { return tx.DeleteApp("blog") }), "App")
 		events := read(t, s, func(tx *store.Tx) ([]platform.Event, error) {
-			events, _, err := tx.Events("blog", platform.Page{})
+			events, _, err := tx.EventLog(platform.EventQuery{App: "blog"})
 			return events, err
 		})
 		same(t, len(events), 1)
@@ -278,6 +279,8 @@ func TestAConfigComesBackAsInserted(t *testing.T) {
 			UUID: "config-2", App: "blog", Owner: "bob", Created: moment, Updated: moment,
 			Values: map[string]string{"A": "multi\nline <&> \x00 ü 🚢", "EMPTY": ""}, Memory: map[string]string{"web": "50M/100M"},
 			CPU: map[string]string{"web": "500m"}, Grace: map[string]string{"web": "30"},
+			Tags: map[string]string{"disk": "ssd"}, Registry: map[string]string{"password": "p"},
+			PostStart: map[string]string{"web": "warm up"}, PreStop: map[string]string{"web": "cool down"},
 			Healthchecks: map[string]platform.Healthcheck{"web/cmd": {Liveness: &platform.Probe{HTTPGet: &platform.HTTPGet{Path: "/"}}}},
 		}
 		write(t, s, func(tx *store.Tx) error { return tx.InsertConfig(want) })
@@ -413,8 +416,20 @@ func TestSettingsAreReplaced(t *testing.T) {
 		want := platform.Settings{UUID: "1", App: "blog", Owner: "ann", Routable: true, Created: moment, Updated: moment}
 		write(t, s, func(tx *store.Tx) error { return tx.PutSettings(want) })
 		want.UUID, want.Maintenance, want.DeployBranch, want.Owner = "2", true, "release", "bob"
+		want.Whitelist, want.Labels = []string{"10.0.0.0/8"}, map[string]json.RawMessage{"team": json.RawMessage(`{"a":[1,null]}`)}
+		want.Autoscale = map[string]platform.Autoscale{"web": {Min: 1, Max: 2, CPUPercent: 40}}
 		write(t, s, func(tx *store.Tx) error { return tx.PutSettings(want) })
 		same(t, read(t, s, func(tx *store.Tx) (platform.Settings, error) { return tx.Settings("blog") }), want)
+	})
+}
+
+func TestALabelThatIsNoJSONIsRefused(t *testing.T) {
+	onEach(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		withApp(t, s)
+		wantField(t, failed(t, s, func(tx *store.Tx) error {
+			return tx.PutSettings(platform.Settings{App: "blog", Owner: "ann", Labels: map[string]json.RawMessage{"team": json.RawMessage("{")}})
+		}), "label", "team is no JSON value")
 	})
 }
 
@@ -423,12 +438,12 @@ func TestEventsAreNumberedAndListedNewestFirst(t *testing.T) {
 		s := open()
 		for _, app := range []string{"blog", "shop", "blog"} {
 			write(t, s, func(tx *store.Tx) error {
-				return tx.InsertEvent(platform.Event{ID: 99, At: moment, Name: "release.deployed", App: app, User: "ann", Attrs: map[string]string{"release": "v1"}})
+				return tx.InsertEvent(platform.Event{ID: 99, At: moment, Name: "release.deployed", App: app, User: "ann", From: "::1", Token: "ci", Attrs: map[string]string{"release": "v1"}})
 			})
 		}
 		err := s.Read(t.Context(), func(tx *store.Tx) error {
-			events, count, err := tx.Events("blog", platform.Page{Limit: 1})
-			same(t, events, []platform.Event{{ID: 3, At: moment, Name: "release.deployed", App: "blog", User: "ann", Attrs: map[string]string{"release": "v1"}}})
+			events, count, err := tx.EventLog(platform.EventQuery{App: "blog", Page: platform.Page{Limit: 1}})
+			same(t, events, []platform.Event{{ID: 3, At: moment, Name: "release.deployed", App: "blog", User: "ann", From: "::1", Token: "ci", Attrs: map[string]string{"release": "v1"}}})
 			same(t, count, 2)
 			return err
 		})

@@ -34,6 +34,7 @@ func (e *postgres) name() string {
 	return fmt.Sprintf("%s on %s", e.config.Database, net.JoinHostPort(e.config.Host, strconv.Itoa(int(e.config.Port))))
 }
 func (e *postgres) dialect() goose.Dialect            { return goose.DialectPostgres }
+func (e *postgres) folder() string                    { return "postgres" }
 func (e *postgres) readIsolation() sql.IsolationLevel { return sql.LevelRepeatableRead }
 
 func (e *postgres) open(ctx context.Context) (*sql.DB, error) {
@@ -45,6 +46,13 @@ func (e *postgres) open(ctx context.Context) (*sql.DB, error) {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", e.name(), err), db.Close())
 	}
 	return db, nil
+}
+
+// scrub writes the tables anew. The server's log and its backups keep what
+// they have.
+func (e *postgres) scrub(ctx context.Context, db *sql.DB) error {
+	_, err := db.ExecContext(ctx, "VACUUM FULL configs")
+	return err
 }
 
 // migrationLock is the number of the advisory lock that migrations hold.

@@ -52,7 +52,7 @@ func (tx *Tx) InsertRelease(r platform.Release) (platform.Release, error) {
 	r.Version = highest + 1
 	_, err = tx.exec("INSERT INTO releases ("+releaseColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		r.UUID, r.App, r.Owner, r.Version, r.Summary, string(r.State), r.Exception, r.Config,
-		sql.NullString{String: r.Build, Valid: r.Build != ""}, receipt, micros(r.Created), micros(r.Updated))
+		orNull(r.Build), receipt, micros(r.Created), micros(r.Updated))
 	if err != nil {
 		return platform.Release{}, err
 	}

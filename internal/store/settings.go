@@ -1,11 +1,16 @@
 package store
 
-import "github.com/slipway-paas/slipway/internal/platform"
+import (
+	"encoding/json"
 
-const settingsColumns = "uuid, app, owner, maintenance, routable, deploy_branch, created, updated"
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+const settingsColumns = "uuid, app, owner, maintenance, routable, deploy_branch, whitelist, labels, autoscale, created, updated"
 
 func scanSettings(row scanner) (s platform.Settings, err error) {
-	err = row.Scan(&s.UUID, &s.App, &s.Owner, &s.Maintenance, &s.Routable, &s.DeployBranch, at(&s.Created), at(&s.Updated))
+	err = row.Scan(&s.UUID, &s.App, &s.Owner, &s.Maintenance, &s.Routable, &s.DeployBranch,
+		fromJSON(&s.Whitelist), fromJSON(&s.Labels), fromJSON(&s.Autoscale), at(&s.Created), at(&s.Updated))
 	return s, err
 }
 
@@ -14,11 +19,19 @@ func (tx *Tx) Settings(app string) (platform.Settings, error) {
 	return one(tx, noApp(app), scanSettings, "SELECT "+settingsColumns+" FROM settings WHERE app = ?", app)
 }
 
-// PutSettings replaces the app's settings.
+// PutSettings replaces the app's settings. A label that is no JSON is a
+// FieldError of "label".
 func (tx *Tx) PutSettings(s platform.Settings) error {
-	_, err := tx.exec("INSERT INTO settings ("+settingsColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+	for name, value := range s.Labels {
+		if !json.Valid(value) {
+			return platform.Invalid("label", "%s is no JSON value", name)
+		}
+	}
+	_, err := tx.exec("INSERT INTO settings ("+settingsColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (app) DO UPDATE SET uuid = excluded.uuid, owner = excluded.owner, maintenance = excluded.maintenance,
-			routable = excluded.routable, deploy_branch = excluded.deploy_branch, created = excluded.created, updated = excluded.updated`,
-		s.UUID, s.App, s.Owner, s.Maintenance, s.Routable, s.DeployBranch, micros(s.Created), micros(s.Updated))
+			routable = excluded.routable, deploy_branch = excluded.deploy_branch, whitelist = excluded.whitelist,
+			labels = excluded.labels, autoscale = excluded.autoscale, created = excluded.created, updated = excluded.updated`,
+		s.UUID, s.App, s.Owner, s.Maintenance, s.Routable, s.DeployBranch, asList(s.Whitelist), asJSON(s.Labels), asJSON(s.Autoscale),
+		micros(s.Created), micros(s.Updated))
 	return err
 }

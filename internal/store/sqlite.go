@@ -22,6 +22,7 @@ type sqlite struct{ path string }
 
 func (e *sqlite) name() string                      { return e.path }
 func (e *sqlite) dialect() goose.Dialect            { return goose.DialectSQLite3 }
+func (e *sqlite) folder() string                    { return "sqlite" }
 func (e *sqlite) bind(query string) string          { return query }
 func (e *sqlite) readIsolation() sql.IsolationLevel { return sql.LevelDefault }
 
@@ -44,6 +45,7 @@ func (e *sqlite) open(ctx context.Context) (*sql.DB, error) {
 		"journal_mode(WAL)",
 		"synchronous(FULL)",
 		"foreign_keys(ON)",
+		"secure_delete(ON)",           // what was changed or removed is overwritten
 		"cache_size(-512)",            // KiB a connection
 		"journal_size_limit(4194304)", // after a burst the log shrinks to 4 MiB
 	}}
@@ -102,6 +104,16 @@ func (e *sqlite) lock(ctx context.Context, _ *sql.DB) (func(), error) {
 			return nil, errors.Join(fmt.Errorf("wait for another process that migrates %s: %w", e.path, ctx.Err()), file.Close())
 		}
 	}
+}
+
+// scrub writes the file anew without its free pages, and empties the log.
+func (e *sqlite) scrub(ctx context.Context, db *sql.DB) error {
+	for _, statement := range []string{"VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"} {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *sqlite) fault(err error) fault {

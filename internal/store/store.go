@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/secret"
 )
 
 // Store is an open database. Safe for concurrent use.
@@ -22,6 +23,7 @@ type Store struct {
 	log    *slog.Logger
 	db     *sql.DB
 	engine engine
+	ring   *secret.Ring
 	// turn holds one token: the writers of this process go one at a time, so
 	// that they wait in order instead of failing each other.
 	turn chan struct{}
@@ -32,10 +34,14 @@ type Store struct {
 // postgres://user:password@host/database for PostgreSQL. Two processes may open
 // the same database at once: one of them migrates.
 //
+// Columns that hold secrets are sealed under the newest key of the ring. Rows
+// from before that, and those under older keys, are sealed anew now; one whose
+// key is not in the ring stays as it is and fails the reads of it alone.
+//
 // A database that a newer Slipway migrated is refused with an error that
 // matches platform.ErrConflict and names both schema versions; a damaged file,
 // with one that names the file and the cure. Close the Store in the end.
-func Open(ctx context.Context, log *slog.Logger, url string) (*Store, error) {
+func Open(ctx context.Context, log *slog.Logger, url string, ring *secret.Ring) (*Store, error) {
 	engine, err := engineFor(url)
 	if err != nil {
 		return nil, err
@@ -44,9 +50,12 @@ func Open(ctx context.Context, log *slog.Logger, url string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{log: log, db: db, engine: engine, turn: make(chan struct{}, 1)}
+	s := &Store{log: log, db: db, engine: engine, ring: ring, turn: make(chan struct{}, 1)}
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(s.explain(err), db.Close())
+	}
+	if _, err := s.Reseal(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
 }
@@ -134,7 +143,7 @@ func (s *Store) try(ctx context.Context, options sql.TxOptions, fn func(*Tx) err
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing left to roll back
-	if err := fn(&Tx{ctx: ctx, tx: tx, engine: s.engine, readOnly: options.ReadOnly}); err != nil {
+	if err := fn(&Tx{ctx: ctx, tx: tx, engine: s.engine, readOnly: options.ReadOnly, ring: s.ring, log: s.log}); err != nil {
 		return err
 	}
 	if options.ReadOnly {

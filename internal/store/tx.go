@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
 	"strings"
 
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/secret"
 )
 
 // Tx is one transaction, from Read or Write; it ends with their fn and must
@@ -20,6 +22,8 @@ type Tx struct {
 	tx       *sql.Tx
 	engine   engine
 	readOnly bool
+	ring     *secret.Ring
+	log      *slog.Logger
 }
 
 var errReadOnly = errors.New("a change inside Read: use Write")
@@ -61,11 +65,19 @@ func (tx *Tx) count(query string, args ...any) (n int, err error) {
 // clean makes text what every database takes: UTF-8 without NUL.
 func clean(args []any) []any {
 	for i, arg := range args {
-		if text, ok := arg.(string); ok {
-			args[i] = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+		switch text := arg.(type) {
+		case string:
+			args[i] = cleanText(text)
+		case sql.NullString:
+			text.String = cleanText(text.String)
+			args[i] = text
 		}
 	}
 	return args
+}
+
+func cleanText(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // scanner is a row, or rows at one of them.

@@ -7,11 +7,15 @@ import (
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
-const userColumns = "users.username, email, first_name, last_name, superuser, active, last_login, joined"
+const userColumns = "users.username, email, first_name, last_name, superuser, active, last_login, joined, directory, groups"
 
 func scanUser(row scanner) (u platform.User, err error) {
-	err = row.Scan(&u.Username, &u.Email, &u.FirstName, &u.LastName, &u.Superuser, &u.Active, at(&u.LastLogin), at(&u.Joined))
+	err = row.Scan(userFields(&u)...)
 	return u, err
+}
+
+func userFields(u *platform.User) []any {
+	return []any{&u.Username, &u.Email, &u.FirstName, &u.LastName, &u.Superuser, &u.Active, at(&u.LastLogin), at(&u.Joined), &u.Directory, fromJSON(&u.Groups)}
 }
 
 func noUser(name string) error { return &platform.NotFoundError{Kind: "User", ID: name} }
@@ -23,6 +27,20 @@ func (tx *Tx) InsertUser(u platform.User, passwordHash string) error {
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		u.Username, u.Email, u.FirstName, u.LastName, u.Superuser, u.Active, passwordHash, micros(u.LastLogin), micros(u.Joined))
 	return err
+}
+
+// PutDirectoryUser adds a user whom a directory knows, with the groups it has
+// them in and without a password, or replaces them but for when they joined.
+// Directory and Groups of u are ignored. A
+// name that a user of this platform's own has is a FieldError of "username".
+func (tx *Tx) PutDirectoryUser(u platform.User, groups []string) error {
+	return tx.change(platform.Invalid("username", "A user with that username already exists."),
+		`INSERT INTO users (username, email, first_name, last_name, superuser, active, password, last_login, joined, groups, directory)
+		VALUES (?, ?, ?, ?, ?, ?, '', ?, ?, ?, TRUE)
+		ON CONFLICT (username) DO UPDATE SET email = excluded.email, first_name = excluded.first_name, last_name = excluded.last_name,
+			superuser = excluded.superuser, active = excluded.active, last_login = excluded.last_login, groups = excluded.groups
+		WHERE users.directory`,
+		u.Username, u.Email, u.FirstName, u.LastName, u.Superuser, u.Active, micros(u.LastLogin), micros(u.Joined), asList(groups))
 }
 
 // User looks a user up by name.
@@ -55,13 +73,19 @@ func (tx *Tx) Users(page platform.Page) ([]platform.User, int, error) {
 	return window(tx, page, scanUser, selection{columns: userColumns, from: "users", order: "username COLLATE BINARY"})
 }
 
+// Administrators lists a page of the administrators by name, and how many there are.
+func (tx *Tx) Administrators(page platform.Page) ([]platform.User, int, error) {
+	return window(tx, page, scanUser, selection{columns: userColumns, from: "users WHERE superuser", order: "username COLLATE BINARY"})
+}
+
 // Superusers counts the administrators.
 func (tx *Tx) Superusers() (int, error) {
 	return tx.count("SELECT COUNT(*) FROM users WHERE superuser")
 }
 
-// DeleteUser removes a user with their tokens, keys and collaborations. What
-// they made on apps of others becomes the app owner's. A user who owns apps is
+// DeleteUser removes a user with their tokens, keys, certificates and
+// collaborations; domains such a certificate was attached to detach. What they
+// made on apps of others becomes the app owner's. A user who owns apps is
 // refused with an error that matches platform.ErrConflict.
 func (tx *Tx) DeleteUser(name string) error {
 	owned, err := tx.count("SELECT COUNT(*) FROM apps WHERE owner = ?", name)
@@ -74,7 +98,7 @@ func (tx *Tx) DeleteUser(name string) error {
 			Message: fmt.Sprintf("%s still has applications assigned. Delete or transfer ownership", name),
 		}
 	}
-	for _, table := range []string{"configs", "builds", "releases", "domains", "settings"} {
+	for _, table := range ownedTables {
 		_, err := tx.exec("UPDATE "+table+" SET owner = (SELECT owner FROM apps WHERE apps.id = "+table+".app) WHERE owner = ?", name)
 		if err != nil {
 			return err
