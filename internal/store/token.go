@@ -6,7 +6,8 @@ import (
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
-const tokenColumns = "tokens.name, tokens.username, tokens.role, tokens.apps, tokens.created, tokens.expires, tokens.last_used"
+// A token without a name of its own shows none, whatever older rows called it.
+const tokenColumns = "CASE WHEN tokens.named THEN tokens.name ELSE '' END, tokens.username, tokens.role, tokens.apps, tokens.created, tokens.expires, tokens.last_used"
 
 func tokenFields(t *platform.Token) []any {
 	return []any{&t.Name, &t.User, &t.Scope.Role, fromJSON(&t.Scope.Apps), at(&t.Created), at(&t.Expires), at(&t.LastUsed)}
@@ -63,6 +64,12 @@ func (tx *Tx) DeleteToken(user, name string) error {
 // DeleteTokens removes all tokens of the user, the named ones included.
 func (tx *Tx) DeleteTokens(user string) error {
 	_, err := tx.exec("DELETE FROM tokens WHERE username = ?", user)
+	return err
+}
+
+// DeleteAllTokens removes all tokens of all users.
+func (tx *Tx) DeleteAllTokens() error {
+	_, err := tx.exec("DELETE FROM tokens")
 	return err
 }
 
