@@ -1,6 +1,7 @@
 // Package auth says who is asking: it is handed a password, a token or an SSH
-// key, checks it against the store, and hands on a platform.Caller. It also
-// keeps the users themselves: registering, leaving, their keys and passwords.
+// key, checks it against the store or the operator's directory, and hands on a
+// platform.Caller. It also keeps the users themselves: registering, leaving,
+// their keys, tokens and passwords.
 package auth
 
 import (
@@ -8,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"time"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/store"
@@ -29,6 +32,8 @@ type Options struct {
 	// Registration is who may register: RegistrationAdminOnly when empty. With
 	// RegistrationEnabled the whole internet may. Other values are as disabled.
 	Registration string
+	// Directory is asked for a password before the store is; nil: there is none.
+	Directory *Directory
 }
 
 // Auth knows the users. Safe for concurrent use.
@@ -36,40 +41,60 @@ type Options struct {
 // Its errors are of platform's kinds: a *FieldError for each broken rule of an
 // input (joined when there are several), ErrUnauthenticated for a credential
 // that is not valid, ErrForbidden for what the caller may not do. None of them
-// holds a secret.
+// holds a secret. Every change writes its event in its transaction.
 type Auth struct {
-	log      *slog.Logger
-	store    *store.Store
-	options  Options
-	hasher   *hasher
-	throttle *throttle
+	log       *slog.Logger
+	store     *store.Store
+	options   Options
+	directory *Directory
+	hasher    *hasher
+	throttle  *throttle
+	uses      *uses
 }
 
-// New makes an Auth over an open store.
+// New makes an Auth over an open store. Close it before the store.
 func New(log *slog.Logger, db *store.Store, options Options) *Auth {
 	if options.Registration == "" {
 		options.Registration = RegistrationAdminOnly
 	}
-	return &Auth{log: log, store: db, options: options, hasher: newHasher(), throttle: newThrottle()}
+	return &Auth{
+		log: log, store: db, options: options, directory: options.Directory,
+		hasher: newHasher(), throttle: newThrottle(), uses: newUses(),
+	}
 }
 
-// ByToken finds who holds the token. The Caller's From is left to the door.
-func (a *Auth) ByToken(ctx context.Context, token string) (platform.Caller, platform.User, error) {
-	if token == "" {
-		return platform.Caller{}, platform.User{}, unauthenticated("Authentication credentials were not provided.")
+// Close waits until what was noted of the use of tokens is written. The verbs
+// answer on, and note nothing more.
+func (a *Auth) Close() { a.uses.close() }
+
+// ByToken finds who holds the token. The Caller's From is left to the door;
+// its Token and Scope are of a named token, and empty for one of a login.
+func (a *Auth) ByToken(ctx context.Context, secret string) (platform.Caller, platform.User, error) {
+	if secret == "" {
+		return platform.Caller{}, platform.User{}, unauthenticated(noCredentials)
 	}
-	if !isToken(token) {
+	if !isToken(secret) {
 		return platform.Caller{}, platform.User{}, unauthenticated("Invalid token.")
 	}
+	var token platform.Token
 	var user platform.User
 	err := a.store.Read(ctx, func(tx *store.Tx) (err error) {
-		user, err = tx.TokenUser(digest(token))
+		token, user, err = tx.Token(digest(secret))
 		return err
 	})
 	if errors.Is(err, platform.ErrNotFound) {
 		err = unauthenticated("Invalid token.")
 	}
-	return identify(user, err)
+	if err == nil && expired(token, time.Now()) {
+		err = unauthenticated("Token has expired.")
+	}
+	caller, user, err := identify(user, err)
+	if err != nil {
+		return platform.Caller{}, platform.User{}, err
+	}
+	caller.Token, caller.Scope = token.Name, token.Scope
+	a.noteUse(ctx, secret, token)
+	return caller, user, nil
 }
 
 // ByKey finds who holds the SSH key, given in wire format (RFC 4253, 6.6). That
@@ -105,20 +130,58 @@ func identify(user platform.User, err error) (platform.Caller, platform.User, er
 	return platform.Caller{User: user.Username, Admin: user.Superuser}, user, nil
 }
 
+const (
+	noCredentials = "Authentication credentials were not provided."
+	noPermission  = "You do not have permission to perform this action."
+)
+
 func unauthenticated(message string) error {
 	return &platform.UserError{Kind: platform.ErrUnauthenticated, Message: message}
 }
 
-// self resolves the user a caller means, "" being the caller, and refuses
-// others to all but administrators.
-func self(caller platform.Caller, username string) (string, error) {
+func forbidden(message string) error {
+	return &platform.UserError{Kind: platform.ErrForbidden, Message: message}
+}
+
+// account is the gate of every verb on users, keys and tokens: it resolves the
+// user a caller means, "" being the caller, and refuses others to all but
+// administrators. A token of bounded scope reaches apps alone, and so nobody.
+func account(caller platform.Caller, username string) (string, error) {
 	switch {
 	case caller.User == "":
-		return "", unauthenticated("Authentication credentials were not provided.")
+		return "", unauthenticated(noCredentials)
+	case caller.Scope.Bounded():
+		return "", &platform.UserError{
+			Kind: platform.ErrForbidden, Message: noPermission,
+			Cure: "The token is bounded to apps: log in, or use one without a scope.",
+		}
 	case username == "" || username == caller.User:
 		return caller.User, nil
 	case !caller.Admin:
 		return "", fmt.Errorf("user %s: %w", username, platform.ErrForbidden)
 	}
 	return username, nil
+}
+
+// administrator is account for what administrators alone may.
+func administrator(caller platform.Caller) error {
+	if _, err := account(caller, ""); err != nil {
+		return err
+	}
+	if !caller.Admin {
+		return fmt.Errorf("user %s is no administrator: %w", caller.User, platform.ErrForbidden)
+	}
+	return nil
+}
+
+// record writes the event of a change into its transaction. attrs are names
+// and values in turn, and hold no secret.
+func record(tx *store.Tx, caller platform.Caller, name string, attrs ...string) error {
+	event := platform.Event{
+		At: time.Now(), Name: name, User: caller.User, From: caller.From, Token: caller.Token, Attrs: make(map[string]string),
+	}
+	for pair := range slices.Chunk(attrs, 2) {
+		event.Attrs[pair[0]] = pair[1]
+	}
+	return tx.InsertEvent(event)
 }

@@ -209,7 +209,7 @@ func TestTheStoreHoldsNeitherTokenNorPassword(t *testing.T) {
 	r := withUsers(t)
 	token := r.login("bob")
 	err := r.store.Read(t.Context(), func(tx *store.Tx) error {
-		if _, err := tx.TokenUser(token); !errors.Is(err, platform.ErrNotFound) {
+		if _, _, err := tx.Token(token); !errors.Is(err, platform.ErrNotFound) {
 			t.Errorf("the token itself is stored: %v", err)
 		}
 		hash, err := tx.PasswordHash("bob")

@@ -31,7 +31,7 @@ const (
 // the caller. Ids and keys are unique among all users; field errors "id" and
 // "public" have the words of the contract (2.10).
 func (a *Auth) AddKey(ctx context.Context, caller platform.Caller, id, public string) (platform.Key, error) {
-	if _, err := self(caller, ""); err != nil {
+	if _, err := account(caller, ""); err != nil {
 		return platform.Key{}, err
 	}
 	public = strings.TrimSpace(public)
@@ -45,12 +45,18 @@ func (a *Auth) AddKey(ctx context.Context, caller platform.Caller, id, public st
 		Fingerprint: ssh.FingerprintLegacyMD5(parsed), Created: now, Updated: now,
 	}
 	err := a.store.Write(ctx, func(tx *store.Tx) error {
+		if err := mayMint(tx, caller); err != nil {
+			return err
+		}
 		if _, count, err := tx.Keys(caller.User, platform.Page{Limit: 1}); err != nil {
 			return err
 		} else if count >= maxKeysAUser {
 			return platform.Invalid("public", "You have %d keys: remove one first.", count)
 		}
-		return tx.InsertKey(key, fingerprint(parsed.Marshal()))
+		if err := tx.InsertKey(key, fingerprint(parsed.Marshal())); err != nil {
+			return err
+		}
+		return record(tx, caller, "key.added", "key", id, "fingerprint", key.Fingerprint)
 	})
 	if err != nil {
 		return platform.Key{}, err
@@ -61,6 +67,9 @@ func (a *Auth) AddKey(ctx context.Context, caller platform.Caller, id, public st
 
 // Keys lists a page of the caller's keys, and how many there are.
 func (a *Auth) Keys(ctx context.Context, caller platform.Caller, page platform.Page) (keys []platform.Key, count int, err error) {
+	if _, err := account(caller, ""); err != nil {
+		return nil, 0, err
+	}
 	err = a.store.Read(ctx, func(tx *store.Tx) (err error) {
 		keys, count, err = tx.Keys(caller.User, page)
 		return err
@@ -70,6 +79,9 @@ func (a *Auth) Keys(ctx context.Context, caller platform.Caller, page platform.P
 
 // Key is the caller's key of that id.
 func (a *Auth) Key(ctx context.Context, caller platform.Caller, id string) (key platform.Key, err error) {
+	if _, err := account(caller, ""); err != nil {
+		return platform.Key{}, err
+	}
 	err = a.store.Read(ctx, func(tx *store.Tx) (err error) {
 		key, err = tx.Key(caller.User, id)
 		return err
@@ -79,11 +91,62 @@ func (a *Auth) Key(ctx context.Context, caller platform.Caller, id string) (key 
 
 // DeleteKey removes the caller's key of that id.
 func (a *Auth) DeleteKey(ctx context.Context, caller platform.Caller, id string) error {
-	if err := a.store.Write(ctx, func(tx *store.Tx) error { return tx.DeleteKey(caller.User, id) }); err != nil {
+	if _, err := account(caller, ""); err != nil {
 		return err
 	}
-	a.log.Info("key removed", "user", caller.User)
-	return nil
+	err := a.store.Write(ctx, func(tx *store.Tx) error {
+		key, err := tx.Key(caller.User, id)
+		if err != nil {
+			return err
+		}
+		if err := tx.DeleteKey(caller.User, id); err != nil {
+			return err
+		}
+		return record(tx, caller, "key.removed", "key", id, "fingerprint", key.Fingerprint)
+	})
+	if err == nil {
+		a.log.Info("key removed", "user", caller.User)
+	}
+	return err
+}
+
+// KeyByMD5 finds a key, whoever owns it, by its contract fingerprint, for the
+// builder. The key of a user who is not active is not found.
+func (a *Auth) KeyByMD5(ctx context.Context, fingerprint string) (key platform.Key, err error) {
+	err = a.store.Read(ctx, func(tx *store.Tx) error {
+		if key, err = tx.KeyByMD5(fingerprint); err != nil {
+			return err
+		}
+		return activeOwner(tx, key)
+	})
+	if err != nil {
+		return platform.Key{}, err
+	}
+	return key, nil
+}
+
+func activeOwner(tx *store.Tx, key platform.Key) error {
+	owner, err := tx.User(key.Owner)
+	if err == nil && !owner.Active {
+		err = &platform.NotFoundError{Kind: "Key", ID: key.Fingerprint}
+	}
+	return err
+}
+
+// KeysOf lists the keys of a user, for the builder; none of one who is not
+// active.
+func (a *Auth) KeysOf(ctx context.Context, username string) (keys []platform.Key, err error) {
+	err = a.store.Read(ctx, func(tx *store.Tx) error {
+		owner, err := tx.User(username)
+		if err != nil {
+			return err
+		}
+		if keys, _, err = tx.Keys(username, platform.Page{Limit: maxKeysAUser}); err == nil && !owner.Active {
+			keys = []platform.Key{}
+		}
+		return err
+	})
+	return keys, err
 }
 
 func validKeyID(id string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -33,6 +34,11 @@ var (
 // 1.4). Who registers while there is no administrator becomes one. Field
 // errors have the words of the contract (1.9, 2.1).
 func (a *Auth) Register(ctx context.Context, caller platform.Caller, user NewUser) (platform.User, error) {
+	if caller.User != "" {
+		if _, err := account(caller, ""); err != nil {
+			return platform.User{}, err
+		}
+	}
 	if err := a.store.Read(ctx, func(tx *store.Tx) error { return a.mayRegister(tx, caller) }); err != nil {
 		return platform.User{}, err
 	}
@@ -47,26 +53,32 @@ func (a *Auth) Register(ctx context.Context, caller platform.Caller, user NewUse
 		Username: user.Username, Email: user.Email, FirstName: user.FirstName, LastName: user.LastName,
 		Active: true, Joined: time.Now().UTC(),
 	}
-	err = a.store.Write(ctx, func(tx *store.Tx) error {
-		// Asked again: another may have become the first meanwhile.
-		if err := a.mayRegister(tx, caller); err != nil {
-			return err
-		}
-		superusers, err := tx.Superusers()
-		if err != nil {
-			return err
-		}
-		made.Superuser = superusers == 0
-		if err := tx.InsertUser(made, hash); err != nil {
-			return err
-		}
-		return tx.InsertEvent(platform.Event{At: made.Joined, Name: "user.registered", User: made.Username})
-	})
+	err = a.store.Write(ctx, func(tx *store.Tx) error { return a.insert(tx, caller, &made, hash) })
 	if err != nil {
 		return platform.User{}, err
 	}
 	a.log.Info("user registered", "user", made.Username, "superuser", made.Superuser, "from", caller.From)
 	return made, nil
+}
+
+// insert adds the user, as an administrator when there is none.
+func (a *Auth) insert(tx *store.Tx, caller platform.Caller, made *platform.User, hash string) error {
+	// Asked again: another may have become the first meanwhile.
+	if err := a.mayRegister(tx, caller); err != nil {
+		return err
+	}
+	superusers, err := tx.Superusers()
+	if err != nil {
+		return err
+	}
+	made.Superuser = superusers == 0
+	if err := tx.InsertUser(*made, hash); err != nil {
+		return err
+	}
+	if caller.User == "" {
+		caller.User = made.Username
+	}
+	return record(tx, caller, "user.registered", "user", made.Username, "superuser", strconv.FormatBool(made.Superuser))
 }
 
 func (a *Auth) mayRegister(tx *store.Tx, caller platform.Caller) error {
@@ -81,15 +93,11 @@ func (a *Auth) mayRegister(tx *store.Tx, caller platform.Caller) error {
 		case caller.Admin || superusers == 0:
 			return nil
 		case caller.User == "":
-			return forbidden("Authentication credentials were not provided.")
+			return forbidden(noCredentials)
 		}
-		return forbidden("You do not have permission to perform this action.")
+		return forbidden(noPermission)
 	}
 	return forbidden("Registration is disabled")
-}
-
-func forbidden(message string) error {
-	return &platform.UserError{Kind: platform.ErrForbidden, Message: message}
 }
 
 // validate names every field that breaks a rule.
@@ -107,9 +115,9 @@ func validUsername(name string) error {
 	switch {
 	case name == "":
 		return platform.Invalid("username", "This field may not be blank.")
-	case !usernameForm.MatchString(name):
+	case !usernameForm.MatchString(name), name == ".", name == "..": // those two no path can name
 		return platform.Invalid("username", "Enter a valid username. This value may contain only letters, numbers and @/./+/-/_ characters.")
-	case name == platform.System.User: // the ledger names it for what happens by itself
+	case strings.EqualFold(name, platform.System.User): // the ledger names it for what happens by itself
 		return platform.Invalid("username", "A user with that username already exists.")
 	}
 	return atMost("username", name, maxUsername)

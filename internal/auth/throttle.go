@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,24 +31,35 @@ type limit struct {
 	interval time.Duration
 }
 
-// Three limits at once. The first stops guessing; the second, trying one
-// password on many accounts; the third, guessing from many addresses, and is
-// wide so that an owner is hard to lock out.
+// Four limits at once. The first stops guessing; the second, trying one
+// password on many accounts, and the third the same from one who has many
+// networks; the fourth, guessing from everywhere. That one could keep an owner
+// out for as long as somebody cares to, so it does not count on networks where
+// the owner logged in before.
 var (
 	pairLimit    = limit{burst: 8, interval: 15 * time.Second}
 	addressLimit = limit{burst: 60, interval: 5 * time.Second}
+	siteLimit    = limit{burst: 300, interval: time.Second}
 	accountLimit = limit{burst: 200, interval: 10 * time.Second}
 )
 
-// maxBuckets bounds the memory of a throttle to about a megabyte.
-const maxBuckets = 4096
+// The bounds of a throttle's memory, to about a megabyte each.
+const (
+	maxBuckets = 4096
+	maxHomes   = 4096
+	maxHomesOf = 8 // of one account
+	homeFor    = 30 * 24 * time.Hour
+)
 
 // throttle counts failed passwords in leaky buckets, one an account and
-// address, one an address and one an account.
+// network, one a network, one a site and one an account. Names that differ in
+// case alone share theirs: to a directory they are one.
 type throttle struct {
 	mu sync.Mutex
 	// empty is when the last failure in a bucket is forgotten.
 	empty map[bucket]time.Time
+	// homes is when an account, by its exact name, logged in last from where.
+	homes map[bucket]time.Time
 }
 
 type bucket struct {
@@ -55,12 +67,15 @@ type bucket struct {
 	network netip.Prefix
 }
 
-func newThrottle() *throttle { return &throttle{empty: make(map[bucket]time.Time)} }
+func newThrottle() *throttle {
+	return &throttle{empty: make(map[bucket]time.Time), homes: make(map[bucket]time.Time)}
+}
 
 // attempt is one password on its way to be checked. It counts as a failure
 // until it is known not to be one, so that many at once are no way around.
 type attempt struct {
 	throttle *throttle
+	network  netip.Prefix
 	charges  []charge
 }
 
@@ -71,18 +86,23 @@ type charge struct {
 
 // begin charges an attempt, or refuses it with a *ThrottledError.
 func (t *throttle) begin(account, from string) (*attempt, error) {
-	account = account[:min(len(account), maxUsername)]
-	network := networkOf(from)
+	network, site := networksOf(from)
+	folded := strings.ToLower(account[:min(len(account), maxUsername)])
 	charges := []charge{
-		{bucket{account, network}, pairLimit},
+		{bucket{folded, network}, pairLimit},
 		{bucket{"", network}, addressLimit},
-		{bucket{account, netip.Prefix{}}, accountLimit},
+		{bucket{"", site}, siteLimit},
+		{bucket{folded, netip.Prefix{}}, accountLimit},
 	}
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	refusing := charges
+	if now.Sub(t.homes[bucket{account, network}]) < homeFor {
+		refusing = charges[:len(charges)-1]
+	}
 	var wait time.Duration
-	for _, c := range charges {
+	for _, c := range refusing {
 		full := now.Add(time.Duration(c.limit.burst-1) * c.limit.interval)
 		wait = max(wait, t.empty[c.bucket].Sub(full))
 	}
@@ -92,7 +112,7 @@ func (t *throttle) begin(account, from string) (*attempt, error) {
 	for _, c := range charges {
 		t.add(c.bucket, now, c.limit.interval)
 	}
-	return &attempt{throttle: t, charges: charges}, nil
+	return &attempt{throttle: t, network: network, charges: charges}, nil
 }
 
 // forgive takes the charge back: the password was not looked at.
@@ -105,13 +125,42 @@ func (a *attempt) forgive() {
 	}
 }
 
-// succeed takes the charge back, and all earlier ones of this account from
-// this address.
-func (a *attempt) succeed() {
+// succeed takes the charge back and remembers that the account, by its exact
+// name, is at home there. Failures before it stay: who guesses beside an owner,
+// or has an account of nearly the same name, gains nothing by a success.
+func (a *attempt) succeed(account string) {
 	a.forgive()
 	a.throttle.mu.Lock()
 	defer a.throttle.mu.Unlock()
-	delete(a.throttle.empty, a.charges[0].bucket)
+	a.throttle.settle(bucket{account, a.network}, time.Now())
+}
+
+// settle remembers a home, for the longest unused one of the account when it
+// has many, or of all. The caller holds mu.
+func (t *throttle) settle(home bucket, now time.Time) {
+	if _, known := t.homes[home]; !known {
+		var oldest, own bucket
+		count := 0
+		for other, last := range t.homes {
+			if oldest.account == "" || last.Before(t.homes[oldest]) {
+				oldest = other
+			}
+			if other.account != home.account {
+				continue
+			}
+			count++
+			if own.account == "" || last.Before(t.homes[own]) {
+				own = other
+			}
+		}
+		switch {
+		case count >= maxHomesOf:
+			delete(t.homes, own)
+		case len(t.homes) >= maxHomes:
+			delete(t.homes, oldest)
+		}
+	}
+	t.homes[home] = now
 }
 
 // add fills or drains a bucket. The caller holds mu.
@@ -150,21 +199,24 @@ func (t *throttle) makeRoom(now time.Time) {
 	}
 }
 
-// networkOf is the address of "host:port" or "host", of IPv6 its first 64
-// bits, which one subscriber has; the zero Prefix stands for what is neither.
-func networkOf(from string) netip.Prefix {
+// networksOf are what one subscriber has of the address of "host:port" or
+// "host", and what one organisation may have: of IPv6 the first 64 and 48 bits
+// (RFC 6177), of IPv4 the address and the first 24. What is no address shares
+// one of each.
+func networksOf(from string) (network, site netip.Prefix) {
 	if host, _, err := net.SplitHostPort(from); err == nil {
 		from = host
 	}
 	address, err := netip.ParseAddr(from)
 	if err != nil {
-		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		address = netip.IPv4Unspecified()
 	}
 	address = address.Unmap().WithZone("")
-	bits := 32
+	bits := [2]int{32, 24}
 	if address.Is6() {
-		bits = 64
+		bits = [2]int{64, 48}
 	}
-	prefix, _ := address.Prefix(bits) // bits fit
-	return prefix
+	network, _ = address.Prefix(bits[0]) // bits fit
+	site, _ = address.Prefix(bits[1])
+	return network, site
 }

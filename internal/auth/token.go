@@ -35,26 +35,55 @@ func digest(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// RegenerateTokens ends all tokens of a user, "" being the caller, and returns
-// a new one. Only administrators may name others.
+func expired(token platform.Token, now time.Time) bool {
+	return !token.Expires.IsZero() && !now.Before(token.Expires)
+}
+
+// RegenerateTokens ends all tokens of a user, "" being the caller, named ones
+// too, and returns a new one. Only administrators may name others.
 func (a *Auth) RegenerateTokens(ctx context.Context, caller platform.Caller, username string) (string, error) {
-	username, err := self(caller, username)
+	username, err := account(caller, username)
 	if err != nil {
 		return "", err
 	}
-	token := newToken()
+	secret := newToken()
 	err = a.store.Write(ctx, func(tx *store.Tx) error {
+		if err := mayMint(tx, caller); err != nil {
+			return err
+		}
 		if _, err := tx.User(username); err != nil {
 			return err
 		}
 		if err := tx.DeleteTokens(username); err != nil {
 			return err
 		}
-		return tx.InsertToken(digest(token), platform.Token{User: username, Name: "regenerated", Created: time.Now()}, false)
+		if err := tx.InsertToken(digest(secret), platform.Token{User: username, Created: time.Now()}, false); err != nil {
+			return err
+		}
+		return record(tx, caller, "tokens.regenerated", "user", username)
 	})
 	if err != nil {
 		return "", fmt.Errorf("tokens of %s: %w", username, err)
 	}
 	a.log.Info("tokens regenerated", "user", username, "by", caller.User)
-	return token, nil
+	return secret, nil
+}
+
+// RegenerateAll ends every token of every user, the caller's too, so that all
+// must log in again. Administrators only.
+func (a *Auth) RegenerateAll(ctx context.Context, caller platform.Caller) error {
+	if err := administrator(caller); err != nil {
+		return err
+	}
+	err := a.store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.DeleteAllTokens(); err != nil {
+			return err
+		}
+		return record(tx, caller, "tokens.regenerated", "all", "true")
+	})
+	if err != nil {
+		return fmt.Errorf("tokens of all users: %w", err)
+	}
+	a.log.Warn("all tokens of all users ended", "by", caller.User)
+	return nil
 }
