@@ -48,6 +48,7 @@ func testMain(m *testing.M) int {
 //
 //	platform start      starts serve (and with it a node) and waits until it answers;
 //	                    the first time it also makes the user "alice" and her SSH key
+//	platform start bare the same without alice
 //	platform kill       kill -9 of serve
 //	platform terminate  SIGTERM to serve, and waits for its end
 //	platform interrupt  SIGINT to serve, and waits for its end
@@ -112,6 +113,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, ".config"))
 	env.Setenv("EXAMPLES", examples)
+	env.Setenv("DOCS", filepath.Join(examples, "../docs"))
 	env.Setenv("SLIPWAY_STATE", state)
 	env.Setenv("STATE", state)
 	for _, name := range []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN"} {
@@ -231,10 +233,11 @@ func (d *daemon) end() {
 }
 
 func platformCommand(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: platform start|kill|terminate|interrupt")
+	if neg || len(args) == 0 || len(args) > 2 || len(args) == 2 && (args[0] != "start" || args[1] != "bare") {
+		ts.Fatalf("usage: platform start [bare]|kill|terminate|interrupt")
 	}
 	d := ts.Value("platform").(*daemon)
+	d.known = d.known || len(args) == 2
 	switch args[0] {
 	case "start":
 		d.start(ts)
