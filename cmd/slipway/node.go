@@ -66,6 +66,7 @@ func runNode(ctx context.Context, log *slog.Logger, o *options) error {
 	if err != nil {
 		return err
 	}
+	defer serveProfiles(log, o.debugSocket("node"))()
 	return node.Run(ctx, log, node.Options{
 		ID: "local", Dir: o.path("node"), Version: version,
 		ControlSocket: o.controlSocket(), Socket: o.nodeSocket(),

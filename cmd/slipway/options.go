@@ -209,11 +209,14 @@ func defaultState() string {
 }
 
 // The state directory's rooms.
-func (o *options) controlSocket() string   { return filepath.Join(o.State, "run", "control.sock") }
-func (o *options) apiSocket() string       { return filepath.Join(o.State, "run", "api.sock") }
-func (o *options) registrySocket() string  { return filepath.Join(o.State, "run", "registry.sock") }
-func (o *options) nodeSocket() string      { return filepath.Join(o.State, "run", "node.sock") }
-func (o *options) secretKeyFile() string   { return cmp.Or(o.SecretKeyFile, o.path("secret.key")) }
+func (o *options) controlSocket() string  { return filepath.Join(o.State, "run", "control.sock") }
+func (o *options) apiSocket() string      { return filepath.Join(o.State, "run", "api.sock") }
+func (o *options) registrySocket() string { return filepath.Join(o.State, "run", "registry.sock") }
+func (o *options) nodeSocket() string     { return filepath.Join(o.State, "run", "node.sock") }
+func (o *options) secretKeyFile() string  { return cmp.Or(o.SecretKeyFile, o.path("secret.key")) }
+func (o *options) debugSocket(process string) string {
+	return filepath.Join(o.State, "run", process+".pprof")
+}
 func (o *options) path(room string) string { return filepath.Join(o.State, room) }
 
 // prepareState makes the state directory and says what is wrong with it.

@@ -320,6 +320,11 @@ func (p *plane) listen(log *slog.Logger, o *options, api, images http.Handler, g
 		return err
 	}
 	p.web(log, "control socket", control, p.fleet.Handler())
+	debug, err := listenUnix(o.debugSocket("serve"))
+	if err != nil {
+		return err
+	}
+	p.web(log, "debug socket", debug, profiles())
 	p.opened.add(closing(p.fleet.Close)) // ends the nodes' waits, which the socket's end would wait for
 	ssh, err := listen("--ssh", o.SSH)
 	if err != nil {
