@@ -220,6 +220,12 @@ func (c *Controller) Authorize(ctx context.Context, caller platform.Caller, app 
 	return c.allow(ctx, caller, app, platform.RoleDeployer)
 }
 
+// May returns nil when the caller may do with app what needs the role; else an
+// error as of Authorize. It is for doors that must know before they begin.
+func (c *Controller) May(ctx context.Context, caller platform.Caller, app string, need platform.Role) error {
+	return c.allow(ctx, caller, app, need)
+}
+
 // allow is may for a verb that reads no more of the store.
 func (c *Controller) allow(ctx context.Context, caller platform.Caller, app string, need platform.Role) error {
 	return c.store.Read(ctx, func(tx *store.Tx) error {

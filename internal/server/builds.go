@@ -50,7 +50,7 @@ func (s *server) createBuild(c *call) (answer, error) {
 	if err := f.err(); err != nil {
 		return answer{}, err
 	}
-	if err := s.desk.Authorize(c.ctx(), c.caller, c.app()); err != nil {
+	if err := s.desk.May(c.ctx(), c.caller, c.app(), platform.RoleDeployer); err != nil {
 		return answer{}, err
 	}
 	return answer{}, &platform.UserError{

@@ -12,7 +12,7 @@ import (
 // Desk is what this door needs of *controller.Controller, whose comments are
 // its contract.
 type Desk interface {
-	Authorize(ctx context.Context, caller platform.Caller, app string) error
+	May(ctx context.Context, caller platform.Caller, app string, need platform.Role) error
 	Ready(ctx context.Context) error
 
 	CreateApp(ctx context.Context, caller platform.Caller, id string) (platform.App, error)

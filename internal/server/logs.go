@@ -30,7 +30,7 @@ func (s *server) logs(c *call) (answer, error) {
 	if q.Follow {
 		// The answer begins before the first line, which may take its time:
 		// after this no error can be told.
-		if err := s.desk.Authorize(c.ctx(), c.caller, c.app()); err != nil {
+		if err := s.desk.May(c.ctx(), c.caller, c.app(), platform.RoleViewer); err != nil {
 			return answer{}, err
 		}
 	}

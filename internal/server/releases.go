@@ -20,7 +20,7 @@ func (s *server) listReleases(c *call) (answer, error) {
 func (s *server) getRelease(c *call) (answer, error) {
 	version, err := strconv.Atoi(strings.TrimPrefix(c.path["version"], "v"))
 	if err != nil || version < 1 || version > maxVersion {
-		if err := s.desk.Authorize(c.ctx(), c.caller, c.app()); err != nil {
+		if err := s.desk.May(c.ctx(), c.caller, c.app(), platform.RoleViewer); err != nil {
 			return answer{}, err
 		}
 		return answer{}, &platform.NotFoundError{Kind: "Release", ID: clip(c.path["version"])}

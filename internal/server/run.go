@@ -65,7 +65,7 @@ func (s *server) attach(c *call) (answer, error) {
 		return answer{}, fieldError("term", "This is no name of a terminal.")
 	}
 	// After the upgrade only the stream can tell what is wrong.
-	if err := s.desk.Authorize(c.ctx(), c.caller, c.app()); err != nil {
+	if err := s.desk.May(c.ctx(), c.caller, c.app(), platform.RoleOperator); err != nil {
 		return answer{}, err
 	}
 	if !strings.EqualFold(c.r.Header.Get("Upgrade"), "websocket") {

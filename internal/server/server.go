@@ -97,7 +97,7 @@ func (s *server) answer(c *call) (answer, error) {
 	if isInput(err) {
 		// Whether the app is there and the caller may see it comes first.
 		if app := c.path["app"]; app != "" {
-			if refused := s.desk.Authorize(c.r.Context(), c.caller, app); refused != nil {
+			if refused := s.desk.May(c.r.Context(), c.caller, app, platform.RoleViewer); refused != nil {
 				return answer{}, refused
 			}
 		}
