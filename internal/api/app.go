@@ -9,7 +9,7 @@ type App struct {
 	Created   Time           `json:"created" format:"date-time"`
 	Updated   Time           `json:"updated" format:"date-time"`
 	// ProcfileStructure is the process types of the last Procfile with their
-	// quantities.
+	// quantities, those without instances included.
 	ProcfileStructure map[string]int `json:"procfile_structure"`
 	// URLs is Slipway's own and part of a single app's answer, not of a list.
 	URLs []string `json:"urls,omitempty" doc:"Where the app answers, the first domain first."`

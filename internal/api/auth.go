@@ -8,7 +8,7 @@ type User struct {
 	LastName    string   `json:"last_name"`
 	IsSuperuser bool     `json:"is_superuser"`
 	IsStaff     bool     `json:"is_staff"`
-	Groups      []string `json:"groups" doc:"Always empty."`
+	Groups      []string `json:"groups" doc:"Of the directory the user comes from."`
 	Permissions []string `json:"user_permissions" doc:"Always empty."`
 	LastLogin   Time     `json:"last_login" format:"date-time"`
 	DateJoined  Time     `json:"date_joined" format:"date-time"`

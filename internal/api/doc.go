@@ -22,5 +22,8 @@ const (
 	HeaderRequestID = "X-Request-Id"
 )
 
+// HeaderBuilderAuth carries the builder's key in requests to /v2/hooks.
+const HeaderBuilderAuth = "X-Deis-Builder-Auth"
+
 // AuthScheme is the word before the token: "Authorization: token <40 hex>".
 const AuthScheme = "token"

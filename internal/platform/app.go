@@ -18,6 +18,8 @@ type App struct {
 	Owner string // username
 	// Formation is how many instances of each process type are wanted.
 	Formation map[string]int
+	// Procfile is the last build's; nil before the first.
+	Procfile map[string]string
 	// RenamedFrom is the id whose instances and route stand in for the app
 	// until its own are up; empty but during a rename.
 	RenamedFrom      string
