@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/slipway-paas/slipway/internal/api"
+	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 // answer is what a handler hands back. The zero answer was written by the
@@ -29,9 +30,12 @@ func html(status int, text string) answer {
 
 func noRoute() answer { return html(http.StatusNotFound, "<h1>Not Found</h1>\n") }
 
-// list is one page of count things, mapped to the wire.
+// list is the page the request chose of count things, mapped to the wire.
 func list[T, W any](c *call, things []T, count int, wire func(T) W) (answer, error) {
-	page := c.page()
+	return listPage(c, c.page(), things, count, wire)
+}
+
+func listPage[T, W any](c *call, page platform.Page, things []T, count int, wire func(T) W) (answer, error) {
 	l := api.List[W]{Count: count, Results: make([]W, 0, len(things))}
 	for _, thing := range things {
 		l.Results = append(l.Results, wire(thing))

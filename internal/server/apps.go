@@ -2,6 +2,7 @@ package server
 
 import (
 	"net"
+	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -28,13 +29,7 @@ func (s *server) createApp(c *call) (answer, error) {
 	f := c.body
 	id := ""
 	if f.given("id") {
-		id = f.required("id")
-		if !f.rejected("id") {
-			f.check(platform.ValidAppID(id))
-			if !slugForm.MatchString(id) {
-				f.reject("id", badSlug)
-			}
-		}
+		id = f.appID()
 	}
 	if err := f.err(); err != nil {
 		return answer{}, err
@@ -48,6 +43,50 @@ func (s *server) createApp(c *call) (answer, error) {
 		return answer{}, err
 	}
 	return created(body)
+}
+
+// appID reads the id an app shall have.
+func (f *fields) appID() string {
+	id := f.required("id")
+	if !f.rejected("id") {
+		f.check(platform.ValidAppID(id))
+		if !slugForm.MatchString(id) {
+			f.reject("id", badSlug)
+		}
+	}
+	return id
+}
+
+// transfer gives the app to another user; no owner is no change.
+func (s *server) transfer(c *call) (answer, error) {
+	f, owner := c.body, ""
+	if f.has("owner") {
+		owner = f.required("owner")
+	}
+	if err := f.err(); err != nil {
+		return answer{}, err
+	}
+	if err := s.desk.Transfer(c.ctx(), c.caller, c.app(), owner); err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusOK}, nil
+}
+
+func (s *server) rename(c *call) (answer, error) {
+	f := c.body
+	id := f.appID()
+	if err := f.err(); err != nil {
+		return answer{}, err
+	}
+	app, err := s.desk.Rename(c.ctx(), c.caller, c.app(), id)
+	if err != nil {
+		return answer{}, err
+	}
+	body, err := s.detailed(c, app)
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(body)
 }
 
 func (s *server) getApp(c *call) (answer, error) {
@@ -113,10 +152,13 @@ func (s *server) scale(c *call) (answer, error) {
 	return noContent()
 }
 
+// maxClip is how much of the input a message repeats, in bytes.
+const maxClip = 80
+
 // clip shortens what a message repeats of the input.
 func clip(text string) string {
-	if len(text) > 80 {
-		return strings.ToValidUTF8(text[:80], "") + "…"
+	if len(text) > maxClip {
+		return strings.ToValidUTF8(text[:maxClip], "") + "…"
 	}
 	return text
 }
@@ -125,8 +167,12 @@ func wireApp(a platform.App) api.App {
 	if a.Formation == nil {
 		a.Formation = map[string]int{}
 	}
+	structure := make(map[string]int, len(a.Procfile))
+	for process := range a.Procfile {
+		structure[process] = a.Formation[process]
+	}
 	return api.App{
-		UUID: a.UUID, ID: a.ID, Owner: a.Owner, Structure: a.Formation,
+		UUID: a.UUID, ID: a.ID, Owner: a.Owner, Structure: a.Formation, ProcfileStructure: structure,
 		Created: api.At(a.Created), Updated: api.At(a.Updated),
 	}
 }

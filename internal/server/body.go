@@ -22,7 +22,7 @@ const (
 // readBody reads the JSON object of a request. No body is an empty object,
 // whatever the content type says: Deis' clients send one with nothing.
 func readBody(c *call) (fields, error) {
-	if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
+	if reads(c.r.Method) {
 		return fields{}, nil
 	}
 	data, err := readAll(c)
@@ -71,14 +71,17 @@ func readAll(c *call) ([]byte, error) {
 }
 
 func parseFields(data []byte) (fields, error) {
+	if err := wellFormed(data); err != nil {
+		return fields{}, &protocolError{status: http.StatusBadRequest, detail: "JSON parse error - " + err.Error()}
+	}
 	var raw map[string]json.RawMessage
-	err := json.Unmarshal(data, &raw)
 	var notObject *json.UnmarshalTypeError
+	err := json.Unmarshal(data, &raw)
 	switch {
 	case errors.As(err, &notObject):
 		return fields{}, fieldError("non_field_errors", "Invalid data. Expected a dictionary, but got %s.", notObject.Value)
 	case err != nil:
-		return fields{}, &protocolError{status: http.StatusBadRequest, detail: "JSON parse error - " + err.Error()}
+		return fields{}, err
 	}
-	return fields{raw: raw}, nil
+	return fields{raw: raw}, nil // null is {}
 }

@@ -1,10 +1,13 @@
 package server
 
 import (
-	"fmt"
+	"errors"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/slipway-paas/slipway/internal/api"
+	"github.com/slipway-paas/slipway/internal/controller"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -12,6 +15,7 @@ const (
 	badProcessType = "Process types can only contain lowercase alphanumeric characters"
 	emptyCommand   = "Command can't be empty for process type"
 	maxSHA         = 40
+	maxImage       = 1024
 )
 
 func (s *server) listBuilds(c *call) (answer, error) {
@@ -30,34 +34,46 @@ func (s *server) getBuild(c *call) (answer, error) {
 	return ok(wireBuild(build))
 }
 
-// createBuild would deploy an image. Instances run slugs on this machine's own
-// system so far, so a request in order is refused with the cure.
+// createBuild deploys an image and answers when it serves.
 func (s *server) createBuild(c *call) (answer, error) {
 	f := c.body
-	image := f.required("image")
-	f.short("sha", maxSHA)
-	f.optional("dockerfile")
+	image := f.build()
+	if err := f.err(); err != nil {
+		return answer{}, err
+	}
+	build, _, err := s.desk.CreateBuild(c.ctx(), c.caller, c.app(), image)
+	if err != nil {
+		return answer{}, deploying(err)
+	}
+	return created(wireBuild(build))
+}
+
+// build reads an image and what belongs to it.
+func (f *fields) build() controller.NewBuild {
+	build := controller.NewBuild{Image: f.required("image"), SHA: f.short("sha", maxSHA), Dockerfile: f.optional("dockerfile")}
+	f.short("image", maxImage)
 	procfile, _ := f.optionalObject("procfile")
-	for process, raw := range procfile {
-		command, message := scalar(raw)
+	build.Procfile = make(map[string]string, len(procfile))
+	for _, process := range slices.Sorted(maps.Keys(procfile)) {
+		command, message := scalar(procfile[process])
 		switch {
 		case !platform.ValidProcessType(process):
 			f.reject("procfile", badProcessType)
 		case message != "" || strings.TrimSpace(command) == "":
 			f.reject("procfile", emptyCommand)
 		}
+		build.Procfile[process] = command
 	}
-	if err := f.err(); err != nil {
-		return answer{}, err
+	return build
+}
+
+// deploying is how a build says that another deploy is under way: as a wrong
+// request, where every other verb says conflict.
+func deploying(err error) error {
+	if errors.Is(err, platform.ErrBusy) {
+		return fieldError("", "%s", words(err, err.Error()))
 	}
-	if err := s.desk.May(c.ctx(), c.caller, c.app(), platform.RoleDeployer); err != nil {
-		return answer{}, err
-	}
-	return answer{}, &platform.UserError{
-		Kind:    platform.ErrInvalid,
-		Message: fmt.Sprintf("image %s cannot be deployed: images need a container runtime, and this platform runs slugs.", clip(image)),
-		Cure:    "Push the source instead: git push slipway main",
-	}
+	return err
 }
 
 func wireBuild(b platform.Build) api.Build {

@@ -26,7 +26,18 @@ type call struct {
 	body   fields
 }
 
-func (c *call) ctx() context.Context { return c.r.Context() }
+// ctx ends with the request where it only reads. A change that was asked for
+// is made to its end, also when its asker leaves in between.
+func (c *call) ctx() context.Context {
+	if reads(c.r.Method) {
+		return c.r.Context()
+	}
+	return context.WithoutCancel(c.r.Context())
+}
+
+func reads(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
 
 // app is the {app} of the path.
 func (c *call) app() string { return c.path["app"] }

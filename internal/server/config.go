@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -28,12 +27,14 @@ func (s *server) setConfig(c *call) (answer, error) {
 		Memory: f.patch("memory", checkMemory),
 		CPU:    f.patch("cpu", checkCPU),
 		Grace:  f.patch("termination_grace_period", checkGrace),
+		Tags:   f.patch("tags", checkTag),
+
+		Registry:  f.lowered("registry", f.patch("registry", checkRegistry)),
+		PostStart: f.patch("lifecycle_post_start", checkHook),
+		PreStop:   f.patch("lifecycle_pre_stop", checkHook),
 	}
 	health := f.healthchecks()
 	legacyHealthcheck(&f, &patch, health)
-	for _, name := range []string{"tags", "registry", "lifecycle_post_start", "lifecycle_pre_stop"} {
-		f.notYet(name)
-	}
 	if err := f.err(); err != nil {
 		return answer{}, err
 	}
@@ -135,27 +136,6 @@ func digits(text string) bool {
 	return text != "" && strings.Trim(text, "0123456789") == ""
 }
 
-// notYet refuses what this platform has no place for. Nothing is set, so
-// removing is refused as removing what is not there.
-func (f *fields) notYet(name string) {
-	object, ok := f.object(name)
-	if !ok {
-		return
-	}
-	for _, key := range slices.Sorted(maps.Keys(object)) {
-		if null(object[key]) {
-			f.check(&platform.UserError{
-				Kind:    platform.ErrUnprocessable,
-				Message: fmt.Sprintf("%s does not exist under %s", clip(key), name),
-			})
-			return
-		}
-	}
-	if len(object) > 0 {
-		f.reject(name, "This platform has no "+strings.ReplaceAll(name, "_", " ")+" yet.")
-	}
-}
-
 func wireConfig(c platform.Config) api.Config {
 	health := make(map[string]api.Healthcheck, len(c.Healthchecks))
 	for process, h := range c.Healthchecks {
@@ -164,7 +144,8 @@ func wireConfig(c platform.Config) api.Config {
 	return api.Config{
 		UUID: c.UUID, App: c.App, Owner: c.Owner,
 		Values: texts(c.Values), Memory: texts(c.Memory), CPU: texts(c.CPU), Grace: texts(c.Grace),
-		Tags: texts(nil), Registry: texts(nil), Healthcheck: health,
+		Tags: texts(c.Tags), Registry: texts(c.Registry), Healthcheck: health,
+		PostStart: texts(c.PostStart), PreStop: texts(c.PreStop),
 		Created: api.At(c.Created), Updated: api.At(c.Updated),
 	}
 }

@@ -79,6 +79,7 @@ type Users interface {
 	SetPassword(ctx context.Context, caller platform.Caller, username, old, new string) error
 	RegenerateTokens(ctx context.Context, caller platform.Caller, username string) (token string, err error)
 	Cancel(ctx context.Context, caller platform.Caller, username string) error
+	User(ctx context.Context, caller platform.Caller) (platform.User, error)
 	Users(ctx context.Context, caller platform.Caller, page platform.Page) ([]platform.User, int, error)
 
 	Keys(ctx context.Context, caller platform.Caller, page platform.Page) ([]platform.Key, int, error)

@@ -52,7 +52,7 @@ func (s *server) failure(c *call, err error) answer {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return detail(http.StatusServiceUnavailable, "This took too long and goes on without you: look again later.")
-	case c.ctx().Err() != nil: // the client left: nobody reads this
+	case c.r.Context().Err() != nil: // the client left: nobody reads this
 		return detail(http.StatusServiceUnavailable, "The client left.")
 	}
 	s.log.Error("request failed", "request_id", c.id, "method", c.r.Method, "path", c.r.URL.Path,
@@ -166,24 +166,7 @@ func tooMany(err *auth.ThrottledError) answer {
 	return a
 }
 
-// notAllowed answers a method the path does not have, after the token: who
-// may not ask is told so first.
-func (s *server) notAllowed(c *call, allowed []string) (answer, error) {
-	if !s.openPath(c) {
-		if err := s.authenticate(c); err != nil {
-			return answer{}, err
-		}
-	}
-	slices.Sort(allowed)
-	a := detail(http.StatusMethodNotAllowed, fmt.Sprintf("Method %q not allowed.", c.r.Method))
-	a.header = map[string]string{"Allow": strings.Join(allowed, ", ")}
-	return a, nil
-}
-
-func (s *server) openPath(c *call) bool {
-	path, _ := segments(c.r.URL.Path)
-	return slices.ContainsFunc(s.routes, func(r route) bool {
-		_, ok := r.match(path)
-		return ok && r.open
-	})
+// notAllowed refuses a method the path does not have; Allow names those it has.
+func notAllowed(method string) error {
+	return &protocolError{status: http.StatusMethodNotAllowed, detail: fmt.Sprintf("Method %q not allowed.", clip(method))}
 }

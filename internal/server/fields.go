@@ -94,6 +94,44 @@ func (f *fields) optional(name string) string {
 	return text
 }
 
+// demanded is required in the words of Deis' handlers that check by hand.
+func (f *fields) demanded(name string) string {
+	text := strings.TrimSpace(f.optional(name))
+	if text == "" && !f.rejected(name) {
+		f.reject("", name+" is a required field")
+	}
+	return text
+}
+
+// texts reads a list of texts; nil when the field is absent.
+func (f *fields) texts(name string) []string {
+	if !f.has(name) {
+		return nil
+	}
+	if null(f.raw[name]) {
+		f.reject(name, isNull)
+		return nil
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(f.raw[name], &list); err != nil {
+		f.reject(name, "Expected a list of items.")
+		return nil
+	}
+	if len(list) == 0 {
+		f.reject(name, "This list may not be empty.")
+	}
+	texts := make([]string, 0, len(list))
+	for _, raw := range list {
+		text, message := scalar(raw)
+		if message != "" {
+			f.reject(name, message)
+			return nil
+		}
+		texts = append(texts, strings.TrimSpace(text))
+	}
+	return texts
+}
+
 // short is optional with at most so many characters.
 func (f *fields) short(name string, most int) string {
 	text := strings.TrimSpace(f.optional(name))
@@ -177,6 +215,10 @@ func (f *fields) object(name string) (map[string]json.RawMessage, bool) {
 	var encoded string
 	if json.Unmarshal(raw, &encoded) == nil && encoded != "" {
 		raw = json.RawMessage(encoded)
+		if err := wellFormed(raw); err != nil {
+			f.reject(name, "JSON parse error - "+err.Error())
+			return nil, false
+		}
 	}
 	if null(raw) {
 		f.reject(name, isNull)

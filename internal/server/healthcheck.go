@@ -1,9 +1,7 @@
 package server
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/textproto"
@@ -51,8 +49,8 @@ func (f *fields) healthchecks() healthPatch {
 
 func parseProbes(raw json.RawMessage) (map[string]*platform.Probe, string) {
 	var object map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &object); err != nil {
-		return nil, unfit(raw, "it is not of type 'object'")
+	if json.Unmarshal(raw, &object) != nil || object == nil {
+		return nil, unfit(raw, literalOf(raw)+" is not of type 'object'")
 	}
 	probes := make(map[string]*platform.Probe, len(object))
 	for _, name := range slices.Sorted(maps.Keys(object)) {
@@ -75,58 +73,54 @@ func parseProbes(raw json.RawMessage) (map[string]*platform.Probe, string) {
 	return probes, ""
 }
 
-func unfit(raw json.RawMessage, reason string) string {
-	return fmt.Sprintf("could not validate %s: %s", clip(string(raw)), reason)
-}
-
-// wireForm is a probe as it may arrive: ports are required, so their absence
-// must show.
-type wireForm struct {
-	platform.Probe
-	HTTPGet *struct {
-		platform.HTTPGet
-		Port *int `json:"port"`
-	} `json:"httpGet"`
-	TCPSocket *struct {
-		Port *int `json:"port"`
-	} `json:"tcpSocket"`
-}
-
 // parseProbe returns a probe, or the reason why raw is none.
 func parseProbe(raw json.RawMessage) (*platform.Probe, string) {
-	var form wireForm
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&form); err != nil {
-		return nil, unreadable(err)
-	}
-	probe := form.Probe
-	if form.HTTPGet != nil {
-		if form.HTTPGet.Port == nil {
-			return nil, "'port' is a required property"
-		}
-		get := form.HTTPGet.HTTPGet
-		get.Port = *form.HTTPGet.Port
-		probe.HTTPGet = &get
-	}
-	if form.TCPSocket != nil {
-		if form.TCPSocket.Port == nil {
-			return nil, "'port' is a required property"
-		}
-		probe.TCPSocket = &platform.TCPSocket{Port: *form.TCPSocket.Port}
+	var probe platform.Probe
+	reason := properties(raw, map[string]reader{
+		"initialDelaySeconds": integer(&probe.InitialDelaySeconds),
+		"timeoutSeconds":      integer(&probe.TimeoutSeconds),
+		"periodSeconds":       integer(&probe.PeriodSeconds),
+		"successThreshold":    integer(&probe.SuccessThreshold),
+		"failureThreshold":    integer(&probe.FailureThreshold),
+		"httpGet": func(raw json.RawMessage) string {
+			probe.HTTPGet = new(platform.HTTPGet)
+			return readHTTPGet(raw, probe.HTTPGet)
+		},
+		"tcpSocket": func(raw json.RawMessage) string {
+			probe.TCPSocket = new(platform.TCPSocket)
+			return properties(raw, map[string]reader{"port": integer(&probe.TCPSocket.Port), "host": word(new(string))}, "port")
+		},
+		"exec": func(raw json.RawMessage) string {
+			probe.Exec = new(platform.Exec)
+			return properties(raw, map[string]reader{"command": wordList(&probe.Exec.Command)}, "command")
+		},
+	})
+	if reason != "" {
+		return nil, reason
 	}
 	return &probe, checkProbe(probe)
 }
 
-// unreadable words an error of encoding/json without the names of our types.
-func unreadable(err error) string {
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Sprintf("'%s' cannot be of type '%s'", wrong.Field, wrong.Value)
-	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return fmt.Sprintf("'%s' is not a known property", strings.Trim(name, `"`))
-	}
-	return "it is not of type 'object'"
+func readHTTPGet(raw json.RawMessage, get *platform.HTTPGet) string {
+	return properties(raw, map[string]reader{
+		"path": word(&get.Path), "port": integer(&get.Port), "host": word(&get.Host), "scheme": word(&get.Scheme),
+		"httpHeaders": each(func(raw json.RawMessage) string {
+			var header platform.HTTPHeader
+			reason := properties(raw, map[string]reader{"name": word(&header.Name), "value": word(&header.Value)}, "name", "value")
+			get.HTTPHeaders = append(get.HTTPHeaders, header)
+			return reason
+		}),
+	}, "port")
+}
+
+// wordList reads a list of strings.
+func wordList(to *[]string) reader {
+	return each(func(raw json.RawMessage) string {
+		var one string
+		reason := word(&one)(raw)
+		*to = append(*to, one)
+		return reason
+	})
 }
 
 // maxSeconds and maxThreshold bound a probe's numbers.
@@ -191,9 +185,6 @@ func checkHTTPGet(get platform.HTTPGet) string {
 func checkExec(command []string) string {
 	if len(command) == 0 {
 		return "'command' is too short"
-	}
-	if slices.ContainsFunc(command, func(arg string) bool { return strings.ContainsRune(arg, 0) }) {
-		return "'command' holds a NUL byte"
 	}
 	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -19,9 +20,11 @@ var born = time.Date(2016, 10, 18, 20, 29, 38, 0, time.UTC)
 // memoryDesk keeps apps in a map and runs nothing. What it answers is what
 // the controller answers.
 type memoryDesk struct {
-	mu   sync.Mutex
-	apps map[string]*memoryApp
-	down error // what Ready says
+	mu    sync.Mutex
+	apps  map[string]*memoryApp
+	certs []platform.Certificate
+	trail []platform.Event
+	down  error // what Ready says
 	// follow feeds Logs of a query that follows, until it is closed.
 	follow chan platform.LogLine
 	// panics makes App do so.
@@ -36,6 +39,9 @@ type memoryApp struct {
 	domains   []platform.Domain
 	settings  platform.Settings
 	instances []platform.Instance
+	shared    map[string]platform.Role
+	tls       platform.TLS
+	services  []platform.Service
 	lines     []platform.LogLine
 }
 
@@ -43,14 +49,19 @@ func newMemoryDesk() *memoryDesk {
 	return &memoryDesk{apps: map[string]*memoryApp{}, follow: make(chan platform.LogLine)}
 }
 
-func (d *memoryDesk) of(caller platform.Caller, id string) (*memoryApp, error) {
+// of is the app when the caller's role on it covers need.
+func (d *memoryDesk) of(caller platform.Caller, id string, need platform.Role) (*memoryApp, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	app := d.apps[id]
-	switch {
-	case app == nil:
+	if app == nil {
 		return nil, &platform.NotFoundError{Kind: "App", ID: id}
-	case !caller.Admin && caller.User != app.app.Owner:
+	}
+	role := app.shared[caller.User]
+	if caller.Admin || caller.User == app.app.Owner {
+		role = platform.RoleOwner
+	}
+	if !role.Covers(need) || !caller.Scope.Allows(id, need) {
 		return nil, fmt.Errorf("app %s: %w", id, platform.ErrForbidden)
 	}
 	return app, nil
@@ -62,8 +73,8 @@ func window[T any](all []T, page platform.Page) ([]T, int, error) {
 	return all[from : from+min(page.Limit, len(all)-from)], len(all), nil
 }
 
-func (d *memoryDesk) Authorize(_ context.Context, caller platform.Caller, app string) error {
-	_, err := d.of(caller, app)
+func (d *memoryDesk) May(_ context.Context, caller platform.Caller, app string, need platform.Role) error {
+	_, err := d.of(caller, app, need)
 	return err
 }
 
@@ -84,6 +95,8 @@ func (d *memoryDesk) CreateApp(_ context.Context, caller platform.Caller, id str
 	d.apps[id] = &memoryApp{
 		app:      platform.App{UUID: "app-uuid", ID: id, Owner: caller.User, Created: born, Updated: born},
 		config:   platform.Config{UUID: "config-uuid", App: id, Owner: caller.User, Created: born, Updated: born},
+		shared:   map[string]platform.Role{},
+		tls:      platform.TLS{UUID: "tls-uuid", App: id, Owner: caller.User, Created: born, Updated: born},
 		settings: platform.Settings{UUID: "settings-uuid", App: id, Owner: caller.User, Routable: true, Created: born, Updated: born},
 		domains:  []platform.Domain{{Domain: id, App: id, Owner: caller.User, Created: born, Updated: born}},
 		releases: []platform.Release{{
@@ -99,7 +112,7 @@ func (d *memoryDesk) Apps(_ context.Context, caller platform.Caller, page platfo
 	defer d.mu.Unlock()
 	var all []platform.App
 	for _, app := range d.apps {
-		if caller.Admin || app.app.Owner == caller.User {
+		if caller.Admin || app.app.Owner == caller.User || app.shared[caller.User] != "" {
 			all = append(all, app.app)
 		}
 	}
@@ -111,7 +124,7 @@ func (d *memoryDesk) App(_ context.Context, caller platform.Caller, id string) (
 	if d.panics != nil {
 		panic(d.panics)
 	}
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleViewer)
 	if err != nil {
 		return platform.App{}, err
 	}
@@ -119,7 +132,7 @@ func (d *memoryDesk) App(_ context.Context, caller platform.Caller, id string) (
 }
 
 func (d *memoryDesk) DestroyApp(_ context.Context, caller platform.Caller, id string) error {
-	if _, err := d.of(caller, id); err != nil {
+	if _, err := d.of(caller, id, platform.RoleAdmin); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -129,7 +142,7 @@ func (d *memoryDesk) DestroyApp(_ context.Context, caller platform.Caller, id st
 }
 
 func (d *memoryDesk) Hosts(_ context.Context, caller platform.Caller, id string) ([]string, error) {
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleViewer)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +158,7 @@ func (d *memoryDesk) Hosts(_ context.Context, caller platform.Caller, id string)
 }
 
 func (d *memoryDesk) Config(_ context.Context, caller platform.Caller, id string) (platform.Config, error) {
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleOperator)
 	if err != nil {
 		return platform.Config{}, err
 	}
@@ -153,7 +166,7 @@ func (d *memoryDesk) Config(_ context.Context, caller platform.Caller, id string
 }
 
 func (d *memoryDesk) SetConfig(_ context.Context, caller platform.Caller, id string, patch controller.ConfigPatch) (platform.Config, error) {
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleOperator)
 	if err != nil {
 		return platform.Config{}, err
 	}
@@ -164,6 +177,8 @@ func (d *memoryDesk) SetConfig(_ context.Context, caller platform.Caller, id str
 	}{
 		"values": {&app.config.Values, patch.Values}, "memory": {&app.config.Memory, patch.Memory},
 		"cpu": {&app.config.CPU, patch.CPU}, "termination_grace_period": {&app.config.Grace, patch.Grace},
+		"tags": {&app.config.Tags, patch.Tags}, "registry": {&app.config.Registry, patch.Registry},
+		"lifecycle_post_start": {&app.config.PostStart, patch.PostStart}, "lifecycle_pre_stop": {&app.config.PreStop, patch.PreStop},
 	} {
 		for key, value := range part.from {
 			changed++
@@ -198,7 +213,7 @@ func (d *memoryDesk) SetConfig(_ context.Context, caller platform.Caller, id str
 }
 
 func (d *memoryDesk) Builds(_ context.Context, caller platform.Caller, id string, page platform.Page) ([]platform.Build, int, error) {
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleViewer)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -206,7 +221,7 @@ func (d *memoryDesk) Builds(_ context.Context, caller platform.Caller, id string
 }
 
 func (d *memoryDesk) Build(_ context.Context, caller platform.Caller, id, uuid string) (platform.Build, error) {
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleViewer)
 	if err != nil {
 		return platform.Build{}, err
 	}
@@ -219,7 +234,7 @@ func (d *memoryDesk) Build(_ context.Context, caller platform.Caller, id, uuid s
 }
 
 func (d *memoryDesk) Releases(_ context.Context, caller platform.Caller, id string, page platform.Page) ([]platform.Release, int, error) {
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleViewer)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -227,7 +242,7 @@ func (d *memoryDesk) Releases(_ context.Context, caller platform.Caller, id stri
 }
 
 func (d *memoryDesk) Release(_ context.Context, caller platform.Caller, id string, version int) (platform.Release, error) {
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleViewer)
 	if err != nil {
 		return platform.Release{}, err
 	}
@@ -240,7 +255,7 @@ func (d *memoryDesk) Release(_ context.Context, caller platform.Caller, id strin
 }
 
 func (d *memoryDesk) Rollback(_ context.Context, caller platform.Caller, id string, version int) (platform.Release, error) {
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleDeployer)
 	if err != nil {
 		return platform.Release{}, err
 	}
@@ -253,7 +268,7 @@ func (d *memoryDesk) Rollback(_ context.Context, caller platform.Caller, id stri
 }
 
 func (d *memoryDesk) Scale(_ context.Context, caller platform.Caller, id string, formation map[string]int) error {
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleOperator)
 	if err != nil {
 		return err
 	}
@@ -267,7 +282,7 @@ func (d *memoryDesk) Scale(_ context.Context, caller platform.Caller, id string,
 }
 
 func (d *memoryDesk) Instances(_ context.Context, caller platform.Caller, id, process, instance string) ([]platform.Instance, error) {
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleViewer)
 	if err != nil {
 		return nil, err
 	}
@@ -285,7 +300,7 @@ func (d *memoryDesk) Restart(ctx context.Context, caller platform.Caller, id, pr
 }
 
 func (d *memoryDesk) Run(ctx context.Context, caller platform.Caller, id, command string, stream platform.IO) (int, error) {
-	if _, err := d.of(caller, id); err != nil {
+	if _, err := d.of(caller, id, platform.RoleOperator); err != nil {
 		return 0, err
 	}
 	fmt.Fprintf(stream.Stdout, "ran %s\n", command)
@@ -298,7 +313,7 @@ func (d *memoryDesk) Run(ctx context.Context, caller platform.Caller, id, comman
 }
 
 func (d *memoryDesk) Logs(ctx context.Context, caller platform.Caller, id string, q controller.LogQuery, yield func(platform.LogLine) bool) error {
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleViewer)
 	if err != nil {
 		return err
 	}
@@ -321,7 +336,7 @@ func (d *memoryDesk) Logs(ctx context.Context, caller platform.Caller, id string
 }
 
 func (d *memoryDesk) Domains(_ context.Context, caller platform.Caller, id string, page platform.Page) ([]platform.Domain, int, error) {
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleViewer)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -329,7 +344,7 @@ func (d *memoryDesk) Domains(_ context.Context, caller platform.Caller, id strin
 }
 
 func (d *memoryDesk) AddDomain(_ context.Context, caller platform.Caller, id, domain string) (platform.Domain, error) {
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleOperator)
 	if err != nil {
 		return platform.Domain{}, err
 	}
@@ -339,7 +354,7 @@ func (d *memoryDesk) AddDomain(_ context.Context, caller platform.Caller, id, do
 }
 
 func (d *memoryDesk) RemoveDomain(_ context.Context, caller platform.Caller, id, domain string) error {
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleAdmin)
 	if err != nil {
 		return err
 	}
@@ -352,7 +367,7 @@ func (d *memoryDesk) RemoveDomain(_ context.Context, caller platform.Caller, id,
 }
 
 func (d *memoryDesk) Settings(_ context.Context, caller platform.Caller, id string) (platform.Settings, error) {
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleViewer)
 	if err != nil {
 		return platform.Settings{}, err
 	}
@@ -360,7 +375,7 @@ func (d *memoryDesk) Settings(_ context.Context, caller platform.Caller, id stri
 }
 
 func (d *memoryDesk) SetSettings(_ context.Context, caller platform.Caller, id string, patch controller.SettingsPatch) (platform.Settings, error) {
-	app, err := d.of(caller, id)
+	app, err := d.of(caller, id, platform.RoleOperator)
 	if err != nil {
 		return platform.Settings{}, err
 	}
@@ -374,7 +389,18 @@ func (d *memoryDesk) SetSettings(_ context.Context, caller platform.Caller, id s
 	if patch.DeployBranch != nil {
 		app.settings.DeployBranch = *patch.DeployBranch
 	}
-	if app.settings == before {
+	if patch.Whitelist != nil {
+		app.settings.Whitelist = patch.Whitelist
+	}
+	app.settings.Labels, err = changed("label", before.Labels, patch.Labels)
+	if err == nil {
+		app.settings.Autoscale, err = changed("autoscale", before.Autoscale, patch.Autoscale)
+	}
+	if err != nil {
+		app.settings = before
+		return platform.Settings{}, err
+	}
+	if reflect.DeepEqual(app.settings, before) {
 		return platform.Settings{}, &platform.UserError{Kind: platform.ErrConflict, Message: caller.User + " changed nothing"}
 	}
 	return app.settings, nil

@@ -36,10 +36,16 @@ func describe(routes []route, version string) *huma.OpenAPI {
 		},
 		Components: &huma.Components{
 			Schemas: d.registry,
-			SecuritySchemes: map[string]*huma.SecurityScheme{"token": {
-				Type: "apiKey", In: "header", Name: "Authorization",
-				Description: "The word token, a space, and the token of a login.",
-			}},
+			SecuritySchemes: map[string]*huma.SecurityScheme{
+				"token": {
+					Type: "apiKey", In: "header", Name: "Authorization",
+					Description: "The word token, a space, and the token of a login or a named one.",
+				},
+				"builder": {
+					Type: "apiKey", In: "header", Name: api.HeaderBuilderAuth,
+					Description: "The key that builder and platform share.",
+				},
+			},
 		},
 		Paths: map[string]*huma.PathItem{},
 	}
@@ -81,8 +87,8 @@ func (d describer) operation(r *route) *huma.Operation {
 		OperationID: operationID(r), Tags: []string{tag(r)},
 		Responses: map[string]*huma.Response{strconv.Itoa(r.status): {Description: http.StatusText(r.status), Content: d.content(r.gives)}},
 	}
-	if !r.open {
-		op.Security = []map[string][]string{{"token": {}}}
+	if scheme := map[guard]string{forUsers: "token", forBuilder: "builder"}[r.guard]; scheme != "" {
+		op.Security = []map[string][]string{{scheme: {}}}
 	}
 	for _, segment := range r.segments {
 		if name, ok := strings.CutPrefix(segment, "{"); ok {
@@ -107,7 +113,7 @@ func (r *route) failures() []int {
 	for _, status := range r.also {
 		all[status] = true
 	}
-	if !r.open {
+	if r.guard != forAll {
 		all[http.StatusUnauthorized] = true
 	}
 	if r.takes != nil {
@@ -184,7 +190,7 @@ func operationID(r *route) string {
 
 // tag is the most particular noun in the path.
 func tag(r *route) string {
-	nouns := []string{"auth", "users", "keys", "builds", "config", "releases", "pods", "domains", "settings", "apps"}
+	nouns := []string{"hooks", "auth", "users", "admin", "audit", "tokens", "keys", "certs", "perms", "builds", "config", "releases", "pods", "domains", "settings", "whitelist", "tls", "services", "apps"}
 	for _, noun := range nouns {
 		if slices.Contains(r.segments, noun) {
 			return noun

@@ -15,7 +15,7 @@ type route struct {
 	// path has literal segments, {name} for one segment, and {name...} for all
 	// that follow. It matches with and without a slash at the end.
 	path   string
-	open   bool // no token needed
+	guard  guard
 	handle func(*server, *call) (answer, error)
 
 	summary string
@@ -26,6 +26,22 @@ type route struct {
 	query   []parameter
 
 	segments []string
+}
+
+// guard is who may ask: anybody with a token, anybody, or the builder.
+type guard int
+
+const (
+	forUsers guard = iota
+	forAll
+	forBuilder
+)
+
+// reachesApps reports whether a token that is bounded to apps may ask. What is
+// not of apps is of its user's whole account.
+func (r *route) reachesApps() bool {
+	return strings.HasPrefix(r.path, "/v2/apps/") ||
+		slices.Contains([]string{"/v2/", "/v2/platform/", "/v2/auth/whoami/", "/v2/audit/"}, r.path)
 }
 
 type parameter struct{ name, kind, doc string }
@@ -69,33 +85,50 @@ func set(values map[string]string, name, value string) map[string]string {
 	return values
 }
 
-// find returns the first route of the table that has the request's path and
-// method; else the methods the path has. It fills c.path.
-func (s *server) find(c *call) (*route, []string) {
+// place is what the table knows of a request's path.
+type place struct {
+	route   *route   // the first with its method, or nil
+	guard   guard    // of the path's routes
+	methods []string // the path has; none: it leads nowhere
+}
+
+// find looks the request up and fills c.path.
+func (s *server) find(c *call) place {
 	path, ok := segments(c.r.URL.Path)
 	if !ok {
-		return nil, nil
+		return place{}
 	}
 	method := c.r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	var allowed []string
+	var found place
 	for i := range s.routes {
 		route := &s.routes[i]
 		values, ok := route.match(path)
 		if !ok {
 			continue
 		}
-		if route.method == method {
-			c.path = values
-			return route, nil
+		if route.method == method && found.route == nil {
+			c.path, found.route = values, route
 		}
-		if !slices.Contains(allowed, route.method) {
-			allowed = append(allowed, route.method)
-		}
+		found.add(route)
 	}
-	return nil, allowed
+	slices.Sort(found.methods)
+	return found
+}
+
+func (p *place) add(r *route) {
+	if len(p.methods) == 0 {
+		p.methods, p.guard = append(p.methods, http.MethodOptions), r.guard
+	}
+	if slices.Contains(p.methods, r.method) {
+		return
+	}
+	p.methods = append(p.methods, r.method)
+	if r.method == http.MethodGet {
+		p.methods = append(p.methods, http.MethodHead)
+	}
 }
 
 // segments splits a decoded path. Slashes in a row count as one and one at

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
 
@@ -24,7 +25,8 @@ const (
 	maxOutput = 4 << 20
 )
 
-// run blocks until the command has ended; a code other than 0 is still 200.
+// run blocks until the command has ended; a code other than 0 is still 200. It
+// ends with its time, not with whoever asked: half a migration helps nobody.
 func (s *server) run(c *call) (answer, error) {
 	f := c.body
 	command := f.optional("command")
@@ -50,19 +52,26 @@ func (s *server) run(c *call) (answer, error) {
 	return ok(api.RunResult{ExitCode: exit, Output: out.String()})
 }
 
-// attach upgrades to a WebSocket and joins it to the command.
+// attach joins a WebSocket to a command in an instance of its own.
 func (s *server) attach(c *call) (answer, error) {
-	query := c.r.URL.Query()
-	command := query.Get("command")
-	if err := checkCommand(command); err != nil {
+	return s.join(c, func(ctx context.Context, command string, stream platform.IO) (int, error) {
+		return s.desk.Run(ctx, c.caller, c.app(), command, stream)
+	})
+}
+
+// exec joins one to a command inside an instance that runs. The name decides
+// alone: clients guess the type from it.
+func (s *server) exec(c *call) (answer, error) {
+	return s.join(c, func(ctx context.Context, command string, stream platform.IO) (int, error) {
+		return s.desk.Exec(ctx, c.caller, c.app(), c.path["name"], command, stream)
+	})
+}
+
+// join upgrades to a WebSocket and joins it to what start runs.
+func (s *server) join(c *call, start func(context.Context, string, platform.IO) (int, error)) (answer, error) {
+	command, open, err := attachment(c)
+	if err != nil {
 		return answer{}, err
-	}
-	open := attach.Open{Term: query.Get("term"), Size: platform.WindowSize{
-		Rows: characters(query.Get("rows")), Cols: characters(query.Get("cols")),
-	}}
-	open.Terminal, _ = strconv.ParseBool(query.Get("tty"))
-	if len(open.Term) > 64 || strings.ContainsRune(open.Term, 0) {
-		return answer{}, fieldError("term", "This is no name of a terminal.")
 	}
 	// After the upgrade only the stream can tell what is wrong.
 	if err := s.desk.May(c.ctx(), c.caller, c.app(), platform.RoleOperator); err != nil {
@@ -71,7 +80,7 @@ func (s *server) attach(c *call) (answer, error) {
 	if !strings.EqualFold(c.r.Header.Get("Upgrade"), "websocket") {
 		return answer{}, &protocolError{
 			status: http.StatusUpgradeRequired,
-			detail: "Upgrade to a WebSocket to attach, or POST the command.",
+			detail: "Upgrade to a WebSocket to attach.",
 		}
 	}
 	conn, err := websocket.Accept(c.w, c.r, nil)
@@ -79,19 +88,33 @@ func (s *server) attach(c *call) (answer, error) {
 		return answer{}, nil // Accept has answered
 	}
 	err = attach.Serve(c.ctx(), conn, open, func(ctx context.Context, stream platform.IO) (int, error) {
-		return s.desk.Run(ctx, c.caller, c.app(), command, stream)
+		return start(ctx, command, stream)
 	})
 	if err != nil {
-		s.log.Debug("attached run broke off", "request_id", c.id, "app", c.app(), "err", err)
+		s.log.Debug("attached command broke off", "request_id", c.id, "app", c.app(), "err", err)
 	}
 	return answer{}, nil
+}
+
+// attachment reads the query of a request to attach.
+func attachment(c *call) (command string, open attach.Open, err error) {
+	query := c.r.URL.Query()
+	command = query.Get("command")
+	open = attach.Open{Term: query.Get("term"), Size: platform.WindowSize{
+		Rows: characters(query.Get("rows")), Cols: characters(query.Get("cols")),
+	}}
+	open.Terminal, _ = strconv.ParseBool(query.Get("tty"))
+	if len(open.Term) > 64 || strings.ContainsRune(open.Term, 0) {
+		err = fieldError("term", "This is no name of a terminal.")
+	}
+	return command, open, errors.Join(checkCommand(command), err)
 }
 
 func checkCommand(command string) error {
 	switch {
 	case command == "":
 		return fieldError("", "command is a required field")
-	case strings.ContainsRune(command, 0):
+	case strings.ContainsRune(command, 0) || !utf8.ValidString(command):
 		return fieldError("command", isNUL)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/api"
@@ -25,6 +26,9 @@ type Options struct {
 	// EdgeHTTPPort and EdgeHTTPSPort are the router's; they make the URLs of
 	// apps. EdgeHTTPSPort 0 means the edge speaks no TLS.
 	EdgeHTTPPort, EdgeHTTPSPort int
+	// BuilderKey is what a builder shows to /v2/hooks. Empty: nobody is one. Who
+	// has it may deploy as any user.
+	BuilderKey string
 	// Engine is the scheduler's name: local or kube.
 	Engine string
 	// Runtime tells how apps run here now. Nil, or a zero answer: not known.
@@ -71,7 +75,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h[api.HeaderAPIVersion] = []string{api.APIVersion}
 	h[api.HeaderPlatformVersion] = []string{s.opts.Version}
 	h[api.HeaderRequestID] = []string{c.id}
-	h["X-Content-Type-Options"] = []string{"nosniff"}
+	protect(h)
 	defer s.finish(c)
 
 	a, err := s.answer(c)
@@ -82,27 +86,45 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) answer(c *call) (answer, error) {
-	route, allowed := s.find(c)
-	switch {
-	case route == nil && len(allowed) == 0:
+	at := s.find(c)
+	if len(at.methods) == 0 {
 		return noRoute(), nil
-	case route == nil:
-		return s.notAllowed(c, allowed)
-	case !route.open:
-		if err := s.authenticate(c); err != nil {
-			return answer{}, err
-		}
 	}
-	a, err := s.serve(c, route)
-	if isInput(err) {
+	c.w.Header().Set("Allow", strings.Join(at.methods, ", "))
+	if c.r.Method == http.MethodOptions {
+		return preflight(at.methods), nil
+	}
+	if err := s.admit(c, at); err != nil {
+		return answer{}, err
+	}
+	if at.route == nil {
+		return answer{}, notAllowed(c.r.Method)
+	}
+	a, err := s.serve(c, at.route)
+	if isInput(err) && at.guard == forUsers && c.app() != "" {
 		// Whether the app is there and the caller may see it comes first.
-		if app := c.path["app"]; app != "" {
-			if refused := s.desk.May(c.r.Context(), c.caller, app, platform.RoleViewer); refused != nil {
-				return answer{}, refused
-			}
+		if refused := s.desk.May(c.ctx(), c.caller, c.app(), platform.RoleViewer); refused != nil {
+			return answer{}, refused
 		}
 	}
 	return a, err
+}
+
+// admit asks for the credential of the place.
+func (s *server) admit(c *call, at place) error {
+	switch at.guard {
+	case forAll:
+		return nil
+	case forBuilder:
+		return s.authenticateBuilder(c)
+	}
+	if err := s.authenticate(c); err != nil {
+		return err
+	}
+	if at.route != nil && c.caller.Scope.Bounded() && !at.route.reachesApps() {
+		return platform.ErrForbidden
+	}
+	return nil
 }
 
 func (s *server) serve(c *call, route *route) (answer, error) {

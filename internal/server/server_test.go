@@ -49,7 +49,15 @@ func open(t *testing.T) *door {
 	return d
 }
 
+// builderKey is what a builder shows at these doors.
+const builderKey = "the builder's key"
+
 func openAt(t *testing.T, desk server.Desk, users server.Users) *door {
+	t.Helper()
+	return openWith(t, desk, users, builderKey)
+}
+
+func openWith(t *testing.T, desk server.Desk, users server.Users, key string) *door {
 	t.Helper()
 	d := &door{t: t, tokens: map[string]string{}}
 	examine := func(context.Context) []doctor.Finding {
@@ -58,7 +66,7 @@ func openAt(t *testing.T, desk server.Desk, users server.Users) *door {
 	log := slog.New(slog.NewTextHandler(&d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	handler := server.New(log, desk, users, examine, server.Options{
 		Version: "1.2.3", Domain: "localhost", APIURL: "http://slipway.localhost:8080",
-		GitSSH: "ssh://git@localhost:2222", GitHTTP: "http://git.localhost:8080", EdgeHTTPPort: 8080, Engine: "local",
+		GitSSH: "ssh://git@localhost:2222", GitHTTP: "http://git.localhost:8080", EdgeHTTPPort: 8080, Engine: "local", BuilderKey: key,
 		Runtime: func() platform.RuntimeInfo {
 			return platform.RuntimeInfo{Name: "process", Isolation: platform.IsolationSandbox}
 		},
@@ -194,7 +202,7 @@ func TestMethodsThatAreNotThereAreNamed(t *testing.T) {
 	d.expect("", "GET", "/v2/auth/login/", "", 405, `{"detail":"Method \"GET\" not allowed."}`)
 	d.expect("", "POST", "/healthz", "", 405, "")
 	d.expect("", "HEAD", "/healthz", "", 200, "")
-	if allow := d.do("bob", "PUT", "/v2/apps/blog/", "").Header.Get("Allow"); allow != "DELETE, GET" {
+	if allow := d.do("bob", "PUT", "/v2/apps/blog/", "").Header.Get("Allow"); allow != "DELETE, GET, HEAD, OPTIONS, POST" {
 		t.Errorf("allow: %s", allow)
 	}
 }
@@ -249,9 +257,9 @@ func TestUsersRegisterLogInAndLeave(t *testing.T) {
 func TestAppsHaveTheContractsShape(t *testing.T) {
 	d := open(t)
 	d.expect("bob", "GET", "/v2/apps/blog/", "", 200,
-		`{"uuid":"app-uuid","id":"blog","owner":"bob","structure":{},"created":"2016-10-18T20:29:38Z","updated":"2016-10-18T20:29:38Z","urls":["http://blog.localhost:8080"]}`)
+		`{"uuid":"app-uuid","id":"blog","owner":"bob","structure":{},"created":"2016-10-18T20:29:38Z","updated":"2016-10-18T20:29:38Z","procfile_structure":{},"urls":["http://blog.localhost:8080"]}`)
 	d.expect("bob", "GET", "/v2/apps/", "", 200,
-		`{"count":1,"next":null,"previous":null,"results":[{"uuid":"app-uuid","id":"blog","owner":"bob","structure":{},"created":"2016-10-18T20:29:38Z","updated":"2016-10-18T20:29:38Z"}]}`)
+		`{"count":1,"next":null,"previous":null,"results":[{"uuid":"app-uuid","id":"blog","owner":"bob","structure":{},"created":"2016-10-18T20:29:38Z","updated":"2016-10-18T20:29:38Z","procfile_structure":{}}]}`)
 	d.expect("carol", "GET", "/v2/apps/", "", 200, `{"count":0,"next":null,"previous":null,"results":[]}`)
 	d.expect("carol", "GET", "/v2/apps/blog/", "", 403, "")
 	d.expect("bob", "GET", "/v2/apps/nope/", "", 404, `"No App matches the given query."`)
@@ -305,7 +313,6 @@ func TestConfigIsPatchedAndValidated(t *testing.T) {
 	d.expect("bob", "POST", path, `{"values":{"A":null}}`, 201, "")
 	d.expect("bob", "POST", path, `{"values":{"A":null}}`, 422, `{"detail":"A does not exist under values"}`)
 	d.expect("bob", "POST", path, `{"tags":{"x":null}}`, 422, `{"detail":"x does not exist under tags"}`)
-	d.expect("bob", "POST", path, `{"tags":{"x":"y"},"registry":{}}`, 400, `{"tags":["This platform has no tags yet."]}`)
 	for body, message := range map[string]string{
 		`{"values":null}`:                                                      `{"values":["This field may not be null."]}`,
 		`{"values":{"1A":"x"}}`:                                                `{"values":["Config keys must start with a letter or underscore and only contain [A-z0-9_]"]}`,
@@ -321,10 +328,10 @@ func TestConfigIsPatchedAndValidated(t *testing.T) {
 		`{"cpu":{"web":"-1"}}`:                                                 `{"cpu":["CPU limit format: <value> or <value>/<value>, where value must be a numeric"]}`,
 		`{"termination_grace_period":{"web":"x"}}`:                             `{"termination_grace_period":["Termination Grace Period format: <value>, where value must be a numeric"]}`,
 		`{"termination_grace_period":{"web":"99999999999999999999"}}`:          `{"termination_grace_period":["A termination grace period is at most 86400 seconds"]}`,
-		`{"healthcheck":{"web":{"livenessProbe":{"tcpSocket":{"port":"x"}}}}}`: `{"healthcheck":["could not validate {\"tcpSocket\":{\"port\":\"x\"}}: 'tcpSocket.port' cannot be of type 'string'"]}`,
-		`{"healthcheck":{"web":{"livenessProbe":{"grpc":{}}}}}`:                `{"healthcheck":["could not validate {\"grpc\":{}}: 'grpc' is not a known property"]}`,
+		`{"healthcheck":{"web":{"livenessProbe":{"tcpSocket":{"port":"x"}}}}}`: `{"healthcheck":["could not validate {'tcpSocket': {'port': 'x'}}: 'x' is not of type 'integer'"]}`,
+		`{"healthcheck":{"web":{"livenessProbe":{"grpc":{}}}}}`:                `{"healthcheck":["could not validate {'grpc': {}}: 'grpc' is not a known property"]}`,
 		`{"healthcheck":{"web":{"aliveProbe":{}}}}`:                            `{"healthcheck":["Healthcheck keys must be either livenessProbe or readinessProbe"]}`,
-		`{"healthcheck":{"web":{"livenessProbe":{"httpGet":{"path":"/"}}}}}`:   `{"healthcheck":["could not validate {\"httpGet\":{\"path\":\"/\"}}: 'port' is a required property"]}`,
+		`{"healthcheck":{"web":{"livenessProbe":{"httpGet":{"path":"/"}}}}}`:   `{"healthcheck":["could not validate {'httpGet': {'path': '/'}}: 'port' is a required property"]}`,
 	} {
 		d.expect("bob", "POST", path, body, 400, message)
 	}
@@ -439,20 +446,22 @@ func TestDomainsKeysAndSettings(t *testing.T) {
 	d.expect("bob", "POST", "/v2/apps/blog/settings/", `{"maintenance":"True","deploy_branch":"release"}`, 201, "")
 	d.expect("bob", "POST", "/v2/apps/blog/settings/", `{"maintenance":true}`, 409, `{"detail":"bob changed nothing"}`)
 	d.expect("bob", "POST", "/v2/apps/blog/settings/", `{"maintenance":"test"}`, 400, `{"maintenance":["\"test\" is not a valid boolean."]}`)
-	d.expect("bob", "POST", "/v2/apps/blog/settings/", `{"whitelist":["10.0.0.1"]}`, 400, `{"whitelist":["This platform has no whitelist yet."]}`)
 }
 
-func TestAnImageDeployIsRefusedWithTheCure(t *testing.T) {
+func TestAnImageIsDeployed(t *testing.T) {
 	d := open(t)
 	const path = "/v2/apps/blog/builds/"
 	d.expect("bob", "GET", path, "", 200, `{"count":0,"next":null,"previous":null,"results":[]}`)
 	d.expect("bob", "POST", path, `{}`, 400, `{"image":["This field is required."]}`)
+	d.expect("bob", "POST", path, `{"image":" "}`, 400, `{"image":["This field may not be blank."]}`)
 	d.expect("bob", "POST", path, `{"image":"x","procfile":{"web":""},"sha":"`+strings.Repeat("a", 41)+`"}`, 400,
 		`{"procfile":["Command can't be empty for process type"],"sha":["Ensure this field has no more than 40 characters."]}`)
-	body := d.expect("bob", "POST", path, `{"image":"deis/example:1","procfile":null}`, 400, "")
-	if !strings.Contains(body, "need a container runtime") || !strings.Contains(body, "git push") {
-		t.Error(body)
-	}
+	d.expect("bob", "POST", path, `{"image":"x","procfile":{"web":null,"W":"x"}}`, 400,
+		`{"procfile":["Process types can only contain lowercase alphanumeric characters","Command can't be empty for process type"]}`)
+	d.expect("bob", "POST", path, `{"image":"busy"}`, 400, `{"detail":"Deployment for blog-web is already in progress"}`)
+	d.expect("bob", "POST", path, `{"image":"deis/example:1","procfile":{"web":"run","worker":"work"}}`, 201,
+		`{"owner":"bob","app":"blog","image":"deis/example:1","sha":"","procfile":{"web":"run","worker":"work"},"dockerfile":"","created":"2016-10-18T20:29:38Z","updated":"2016-10-18T20:29:38Z","uuid":"build-uuid"}`)
+	d.expect("bob", "POST", path, `{"image":"deis/example:1","procfile":null}`, 201, "")
 	d.expect("bob", "GET", path+"none/", "", 404, `"No Build matches the given query."`)
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/logs"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/scheduler/local"
+	"github.com/slipway-paas/slipway/internal/secret"
 	"github.com/slipway-paas/slipway/internal/store"
 )
 
@@ -27,7 +28,7 @@ import (
 func openStreet(t *testing.T) *door {
 	t.Helper()
 	log, dir := slog.New(slog.DiscardHandler), t.TempDir()
-	db, err := store.Open(t.Context(), log, "sqlite://"+dir+"/slipway.db")
+	db, err := store.Open(t.Context(), log, "sqlite://"+dir+"/slipway.db", secret.New())
 	if err != nil {
 		t.Fatal(err)
 	}

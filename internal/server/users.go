@@ -44,7 +44,7 @@ func (s *server) register(c *call) (answer, error) {
 	}
 	// A stale token is nobody, not an error: the client sends what it has.
 	caller := platform.Caller{From: c.from}
-	if s.authenticate(c) == nil {
+	if s.authenticate(c) == nil && !c.caller.Scope.Bounded() {
 		caller = c.caller
 	}
 	made, err := s.users.Register(c.ctx(), caller, user)
@@ -167,7 +167,7 @@ func wireUser(u platform.User) api.User {
 	return api.User{
 		Email: u.Email, Username: u.Username, FirstName: u.FirstName, LastName: u.LastName,
 		IsSuperuser: u.Superuser, IsStaff: u.Superuser, IsActive: u.Active,
-		Groups: []string{}, Permissions: []string{},
+		Groups: some(u.Groups), Permissions: []string{},
 		LastLogin: api.At(u.LastLogin), DateJoined: api.At(u.Joined),
 	}
 }

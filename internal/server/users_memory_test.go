@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/slipway-paas/slipway/internal/auth"
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -17,6 +18,7 @@ type memoryUsers struct {
 	users     []platform.User
 	passwords map[string]string
 	keys      []platform.Key
+	tokens    []platform.Token
 }
 
 func newMemoryUsers() *memoryUsers { return &memoryUsers{passwords: map[string]string{}} }
@@ -57,6 +59,11 @@ func (m *memoryUsers) ByToken(_ context.Context, token string) (platform.Caller,
 	for _, user := range m.users {
 		if tokenOf(user.Username) == token {
 			return platform.Caller{User: user.Username, Admin: user.Superuser}, user, nil
+		}
+	}
+	for _, t := range m.tokens {
+		if i := m.find(t.User); strings.ToUpper(tokenOf(t.Name)) == token && i >= 0 {
+			return platform.Caller{User: t.User, Admin: m.users[i].Superuser, Token: t.Name, Scope: t.Scope}, m.users[i], nil
 		}
 	}
 	return platform.Caller{}, platform.User{}, platform.ErrUnauthenticated
@@ -154,5 +161,85 @@ func (m *memoryUsers) DeleteKey(ctx context.Context, caller platform.Caller, id 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.keys = slices.DeleteFunc(m.keys, func(k platform.Key) bool { return k.ID == id })
+	return nil
+}
+
+func (m *memoryUsers) User(_ context.Context, caller platform.Caller) (platform.User, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if i := m.find(caller.User); i >= 0 {
+		return m.users[i], nil
+	}
+	return platform.User{}, noUser(caller.User)
+}
+
+func (m *memoryUsers) KeyByMD5(_ context.Context, fingerprint string) (platform.Key, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, key := range m.keys {
+		if key.Fingerprint == fingerprint {
+			return key, nil
+		}
+	}
+	return platform.Key{}, &platform.NotFoundError{Kind: "Key", ID: fingerprint}
+}
+
+func (m *memoryUsers) KeysOf(ctx context.Context, username string) ([]platform.Key, error) {
+	keys, _, err := m.Keys(ctx, platform.Caller{User: username}, platform.Page{Limit: 1000})
+	return keys, err
+}
+
+func (m *memoryUsers) Superusers(_ context.Context, caller platform.Caller, page platform.Page) ([]platform.User, int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !caller.Admin {
+		return nil, 0, platform.ErrForbidden
+	}
+	return window(slices.DeleteFunc(slices.Clone(m.users), func(u platform.User) bool { return !u.Superuser }), page)
+}
+
+func (m *memoryUsers) SetSuperuser(_ context.Context, caller platform.Caller, username string, superuser bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := m.find(username)
+	switch {
+	case !caller.Admin:
+		return platform.ErrForbidden
+	case i < 0:
+		return noUser(username)
+	}
+	m.users[i].Superuser = superuser
+	return nil
+}
+
+func (m *memoryUsers) Tokens(_ context.Context, caller platform.Caller) ([]platform.Token, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(m.tokens), func(t platform.Token) bool { return t.User != caller.User }), nil
+}
+
+// CreateToken's secret is forty times the first letter of the name, in capitals.
+func (m *memoryUsers) CreateToken(_ context.Context, caller platform.Caller, name string, scope platform.Scope, lifetime time.Duration) (string, platform.Token, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if slices.ContainsFunc(m.tokens, func(t platform.Token) bool { return t.User == caller.User && t.Name == name }) {
+		return "", platform.Token{}, platform.Invalid("name", "A token with this name already exists.")
+	}
+	token := platform.Token{Name: name, User: caller.User, Scope: scope, Created: born}
+	if lifetime > 0 {
+		token.Expires = born.Add(lifetime)
+	}
+	m.tokens = append(m.tokens, token)
+	return strings.ToUpper(tokenOf(name)), token, nil
+}
+
+func (m *memoryUsers) RevokeToken(_ context.Context, caller platform.Caller, name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := len(m.tokens)
+	m.tokens = slices.DeleteFunc(m.tokens, func(t platform.Token) bool { return t.User == caller.User && t.Name == name })
+	if len(m.tokens) == before {
+		return &platform.NotFoundError{Kind: "Token", ID: name}
+	}
 	return nil
 }

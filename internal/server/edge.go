@@ -1,0 +1,143 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/slipway-paas/slipway/internal/api"
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+func (s *server) getTLS(c *call) (answer, error) {
+	tls, err := s.desk.TLS(c.ctx(), c.caller, c.app())
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(wireTLS(tls))
+}
+
+func (s *server) setTLS(c *call) (answer, error) {
+	f := c.body
+	enforced := f.boolean("https_enforced")
+	if !f.has("https_enforced") {
+		f.reject("https_enforced", isRequired)
+	}
+	if err := f.err(); err != nil {
+		return answer{}, err
+	}
+	tls, err := s.desk.SetTLS(c.ctx(), c.caller, c.app(), *enforced)
+	if err != nil {
+		return answer{}, err
+	}
+	return created(wireTLS(tls))
+}
+
+func wireTLS(t platform.TLS) api.TLS {
+	return api.TLS{
+		UUID: t.UUID, App: t.App, Owner: t.Owner, HTTPSEnforced: t.Enforced,
+		Created: api.At(t.Created), Updated: api.At(t.Updated),
+	}
+}
+
+func (s *server) getWhitelist(c *call) (answer, error) {
+	addresses, err := s.desk.Whitelist(c.ctx(), c.caller, c.app())
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(api.Whitelist{Addresses: some(addresses)})
+}
+
+func (s *server) addWhitelist(c *call) (answer, error) {
+	addresses, err := c.body.addresses()
+	if err != nil {
+		return answer{}, err
+	}
+	all, err := s.desk.AddWhitelist(c.ctx(), c.caller, c.app(), addresses)
+	if err != nil {
+		return answer{}, inField(err, "addresses")
+	}
+	return created(api.Whitelist{Addresses: some(all)})
+}
+
+func (s *server) removeWhitelist(c *call) (answer, error) {
+	addresses, err := c.body.addresses()
+	if err != nil {
+		return answer{}, err
+	}
+	if err := s.desk.RemoveWhitelist(c.ctx(), c.caller, c.app(), addresses); err != nil {
+		return answer{}, inField(err, "addresses")
+	}
+	return noContent()
+}
+
+// addresses reads the one field of a whitelist's body, which must be there.
+func (f *fields) addresses() ([]string, error) {
+	if !f.has("addresses") {
+		f.reject("addresses", isRequired)
+	}
+	addresses := f.texts("addresses")
+	return addresses, f.err()
+}
+
+// inField moves what is wrong in a desk's input to the field it came in here:
+// the whitelist is a setting, and has a route of its own.
+func inField(err error, field string) error {
+	wrong := fieldErrors(err)
+	if len(wrong) == 0 {
+		return err
+	}
+	var moved []error
+	for _, one := range wrong {
+		moved = append(moved, &platform.FieldError{Field: field, Message: one.Message})
+	}
+	return errors.Join(moved...)
+}
+
+func (s *server) listServices(c *call) (answer, error) {
+	services, err := s.desk.Services(c.ctx(), c.caller, c.app())
+	if err != nil {
+		return answer{}, err
+	}
+	body := api.Services{Services: make([]api.Service, 0, len(services))}
+	for _, one := range services {
+		body.Services = append(body.Services, api.Service{ProcfileType: one.Process, PathPattern: one.Pattern})
+	}
+	return ok(body)
+}
+
+func (s *server) setService(c *call) (answer, error) {
+	f := c.body
+	process, pattern := f.process(), f.required("path_pattern")
+	if err := f.err(); err != nil {
+		return answer{}, err
+	}
+	changed, err := s.desk.SetService(c.ctx(), c.caller, c.app(), process, pattern)
+	switch {
+	case err != nil:
+		return answer{}, err
+	case !changed:
+		return noContent()
+	}
+	return answer{status: http.StatusCreated}, nil
+}
+
+func (s *server) removeService(c *call) (answer, error) {
+	f := c.body
+	process := f.process()
+	if err := f.err(); err != nil {
+		return answer{}, err
+	}
+	if err := s.desk.RemoveService(c.ctx(), c.caller, c.app(), process); err != nil {
+		return answer{}, err
+	}
+	return noContent()
+}
+
+// process reads procfile_type, which must be there.
+func (f *fields) process() string {
+	process := f.required("procfile_type")
+	if process != "" && !platform.ValidProcessType(process) {
+		f.reject("procfile_type", badProcessType)
+	}
+	return process
+}
