@@ -42,6 +42,9 @@ type options struct {
 	// secret.key in State. Without it, config cannot be read: keep a copy. With
 	// SLIPWAY_SECRET_KEY in the environment it is neither read nor made.
 	SecretKeyFile string
+	// BuilderKeyFile holds the key that a builder elsewhere shows to /v2/hooks.
+	// Who has it may deploy as any user. Empty: builder.key in State.
+	BuilderKeyFile string
 	// Registration is who may register: enabled, admin_only or disabled.
 	Registration string
 	// MaxPush bounds one git push, in MiB. Too small refuses honest
@@ -78,6 +81,7 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Domain, "domain", "localhost", "platform domain: apps are served at <app>.<domain>")
 	flags.StringVar(&o.Database, "database", "", "postgres://… instead of SQLite in the state directory")
 	flags.StringVar(&o.SecretKeyFile, "secret-key-file", "", "keys that secrets are sealed under; empty: secret.key in the state directory")
+	flags.StringVar(&o.BuilderKeyFile, "builder-key-file", "", "key that a builder elsewhere shows to /v2/hooks; empty: builder.key in the state directory")
 	flags.StringVar(&o.Registration, "registration", "admin_only", "who may register: enabled, admin_only, disabled")
 	flags.Int64Var(&o.MaxPush, "max-push", 512, "largest git push, in MiB")
 	flags.DurationVar(&o.BuildTimeout, "build-timeout", 15*time.Minute, "longest build")

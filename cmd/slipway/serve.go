@@ -202,6 +202,10 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	if err != nil {
 		return nil, err
 	}
+	builderKey, err := o.builderKey()
+	if err != nil {
+		return nil, err
+	}
 	images, err := registry.New(log, registry.Options{Dir: o.path("registry"), User: registryUser, Password: password})
 	if err != nil {
 		return nil, err
@@ -236,7 +240,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	if err := p.setEdge(o); err != nil {
 		return nil, err
 	}
-	api := server.New(log, p.controller, users, func(ctx context.Context) []doctor.Finding { return examine(ctx, o, p.fleet, box.Offer()) }, o.serverOptions(p.fleet))
+	api := server.New(log, p.controller, users, func(ctx context.Context) []doctor.Finding { return examine(ctx, o, p.fleet, box.Offer()) }, o.serverOptions(p.fleet, builderKey))
 	return p, p.listen(log, o, api, images, git)
 }
 

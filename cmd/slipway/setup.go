@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -32,6 +33,26 @@ func password(path string) (string, error) {
 	}
 	value := hex.EncodeToString(random)
 	return value, writeFile(path, value+"\n")
+}
+
+// minBuilderKey is the shortest key of a builder, in bytes.
+const minBuilderKey = 16
+
+// builderKey reads the key of --builder-key-file, which is never written, or
+// the state directory's own.
+func (o *options) builderKey() (string, error) {
+	if o.BuilderKeyFile == "" {
+		return password(o.path("builder.key"))
+	}
+	text, err := os.ReadFile(o.BuilderKeyFile)
+	if err != nil {
+		return "", err
+	}
+	key := strings.TrimSpace(string(text))
+	if len(key) < minBuilderKey {
+		return "", fmt.Errorf("--builder-key-file %s holds less than %d characters", o.BuilderKeyFile, minBuilderKey)
+	}
+	return key, nil
 }
 
 // writeFile replaces a file for this user only; a crash leaves the old or the
@@ -87,12 +108,12 @@ func (o *options) apiURL() string            { return o.appURL("slipway." + o.Do
 // gitSSH is where pushes go; any name that leads here serves.
 func (o *options) gitSSH() string { return "ssh://git@" + withPort(o.Domain, o.SSH, 22) }
 
-func (o *options) serverOptions(f *fleet.Fleet) server.Options {
+func (o *options) serverOptions(f *fleet.Fleet, builderKey string) server.Options {
 	return server.Options{
 		Version: version, Domain: o.Domain, APIURL: o.apiURL(),
 		GitSSH: o.gitSSH(), GitHTTP: o.appURL("git." + o.Domain),
 		EdgeHTTPPort: port(o.HTTP), EdgeHTTPSPort: port(o.HTTPS),
-		Engine: "local",
+		Engine: "local", BuilderKey: builderKey,
 		Runtime: func() platform.RuntimeInfo {
 			for _, node := range f.Nodes() {
 				return node.Runtime
