@@ -130,6 +130,7 @@ type Controller struct {
 
 	mu         sync.Mutex
 	lanes      map[string]*lane
+	unsaid     map[string]struct{} // apps of the start that were not looked at yet
 	pushing    map[string]bool
 	destroying map[string]bool        // has no row, and something of it is left
 	routes     map[string]*sync.Mutex // one writer of an app's route at a time
@@ -155,6 +156,7 @@ func New(log *slog.Logger, parts Parts, options Options) *Controller {
 		work:      work,
 		stop:      stop,
 		lanes:     make(map[string]*lane),
+		unsaid:    make(map[string]struct{}),
 		pushing:   make(map[string]bool),
 
 		destroying: make(map[string]bool),
@@ -177,7 +179,16 @@ func (c *Controller) Start(ctx context.Context) error {
 	// removes what is left.
 	apps = append(apps, c.fleet.Apps()...)
 	slices.Sort(apps)
-	for _, app := range slices.Compact(apps) {
+	apps = slices.Compact(apps)
+	c.mu.Lock()
+	for _, app := range apps {
+		c.unsaid[app] = struct{}{}
+	}
+	c.mu.Unlock()
+	if len(apps) == 0 {
+		c.fleet.Settled()
+	}
+	for _, app := range apps {
 		c.wake(app)
 	}
 	c.goRun(func() {

@@ -37,7 +37,11 @@ func (c *Controller) wake(app string) {
 
 func (c *Controller) runLane(app string, l *lane) {
 	for c.nextPass(app, l) {
-		if err := c.reconcile(c.work, app); err != nil && c.work.Err() == nil {
+		err := c.reconcile(c.work, app)
+		switch {
+		case err == nil:
+			c.said(app)
+		case c.work.Err() == nil:
 			c.log.Warn("reconcile failed", "app", app, "err", err)
 			select {
 			case <-time.After(retryPause):
@@ -46,6 +50,19 @@ func (c *Controller) runLane(app string, l *lane) {
 			c.wake(app)
 		}
 		c.notices.publish(app)
+	}
+}
+
+// said takes note that the app is as its rows say. When that holds of every
+// app there was at the start, nodes may stop what belongs to none.
+func (c *Controller) said(app string) {
+	c.mu.Lock()
+	_, first := c.unsaid[app]
+	delete(c.unsaid, app)
+	all := first && len(c.unsaid) == 0
+	c.mu.Unlock()
+	if all {
+		c.fleet.Settled()
 	}
 }
 

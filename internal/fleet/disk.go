@@ -2,23 +2,22 @@ package fleet
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"sync"
-	"time"
 
+	"github.com/slipway-paas/slipway/internal/keep"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 // format is the layout of the directory: meta.json, edge.json and one file an
 // app, so that a change costs the same with one app and with ten thousand.
-const format = 1
+// Since 2 the secrets in it are sealed.
+const format = 2
 
 // maxRemoved bounds how many removed apps are remembered; a node that has not
 // asked since a forgotten one gets everything.
@@ -47,49 +46,67 @@ type record struct {
 
 type disk struct {
 	log     *slog.Logger
-	dir     string
+	files   *keep.Folder
+	seals   keep.Sealer
 	meta    meta
 	fresh   bool // this epoch began with this process
 	edge    *edgeRecord
 	records []record // as loaded
-
-	mu    sync.Mutex
-	dirty map[string]bool // written, not yet forced to the disk
-	kick  chan struct{}   // capacity 1: something is dirty
-	stop  chan struct{}
-	once  sync.Once // closes stop
-	done  chan struct{}
+	stale   []record // of records, those to be sealed anew
+	// shut are files whose secrets cannot be opened, and why the last cannot.
+	shut    int
+	shutFor error
 }
+
+const (
+	metaFile = "meta.json"
+	edgeFile = "edge.json"
+)
 
 func appFile(id string) string { return filepath.Join("apps", id+".json") }
 
-func openDisk(log *slog.Logger, dir string) (*disk, error) {
+func openDisk(log *slog.Logger, dir string, seals keep.Sealer) (*disk, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "apps"), 0o700); err != nil {
 		return nil, err
 	}
-	d := &disk{
-		log: log, dir: dir, dirty: make(map[string]bool),
-		kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
-	}
-	whole, err := d.load()
+	files, err := keep.Open(log, dir, false)
 	if err != nil {
 		return nil, err
 	}
-	if !whole || d.meta.Epoch == "" {
-		d.fresh = true
-		d.meta = meta{Format: format, Epoch: rand.Text(), Floor: d.meta.Floor}
-	}
-	d.forgetRemoved()
-	if err := d.put("meta.json", d.meta); err != nil {
+	d := &disk{log: log, files: files, seals: seals}
+	if err := d.begin(); err != nil {
+		files.Close()
 		return nil, err
 	}
-	go d.sync()
 	return d, nil
+}
+
+func (d *disk) begin() error {
+	whole, err := d.load()
+	if err != nil {
+		return err
+	}
+	if !whole || d.meta.Epoch == "" {
+		d.fresh = true
+		d.meta = meta{Epoch: rand.Text(), Floor: d.meta.Floor}
+	}
+	d.meta.Format = format
+	d.forgetRemoved()
+	if err := d.files.Put(metaFile, d.meta); err != nil {
+		return err
+	}
+	for _, r := range d.stale {
+		if err := d.putApp(r); err != nil {
+			return err
+		}
+	}
+	d.stale = nil
+	return nil
 }
 
 // load reads every file and reports whether all of them made sense.
 func (d *disk) load() (whole bool, err error) {
-	whole, err = d.get("meta.json", &d.meta)
+	whole, err = d.get(metaFile, &d.meta)
 	if err != nil {
 		return false, err
 	}
@@ -97,54 +114,94 @@ func (d *disk) load() (whole bool, err error) {
 		return false, fmt.Errorf("it has format %d and this Slipway reads up to %d: run the newer Slipway that wrote it, or restore a backup: %w",
 			d.meta.Format, format, platform.ErrConflict)
 	}
-	var edge edgeRecord
-	ok, err := d.get("edge.json", &edge)
+	ok, err := d.loadEdge()
 	if err != nil {
 		return false, err
 	}
 	whole = whole && ok
-	if ok && edge.Version > 0 {
-		d.edge = &edge
-	}
-	files, err := os.ReadDir(filepath.Join(d.dir, "apps"))
+	ids, err := d.files.List("apps")
 	if err != nil {
 		return false, err
 	}
-	for _, file := range files {
-		id, isApp := strings.CutSuffix(file.Name(), ".json")
-		if !isApp {
-			continue // a write that a crash cut short, or one set aside
-		}
-		var r record
-		ok, err := d.get(appFile(id), &r)
+	for _, id := range ids {
+		ok, err := d.loadApp(id)
 		if err != nil {
 			return false, err
 		}
-		if !ok || r.State.App != id {
-			whole = false
-			continue
-		}
-		d.records = append(d.records, r)
+		whole = whole && ok
+	}
+	if d.shut > 0 {
+		d.log.Error("state files could not be opened and were set aside", "files", d.shut, "err", d.shutFor)
 	}
 	return whole, nil
+}
+
+func (d *disk) loadEdge() (ok bool, err error) {
+	var edge edgeRecord
+	if ok, err = d.get(edgeFile, &edge); !ok || err != nil || edge.Version == 0 {
+		return ok, err
+	}
+	opened, stale, err := d.seals.OpenEdge(edge.Edge)
+	if err != nil {
+		return false, d.setAside(edgeFile, err)
+	}
+	d.edge = &edgeRecord{edge.Version, opened}
+	if stale {
+		return true, d.putEdge(*d.edge)
+	}
+	return true, nil
+}
+
+func (d *disk) loadApp(id string) (ok bool, err error) {
+	var r record
+	if ok, err = d.get(appFile(id), &r); !ok || err != nil {
+		return ok, err
+	}
+	if r.State.App != id {
+		return false, nil
+	}
+	opened, stale, err := d.seals.OpenApp(r.State)
+	if err != nil {
+		return false, d.setAside(appFile(id), err)
+	}
+	r.State = opened
+	d.records = append(d.records, r)
+	if stale {
+		d.stale = append(d.stale, r)
+	}
+	return true, nil
+}
+
+// setAside puts a file away whose secrets cannot be opened: it is as good as
+// lost, and whoever has the key may look.
+func (d *disk) setAside(name string, why error) error {
+	d.shut++
+	d.shutFor = why
+	return d.files.SetAside(name)
 }
 
 // get reads a file into v. A file that is not there leaves v as it is; one
 // that makes no sense is set aside.
 func (d *disk) get(name string, v any) (ok bool, err error) {
-	path := filepath.Join(d.dir, name)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
+	err = d.files.Get(name, v)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return true, nil
+	case errors.Is(err, keep.ErrDamaged):
+		d.log.Error("state file was unreadable and set aside", "file", d.files.Path(name), "err", err)
+		return false, d.files.SetAside(name)
 	}
-	if err != nil {
-		return false, err
-	}
-	if err := json.Unmarshal(data, v); err != nil {
-		d.log.Error("state file was unreadable and set aside", "file", path, "err", err)
-		return false, os.Rename(path, path+".unreadable")
-	}
-	return true, nil
+	return err == nil, err
+}
+
+func (d *disk) putApp(r record) error {
+	r.State = d.seals.App(r.State)
+	return d.files.Put(appFile(r.State.App), r)
+}
+
+func (d *disk) putEdge(r edgeRecord) error {
+	r.Edge = d.seals.Edge(r.Edge)
+	return d.files.Put(edgeFile, r)
 }
 
 func (d *disk) forgetRemoved() {
@@ -158,87 +215,20 @@ func (d *disk) forgetRemoved() {
 		return
 	}
 	slices.SortFunc(removed, func(a, b record) int { return int(a.Version - b.Version) })
+	forgotten := make(map[string]bool)
 	for _, r := range removed[:len(removed)-maxRemoved] {
 		d.meta.Floor = max(d.meta.Floor, r.Version)
-		_ = os.Remove(filepath.Join(d.dir, appFile(r.State.App))) // tried again at the next start
-		d.records = slices.DeleteFunc(d.records, func(o record) bool { return o.State.App == r.State.App })
+		forgotten[r.State.App] = true
+		_ = d.files.Remove(appFile(r.State.App)) // tried again at the next start
 	}
+	d.records = slices.DeleteFunc(d.records, func(o record) bool { return forgotten[o.State.App] })
 }
 
-// put replaces a file whole: after a crash it is the old one or the new one.
-func (d *disk) put(name string, v any) error {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return err
+// problems says in words what was lost, and the cure.
+func (d *disk) problems() []string {
+	if d.shut == 0 {
+		return nil
 	}
-	path := filepath.Join(d.dir, name)
-	if err := os.WriteFile(path+".tmp", data, 0o600); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".tmp", path); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	d.dirty[name] = true
-	d.mu.Unlock()
-	select {
-	case d.kick <- struct{}{}:
-	default:
-	}
-	return nil
-}
-
-// lag is how far the disk stays behind: forcing a file holds up whoever writes
-// the next one, and a deploy makes several changes in a row.
-const lag = 250 * time.Millisecond
-
-// sync forces what was written to the disk, behind the writers.
-func (d *disk) sync() {
-	defer close(d.done)
-	defer d.flush()
-	for {
-		select {
-		case <-d.kick:
-		case <-d.stop:
-			return
-		}
-		select {
-		case <-time.After(lag):
-			d.flush()
-		case <-d.stop:
-			return
-		}
-	}
-}
-
-func (d *disk) flush() {
-	d.mu.Lock()
-	names := d.dirty
-	d.dirty = make(map[string]bool)
-	d.mu.Unlock()
-	folders := make(map[string]bool)
-	for name := range names {
-		path := filepath.Join(d.dir, name)
-		d.force(path)
-		folders[filepath.Dir(path)] = true
-	}
-	for folder := range folders {
-		d.force(folder)
-	}
-}
-
-func (d *disk) force(path string) {
-	file, err := os.Open(path)
-	if err != nil {
-		return // replaced or removed since: its writer asked again
-	}
-	defer file.Close()
-	if err := file.Sync(); err != nil {
-		d.log.Warn("state file did not reach the disk", "file", path, "err", err)
-	}
-}
-
-func (d *disk) close() {
-	d.once.Do(func() { close(d.stop) })
-	<-d.done
+	return []string{fmt.Sprintf("%d files of %s could not be opened when the control plane started and were set aside; "+
+		"the apps go on and are asked for anew: %v", d.shut, d.files.Path("."), d.shutFor)}
 }

@@ -8,29 +8,33 @@
 package fleet
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/keep"
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/secret"
 )
 
 // Options are what a Fleet is made with.
 type Options struct {
-	// Dir keeps the desired state; made with mode 0700, as it holds the apps'
-	// environment. Required.
+	// Dir keeps the desired state; made with mode 0700. Required.
 	Dir string
+	// Keys seal what is secret in Dir: environments, the keys of certificates,
+	// the registry's password. Nil keeps it in the clear, for tests.
+	Keys *secret.Ring
 	// Logs takes the lines of the nodes. Required.
 	Logs Logs
 	// Settle is how long a fleet that lost its directory lets the nodes go on
-	// with what they have, so that the controller can say again what shall be.
-	// Default 30 s; too short, and nodes stop instances that are about to be
-	// asked for again.
+	// with what they have after the last change, so that the controller can say
+	// again what shall be, unless Settled is called; in all at most ten times as
+	// long. Default 30 s; too short, and nodes stop instances that are about to
+	// be asked for again.
 	Settle time.Duration
 }
 
@@ -59,9 +63,14 @@ type Fleet struct {
 	edge    platform.EdgeState
 	edgeAt  int64 // version of the edge; 0: never set
 	apps    map[string]*app
+	changes []change          // by version
+	homes   map[string]string // the app of each instance seen, claimed or not
 	nodes   map[string]*node
-	// unclaimed are what nodes run by the order of a directory that is lost.
-	unclaimed map[string]platform.Instance
+	// unclaimed are what nodes run by the order of a directory that is lost, by
+	// app and id.
+	unclaimed map[string]map[string]platform.Instance
+	said      time.Time // when something was set last, or the fleet was opened
+	settled   bool
 	runs      map[string]*run
 	wished    bell // rung when nodes have something to fetch
 	heard     bell // rung when a node said something
@@ -76,6 +85,12 @@ type app struct {
 	cutovers map[cutover]platform.CutoverReport
 }
 
+// change is that an app has this version. Another entry may have followed.
+type change struct {
+	version int64
+	app     string
+}
+
 // Open loads the desired state from o.Dir. Nothing runs until Close but what
 // callers run, and the goroutine that brings files to the disk. An unreadable
 // file is set aside and logged, and the nodes are told everything anew; a
@@ -84,14 +99,15 @@ func Open(log *slog.Logger, o Options) (*Fleet, error) {
 	if o.Settle == 0 {
 		o.Settle = 30 * time.Second
 	}
-	d, err := openDisk(log, o.Dir)
+	d, err := openDisk(log, o.Dir, keep.Seals(o.Keys))
 	if err != nil {
 		return nil, fmt.Errorf("open the fleet's state in %s: %w", o.Dir, err)
 	}
 	f := &Fleet{
-		log: log, logs: o.Logs, disk: d, settle: o.Settle, opened: time.Now(),
+		log: log, logs: o.Logs, disk: d, settle: o.Settle, opened: time.Now(), said: time.Now(),
 		apps: make(map[string]*app), nodes: make(map[string]*node), runs: make(map[string]*run),
-		unclaimed: make(map[string]platform.Instance), subs: make(map[*subscriber]struct{}),
+		homes: make(map[string]string), unclaimed: make(map[string]map[string]platform.Instance),
+		subs: make(map[*subscriber]struct{}),
 	}
 	f.closed, f.close = context.WithCancel(context.Background())
 	f.version, f.floor = d.meta.Floor, d.meta.Floor
@@ -103,6 +119,7 @@ func Open(log *slog.Logger, o Options) (*Fleet, error) {
 		f.install(r)
 		f.version = max(f.version, r.Version)
 	}
+	f.orderChanges()
 	d.records = nil
 	return f, nil
 }
@@ -111,7 +128,7 @@ func Open(log *slog.Logger, o Options) (*Fleet, error) {
 // files to the disk. Closing again does nothing.
 func (f *Fleet) Close() {
 	f.close()
-	f.disk.close()
+	f.disk.files.Close()
 }
 
 // SetEdge sets what every router needs besides the apps. Setting what is
@@ -119,15 +136,15 @@ func (f *Fleet) Close() {
 func (f *Fleet) SetEdge(edge platform.EdgeState) (version int64, err error) {
 	f.write.Lock()
 	defer f.write.Unlock()
-	if f.edgeAt > 0 && same(f.edge, edge) {
+	if f.edgeAt > 0 && platform.Same(f.edge, edge) {
 		return f.edgeAt, nil
 	}
 	version = f.next()
-	if err := f.disk.put("edge.json", edgeRecord{version, edge}); err != nil {
+	if err := f.disk.putEdge(edgeRecord{version, edge}); err != nil {
 		return 0, fmt.Errorf("keep the edge's state: %w", err)
 	}
 	f.mu.Lock()
-	f.edge, f.edgeAt, f.version = edge, version, version
+	f.edge, f.edgeAt, f.version, f.said = edge, version, version, time.Now()
 	f.mu.Unlock()
 	f.wished.ring()
 	return version, nil
@@ -148,6 +165,18 @@ func (f *Fleet) SetInstances(id string, specs []platform.InstanceSpec, doomed ..
 func (f *Fleet) SetRoute(id string, route *platform.Route) (version int64, err error) {
 	return f.change(id, func(r *record) { r.State.Route = route })
 }
+
+// Settled says that everything that shall be was said since Open. A fleet that
+// lost its directory speaks to the nodes from then on.
+func (f *Fleet) Settled() {
+	f.mu.Lock()
+	f.settled = true
+	f.mu.Unlock()
+	f.wished.ring()
+}
+
+// Problems says in words what is wrong with the fleet's own state.
+func (f *Fleet) Problems() []string { return f.disk.problems() }
 
 // Remove ends everything of the app. An unknown app is no error.
 func (f *Fleet) Remove(id string) (version int64, err error) {
@@ -179,26 +208,63 @@ func (f *Fleet) change(id string, edit func(*record)) (int64, error) {
 	r.Removed = false
 	edit(&r)
 	r.State.App = id
-	if old.Version > 0 && same(old, r) {
+	if old.Version > 0 && platform.Same(old, r) {
 		return old.Version, nil
 	}
+	news, shift := !platform.Same(old.State, r.State) || old.Removed != r.Removed, !platform.Same(old.State.Route, r.State.Route)
 	r.Leaving = leavingOf(leaving, old.State.Instances, r.State.Instances)
 	r.Version = old.Version
-	if !same(old.State, r.State) || old.Removed != r.Removed {
+	if news {
 		r.Version = f.next()
 	}
-	if err := f.disk.put(appFile(id), r); err != nil {
+	if err := f.disk.putApp(r); err != nil {
 		return 0, fmt.Errorf("keep the state of app %s: %w", id, err)
 	}
 	f.mu.Lock()
 	f.install(r)
-	f.version = max(f.version, r.Version)
-	if !same(old.State.Route, r.State.Route) {
+	f.said = time.Now()
+	if news {
+		f.version = max(f.version, r.Version)
+		f.noteChange(r)
+	}
+	if shift {
 		f.tell(id)
 	}
 	f.mu.Unlock()
-	f.wished.ring()
+	if news {
+		f.wished.ring()
+	}
 	return r.Version, nil
+}
+
+// noteChange keeps what nodes ask for at hand: the apps that changed after a
+// version. f.mu is held.
+func (f *Fleet) noteChange(r record) {
+	f.changes = append(f.changes, change{r.Version, r.State.App})
+	if len(f.changes) > 2*len(f.apps)+64 {
+		f.orderChanges()
+	}
+}
+
+// orderChanges leaves one entry an app.
+func (f *Fleet) orderChanges() {
+	f.changes = make([]change, 0, len(f.apps))
+	for id, a := range f.apps {
+		f.changes = append(f.changes, change{a.Version, id})
+	}
+	slices.SortFunc(f.changes, func(a, b change) int { return cmp.Compare(a.version, b.version) })
+}
+
+// changedAfter yields the apps that changed after a version; f.mu is held.
+func (f *Fleet) changedAfter(version int64) func(yield func(string, *app) bool) {
+	return func(yield func(string, *app) bool) {
+		from, _ := slices.BinarySearchFunc(f.changes, version+1, func(c change, v int64) int { return cmp.Compare(c.version, v) })
+		for _, c := range f.changes[from:] {
+			if a := f.apps[c.app]; a.Version == c.version && !yield(c.app, a) {
+				return
+			}
+		}
+	}
 }
 
 // recordOf returns an app's record and those of its leaving instances that a
@@ -250,8 +316,8 @@ func (f *Fleet) install(r record) {
 		a.given[s.ID] = s
 	}
 	for _, s := range r.State.Instances {
-		if i, found := f.unclaimed[s.ID]; found && i.App == s.App {
-			delete(f.unclaimed, s.ID)
+		if i, found := f.unclaimed[s.App][s.ID]; found {
+			delete(f.unclaimed[s.App], s.ID)
 			f.takeInstance(i.Node, i)
 		}
 	}
@@ -295,14 +361,4 @@ func (f *Fleet) Apps() []string {
 		}
 	}
 	return ids
-}
-
-// same compares by what would be kept and sent.
-func same(a, b any) bool {
-	x, err := json.Marshal(a)
-	if err != nil {
-		return false
-	}
-	y, err := json.Marshal(b)
-	return err == nil && bytes.Equal(x, y)
 }

@@ -458,21 +458,3 @@ func TestARunWithoutANodeSaysSo(t *testing.T) {
 		}
 	})
 }
-
-func BenchmarkChange(b *testing.B) {
-	f, err := fleet.Open(slog.New(slog.DiscardHandler), fleet.Options{Dir: b.TempDir(), Logs: new(shelf)})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer f.Close()
-	for app := range 1000 {
-		if _, err := f.SetRoute(fmt.Sprintf("app%d", app), &platform.Route{}); err != nil {
-			b.Fatal(err)
-		}
-	}
-	for n := 1; b.Loop(); n++ {
-		if _, err := f.SetRoute("app7", &platform.Route{Cutover: int64(n)}); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

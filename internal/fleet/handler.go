@@ -102,31 +102,47 @@ func (f *Fleet) poll(ctx context.Context, id, epoch string, since int64) (platfo
 		case <-f.closed.Done():
 			return platform.NodeState{}, platform.ErrUnavailable
 		case <-wished:
-		case <-f.settling(epoch):
+		case <-f.settling(n, epoch):
 		}
 	}
 }
 
 // settling fires when a fleet that lost its directory speaks to the nodes that
 // knew it before.
-func (f *Fleet) settling(epoch string) <-chan time.Time {
-	if left := f.holdBack(epoch); left > 0 {
+func (f *Fleet) settling(n *node, epoch string) <-chan time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if left := f.holdBack(n, epoch); left > 0 {
 		return time.After(left)
 	}
 	return nil
 }
 
-func (f *Fleet) holdBack(epoch string) time.Duration {
-	if !f.disk.fresh || epoch == "" || epoch == f.disk.meta.Epoch {
+// holdBack is how long a node must not be told yet what shall be: it runs what
+// this fleet may be asked for in a moment. f.mu is held.
+func (f *Fleet) holdBack(n *node, epoch string) time.Duration {
+	if !f.disk.fresh || f.settled || epoch == f.disk.meta.Epoch || epoch == "" && !f.hasUnclaimed(n.id) {
 		return 0
 	}
-	return f.settle - time.Since(f.opened)
+	return min(f.settle-time.Since(f.said), 10*f.settle-time.Since(f.opened))
+}
+
+// hasUnclaimed reports whether the node runs what nobody asked for; f.mu is held.
+func (f *Fleet) hasUnclaimed(node string) bool {
+	for _, all := range f.unclaimed {
+		for _, i := range all {
+			if i.Node == node {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // news is what a node with version since has to hear; f.mu is held.
 func (f *Fleet) news(n *node, epoch string, since int64) (platform.NodeState, bool) {
 	state := platform.NodeState{Version: f.version, Runs: f.orders(n)}
-	if f.holdBack(epoch) > 0 {
+	if f.holdBack(n, epoch) > 0 {
 		state.Version = since
 		return state, len(state.Runs) > 0
 	}
@@ -138,12 +154,13 @@ func (f *Fleet) news(n *node, epoch string, since int64) (platform.NodeState, bo
 		edge := f.edge
 		state.Edge = &edge
 	}
-	for id, a := range f.apps {
-		switch {
-		case a.Version <= since && !state.Full:
-		case !a.Removed:
+	if state.Full {
+		since = -1
+	}
+	for id, a := range f.changedAfter(since) {
+		if !a.Removed {
 			state.Apps = append(state.Apps, a.State)
-		case !state.Full:
+		} else if !state.Full {
 			state.Removed = append(state.Removed, id)
 		}
 	}

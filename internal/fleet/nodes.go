@@ -178,10 +178,8 @@ func (f *Fleet) Unclaimed(id string) []platform.Instance {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var all []platform.Instance
-	for _, i := range f.unclaimed {
-		if i.App == id {
-			all = append(all, i)
-		}
+	for _, i := range f.unclaimed[id] {
+		all = append(all, i)
 	}
 	slices.SortFunc(all, func(a, b platform.Instance) int { return cmp.Compare(a.ID, b.ID) })
 	return all
@@ -280,12 +278,10 @@ func (f *Fleet) report(r platform.NodeReport, epoch string) bool {
 		f.takeInstance(r.Node, i)
 	}
 	for _, id := range r.Gone {
-		delete(f.unclaimed, id)
-		for name, a := range f.apps {
-			if i, ok := a.seen[id]; ok && i.Node == r.Node {
-				delete(a.seen, id)
-				f.tell(name)
-			}
+		app := f.homes[id]
+		delete(f.unclaimed[app], id)
+		if a := f.apps[app]; a != nil && a.seen[id].Node == r.Node {
+			f.forgetInstance(app, id)
 		}
 	}
 	return true
@@ -300,11 +296,24 @@ func (f *Fleet) dropUnreported(r platform.NodeReport) {
 	for name, a := range f.apps {
 		for id, i := range a.seen {
 			if i.Node == r.Node && !reported[id] {
-				delete(a.seen, id)
-				f.tell(name)
+				f.forgetInstance(name, id)
 			}
 		}
 	}
+	for _, all := range f.unclaimed {
+		for id, i := range all {
+			if i.Node == r.Node && !reported[id] {
+				delete(all, id)
+			}
+		}
+	}
+}
+
+// forgetInstance takes note that an instance is gone; f.mu is held.
+func (f *Fleet) forgetInstance(app, id string) {
+	delete(f.apps[app].seen, id)
+	delete(f.homes, id)
+	f.tell(app)
 }
 
 // takeInstance believes a node only about instances it was given, and what
@@ -318,15 +327,20 @@ func (f *Fleet) takeInstance(node string, i platform.Instance) {
 	if !given {
 		if f.disk.fresh {
 			i.Node = node
-			f.unclaimed[i.ID] = i
+			if f.unclaimed[i.App] == nil {
+				f.unclaimed[i.App] = make(map[string]platform.Instance)
+			}
+			f.unclaimed[i.App][i.ID] = i
+			f.homes[i.ID] = i.App
 		}
 		return
 	}
+	f.homes[i.ID] = i.App
 	i.Node, i.App, i.Process, i.Release, i.Revision = node, spec.App, spec.Process, spec.Release, spec.Revision
 	before, known := a.seen[i.ID]
 	a.seen[i.ID] = i
 	before.InFlight = i.InFlight
-	if !known || !same(before, i) {
+	if !known || !platform.Same(before, i) {
 		f.tell(i.App)
 	}
 }

@@ -9,8 +9,6 @@ package local
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -182,11 +180,4 @@ func (s *Scheduler) plan(app string) plan {
 		p.seen[i.ID] = i
 	}
 	return p
-}
-
-// sameSpec compares what makes one instance stand for another.
-func sameSpec(a, b platform.Spec) bool {
-	x, errA := json.Marshal(a)
-	y, errB := json.Marshal(b)
-	return errors.Join(errA, errB) == nil && string(x) == string(y)
 }

@@ -138,7 +138,7 @@ func (p plan) stillDoomed(specs []platform.InstanceSpec) []string {
 
 // alike reports whether one spec's instance does what the other's would.
 func alike(a, b platform.InstanceSpec) bool {
-	return a.Process == b.Process && a.Release == b.Release && a.Revision == b.Revision && sameSpec(a.Spec, b.Spec)
+	return a.Process == b.Process && a.Release == b.Release && a.Revision == b.Revision && platform.Same(a.Spec, b.Spec)
 }
 
 // freshID names an instance like spec as none of the others is named.
