@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,13 +24,20 @@ const home = "192.0.2.1:4711"
 type rig struct {
 	*testing.T
 	*auth.Auth
-	store *store.Store
+	store   *store.Store
+	url     string
+	options auth.Options
+	log     *bytes.Buffer
 }
 
 func newRig(t *testing.T, registration string) rig {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	s, err := store.Open(t.Context(), log, filepath.Join(t.TempDir(), "slipway.db"), secret.New())
+	return openRig(t, registration, filepath.Join(t.TempDir(), "slipway.db"))
+}
+
+func openRig(t *testing.T, registration, url string) rig {
+	t.Helper()
+	s, err := store.Open(t.Context(), slog.New(slog.DiscardHandler), url, secret.New())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,13 +46,26 @@ func newRig(t *testing.T, registration string) rig {
 			t.Error(err)
 		}
 	})
-	return rig{T: t, Auth: auth.New(log, s, auth.Options{Registration: registration}), store: s}
+	return rig{T: t, store: s, url: url, options: auth.Options{Registration: registration}}.restarted()
+}
+
+// restarted is another Auth over the same store, by the options as they are.
+func (r rig) restarted() rig {
+	r.Helper()
+	r.log = &bytes.Buffer{}
+	r.Auth = auth.New(slog.New(slog.NewTextHandler(r.log, nil)), r.store, r.options) // a handler locks
+	r.Cleanup(r.Close)
+	return r
 }
 
 // withUsers has ann, who is the first, and bob; their passwords are their names.
 func withUsers(t *testing.T) rig {
 	t.Helper()
-	r := newRig(t, auth.RegistrationEnabled)
+	return newRig(t, auth.RegistrationEnabled).withUsers()
+}
+
+func (r rig) withUsers() rig {
+	r.Helper()
 	r.register("ann")
 	r.register("bob")
 	return r
@@ -120,18 +141,21 @@ func TestTheFirstUserBecomesAdministratorAndNoOther(t *testing.T) {
 }
 
 func TestOfManyFirstUsersOneBecomesAdministrator(t *testing.T) {
-	r := newRig(t, "")
-	var all sync.WaitGroup
-	for n := range 5 {
-		all.Go(func() {
-			_, _ = r.Register(t.Context(), nobody, auth.NewUser{Username: fmt.Sprint("user", n), Password: "x"})
-		})
-	}
-	all.Wait()
-	users, count, err := r.Users(t.Context(), ann, platform.Page{})
-	if err != nil || count != 1 || !users[0].Superuser {
-		t.Errorf("got %+v, %d, %v", users, count, err)
-	}
+	onEach(t, auth.RegistrationAdminOnly, func(r rig) {
+		other := openRig(r.T, r.options.Registration, r.url) // as another process: the two share the database's locks alone
+		var all sync.WaitGroup
+		for n := range 6 {
+			all.Go(func() {
+				door := []rig{r, other}[n%2]
+				_, _ = door.Register(r.Context(), nobody, auth.NewUser{Username: fmt.Sprint("user", n), Password: "x"})
+			})
+		}
+		all.Wait()
+		users, count, err := r.Users(r.Context(), ann, platform.Page{})
+		if err != nil || count != 1 || !users[0].Superuser {
+			r.Errorf("got %+v, %d, %v", users, count, err)
+		}
+	})
 }
 
 func TestWithAdminOnlyAdministratorsRegisterOthers(t *testing.T) {

@@ -1,0 +1,7 @@
+package auth_test
+
+type directoryServer struct{}
+
+var slapd directoryServer
+
+func (directoryServer) stop() {}
