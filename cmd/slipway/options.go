@@ -17,6 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/slipway-paas/slipway/internal/auth"
 )
 
 // options of the daemons. Each is a flag, SLIPWAY_<NAME> in the environment,
@@ -69,6 +71,11 @@ type options struct {
 	LogBytes int64
 	// Verbose logs every request.
 	Verbose bool
+	// LDAP is the directory users log in at besides; off without an endpoint.
+	// The password it is searched with comes from LDAPPasswordFile or the
+	// environment: everybody on the machine can read a flag.
+	LDAP             auth.DirectoryOptions
+	LDAPPasswordFile string
 }
 
 func (o *options) flags(flags *pflag.FlagSet) {
@@ -92,6 +99,7 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.DeployTimeout, "deploy-timeout", 2*time.Minute, "longest wait for a release's instances to be up")
 	flags.Int64Var(&o.LogBytes, "log-bytes", 10, "kept log of one app, in MiB")
 	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
+	o.directoryFlags(flags)
 }
 
 // fill gives every flag that was not on the command line its value from the
@@ -106,10 +114,11 @@ func (o *options) fill(cmd *cobra.Command, file string, env func(string) string)
 		if flag.Changed || failed != nil || flag.Name == "config" || flag.Name == "help" {
 			return
 		}
-		variable := "SLIPWAY_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
 		value, from := lines[flag.Name], file
-		if v := env(variable); v != "" {
-			value, from = v, variable
+		for _, variable := range variables(flag.Name) {
+			if v := env(variable); v != "" {
+				value, from = v, variable
+			}
 		}
 		if value == "" {
 			return

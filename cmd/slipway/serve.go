@@ -57,6 +57,9 @@ Every option is also SLIPWAY_<NAME> in the environment, and "name = value" in th
 			if err := o.fill(cmd, file, os.Getenv); err != nil {
 				return err
 			}
+			if err := o.takeDirectoryPassword(); err != nil {
+				return err
+			}
 			return serve(cmd.Context(), logger(o.Verbose), &o)
 		},
 	}
@@ -197,7 +200,12 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	}
 	p.opened.add(closing(p.fleet.Close))
 
-	users := auth.New(log, db, auth.Options{Registration: o.Registration})
+	directory, err := o.openDirectory(log)
+	if err != nil {
+		return nil, err
+	}
+	users := auth.New(log, db, auth.Options{Registration: o.Registration, Directory: directory})
+	p.opened.add(closing(users.Close))
 	password, err := password(o.path("registry.password"))
 	if err != nil {
 		return nil, err
