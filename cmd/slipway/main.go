@@ -24,7 +24,7 @@ func main() { os.Exit(run()) }
 
 func run() int {
 	root := cli.New(cli.Options{Version: version, Doctor: localDoctor})
-	for _, daemon := range []*cobra.Command{serveCommand(), nodeCommand()} {
+	for _, daemon := range []*cobra.Command{serveCommand(), nodeCommand(), secretsCommand()} {
 		daemon.GroupID = cli.GroupPlatform
 		root.AddCommand(daemon)
 	}

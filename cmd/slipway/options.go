@@ -194,6 +194,11 @@ func (o *options) validate() error {
 		return fmt.Errorf("--state: %w", err)
 	}
 	o.State = state
+	if o.SecretKeyFile != "" {
+		if o.SecretKeyFile, err = filepath.Abs(o.SecretKeyFile); err != nil {
+			return fmt.Errorf("--secret-key-file: %w", err)
+		}
+	}
 	// A unix socket's path may have 107 bytes on Linux.
 	if longest := len(o.registrySocket()); longest > 107 {
 		return fmt.Errorf("--state: %s is %d characters too long for the sockets in it; choose a shorter path", o.State, longest-107)

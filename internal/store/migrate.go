@@ -43,6 +43,19 @@ func (s *Store) migrate(ctx context.Context) error {
 	return nil
 }
 
+// migrated is nil for a schema of this version.
+func (s *Store) migrated(ctx context.Context) error {
+	_, have, know, err := s.versions(ctx)
+	if err == nil && have < know {
+		err = &platform.UserError{
+			Kind:    platform.ErrConflict,
+			Message: fmt.Sprintf("database %s has schema version %d and this slipway needs version %d", s.engine.name(), have, know),
+			Cure:    "Start `slipway serve` of this version once: it migrates the database.",
+		}
+	}
+	return err
+}
+
 // versions are those of the database's schema and of this slipway's. A
 // database that is newer than this slipway is refused.
 func (s *Store) versions(ctx context.Context) (provider *goose.Provider, have, know int64, err error) {

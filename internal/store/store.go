@@ -42,6 +42,34 @@ type Store struct {
 // matches platform.ErrConflict and names both schema versions; a damaged file,
 // with one that names the file and the cure. Close the Store in the end.
 func Open(ctx context.Context, log *slog.Logger, url string, ring *secret.Ring) (*Store, error) {
+	s, err := open(ctx, log, url, ring)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(s.explain(err), s.Close())
+	}
+	if _, err := s.Reseal(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// OpenAsIs opens a database that a slipway of this version has migrated, may
+// be runs on, and changes nothing in it. Any other schema is refused with an
+// error that matches platform.ErrConflict.
+func OpenAsIs(ctx context.Context, log *slog.Logger, url string, ring *secret.Ring) (*Store, error) {
+	s, err := open(ctx, log, url, ring)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.migrated(ctx); err != nil {
+		return nil, errors.Join(s.explain(err), s.Close())
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, log *slog.Logger, url string, ring *secret.Ring) (*Store, error) {
 	engine, err := engineFor(url)
 	if err != nil {
 		return nil, err
@@ -50,14 +78,7 @@ func Open(ctx context.Context, log *slog.Logger, url string, ring *secret.Ring) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{log: log, db: db, engine: engine, ring: ring, turn: make(chan struct{}, 1)}
-	if err := s.migrate(ctx); err != nil {
-		return nil, errors.Join(s.explain(err), db.Close())
-	}
-	if _, err := s.Reseal(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return s, nil
+	return &Store{log: log, db: db, engine: engine, ring: ring, turn: make(chan struct{}, 1)}, nil
 }
 
 // engineFor reads the scheme of a database url. Its errors never repeat the
