@@ -36,6 +36,8 @@ type EdgeState struct {
 
 // EdgeCertificate is a chain and its key, for the hosts it is served to.
 type EdgeCertificate struct {
+	// Name is what a router calls it when it cannot be used.
+	Name        string   `json:"name,omitempty"`
 	Hosts       []string `json:"hosts"`
 	Certificate string   `json:"certificate"`
 	Key         string   `json:"key"`
