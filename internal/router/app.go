@@ -16,61 +16,95 @@ type app struct {
 	cutover atomic.Pointer[cutover] // nil before the first
 	last    atomic.Int64            // end of the last request, on the router's clock; 0: none
 
-	hosts []string // normal and sorted; guarded by Router.mu
+	// Guarded by Router.mu.
+	hosts []string // normal and sorted
+	young bool     // it is in Router.young
 }
 
 // route is where an app's requests go now. Immutable.
 type route struct {
 	release     int
-	maintenance bool
 	cutover     int64
-	backends    []*instance
-	tally       *tally // nil for the control plane
+	maintenance bool
+	httpsOnly   bool
+	allow       *networks
+	paths       *paths
+	main        pool            // for what paths leads nowhere else
+	services    map[string]pool // by process type
+	tally       *tally          // of all backends; nil for the control plane
 }
 
-// acquire enters an instance of the app's current route that is not among
-// tried; the caller must leave its door. A nil instance means there is none
-// to go to, a nil route that the app is gone.
+// pool is instances that may stand in for each other.
+type pool []*instance
+
+// backends are the instances of all pools.
+func (rt *route) backends() []*instance {
+	all := slices.Clone(rt.main)
+	for _, service := range rt.services {
+		all = append(all, service...)
+	}
+	return all
+}
+
+// list puts an instance into the pool of its process type.
+func (rt *route) list(inst *instance, process string) {
+	if process = mainAs(process); process == "" {
+		rt.main = append(rt.main, inst)
+		return
+	}
+	if rt.services == nil {
+		rt.services = map[string]pool{}
+	}
+	rt.services[process] = append(rt.services[process], inst)
+}
+
+// acquire enters an instance of the app's current route that v may go to and
+// that is not among tried; the caller must leave its door. Without an instance
+// it says why. A nil route means that the app is gone.
 //
 // After entering it looks at the route again: whoever changes the route and
 // then finds nobody inside an instance that left it knows that nobody comes.
-func (a *app) acquire(now time.Duration, tried []*instance) (*route, *instance) {
+func (a *app) acquire(now time.Duration, tried []*instance, v *visit) (*route, *instance, refusal) {
 	for {
 		rt := a.route.Load()
-		if rt == nil || rt.maintenance {
-			return rt, nil
+		if rt == nil {
+			return nil, nil, gone
 		}
-		inst := rt.pick(now, tried)
+		pool, why := rt.admit(v)
+		if why != admitted {
+			return rt, nil, why
+		}
+		inst := pool.pick(now, tried)
 		if inst != nil && inst.door.enter() {
 			if a.route.Load() == rt {
-				return rt, inst
+				return rt, inst, admitted
 			}
 			inst.door.leave()
 			continue
 		}
 		if inst == nil && a.route.Load() == rt {
-			return rt, nil
+			return rt, nil, empty
 		}
 	}
 }
 
 // pick takes the less busy of two random instances that may serve; those that
 // refused a connection a moment ago only when there are no others.
-func (rt *route) pick(now time.Duration, tried []*instance) *instance {
+func (p pool) pick(now time.Duration, tried []*instance) *instance {
 	usable := func(i *instance) bool { return i.eligible() && !slices.Contains(tried, i) }
 	trusted := func(i *instance) bool { return usable(i) && i.suspect.Load() <= int64(now) }
-	if inst := rt.lessBusy(trusted); inst != nil {
+	if inst := p.lessBusy(trusted); inst != nil {
 		return inst
 	}
-	return rt.lessBusy(usable)
+	return p.lessBusy(usable)
 }
 
-func (rt *route) lessBusy(ok func(*instance) bool) *instance {
-	first := rt.any(ok)
-	if first == nil || len(rt.backends) == 1 {
+func (p pool) lessBusy(ok func(*instance) bool) *instance {
+	first := p.any(ok)
+	if first == nil || len(p) == 1 {
 		return first
 	}
-	second := rt.any(func(i *instance) bool { return i != first && ok(i) })
+	second := p.any(func(i *instance) bool { return i != first && ok(i) })
 	if second != nil && second.door.inside() < first.door.inside() {
 		return second
 	}
@@ -78,14 +112,14 @@ func (rt *route) lessBusy(ok func(*instance) bool) *instance {
 }
 
 // any is the first that is ok, from a random start on.
-func (rt *route) any(ok func(*instance) bool) *instance {
-	n := len(rt.backends)
+func (p pool) any(ok func(*instance) bool) *instance {
+	n := len(p)
 	if n == 0 {
 		return nil
 	}
 	start := rand.IntN(n)
 	for i := range n {
-		if inst := rt.backends[(start+i)%n]; ok(inst) {
+		if inst := p[(start+i)%n]; ok(inst) {
 			return inst
 		}
 	}

@@ -24,13 +24,14 @@ type exchange struct {
 	began   time.Time
 	host    string
 	app     *app
+	visit   visit
 	passage passage
 
 	route     *route    // of the last attempt
 	inst      *instance // of the last attempt
 	tried     []*instance
 	attempts  int
-	uncounted bool // in maintenance: no request of any release
+	uncounted bool // no request of any release
 }
 
 // serve finds the app and sends the request to it.
@@ -67,6 +68,7 @@ func (x *exchange) prepare() {
 		x.body = newBody(req, repeatable(req))
 	}
 	x.req = req
+	x.visit = visit{client: x.passage.origin.client, https: x.passage.origin.proto == "https", path: req.URL.Path}
 }
 
 // repeatable reports whether sending the request twice does no harm (RFC 9110,
@@ -82,12 +84,18 @@ func repeatable(req *http.Request) bool {
 // attempt sends the request to one instance and reports whether it should be
 // sent again.
 func (x *exchange) attempt() (again bool) {
-	rt, inst := x.app.acquire(x.router.now(), x.tried)
+	rt, inst, why := x.app.acquire(x.router.now(), x.tried, &x.visit)
+	if why == gone {
+		if next := x.router.find(x.host); next != nil && next != x.app {
+			x.app = next // the host was handed over after it was looked up
+			return true
+		}
+	}
 	if rt != nil {
 		x.route = rt
 	}
 	if inst == nil {
-		x.answer(x.absent(rt))
+		x.answer(x.refuse(why))
 		return false
 	}
 	x.inst = inst
@@ -141,22 +149,6 @@ func (x *exchange) blame(err error) {
 			place.carrier.close()
 		}
 	}
-}
-
-// absent is the page for a request that no instance can take.
-func (x *exchange) absent(rt *route) page {
-	switch {
-	case rt == nil:
-		return unknownHost(x.host)
-	case x.app.control:
-		return controlDown()
-	case rt.maintenance:
-		x.uncounted = true
-		return inMaintenance(x.app.name)
-	case len(x.tried) > 0:
-		return unreachable(x.app.name)
-	}
-	return nothingUp(x.app.name)
 }
 
 // fail answers a request that was sent, or could not be, and has no answer.

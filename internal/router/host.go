@@ -1,7 +1,9 @@
 package router
 
 import (
+	"fmt"
 	"net"
+	"slices"
 	"strings"
 )
 
@@ -54,4 +56,18 @@ func normalPattern(pattern string) (string, bool) {
 		return "*." + host, ok
 	}
 	return normalHost(pattern)
+}
+
+// normalPatterns are the normal forms of patterns, sorted and each once, and
+// what is wrong with the others.
+func normalPatterns(patterns []string) (normal, wrong []string) {
+	for _, pattern := range patterns {
+		if host, ok := normalPattern(pattern); ok {
+			normal = append(normal, host)
+		} else {
+			wrong = append(wrong, fmt.Sprintf("%q is no host name", pattern))
+		}
+	}
+	slices.Sort(normal)
+	return slices.Compact(normal), wrong
 }

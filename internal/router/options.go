@@ -49,6 +49,11 @@ type Options struct {
 	// lets them forge their address.
 	TrustedProxies []netip.Prefix
 
+	// HTTPSPort is the port of the redirects to HTTPS, for when clients reach
+	// ServeTLS by another than it listens at. Default: where it listens, and
+	// 443 without a listener.
+	HTTPSPort int
+
 	// Access is told of every request once it has ended, in the goroutine that
 	// served it: it must not block. Default nil: nobody is told.
 	Access func(Access)

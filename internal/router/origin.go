@@ -25,7 +25,7 @@ type origin struct {
 // originOf reads a request. What it says of itself counts only when it comes
 // from a trusted proxy.
 func originOf(req *http.Request, trusted []netip.Prefix) origin {
-	peer := peerOf(req)
+	peer := bareAddress(peerOf(req))
 	o := origin{client: peer, chain: peer, proto: "http", host: req.Host, id: requestID(req)}
 	if req.TLS != nil {
 		o.proto = "https"
@@ -50,7 +50,7 @@ func (o *origin) believe(h http.Header, trusted []netip.Prefix) {
 	if prior := strings.Join(h["X-Forwarded-For"], ", "); prior != "" {
 		o.chain = prior + ", " + o.chain
 		for hops := strings.Split(prior, ","); len(hops) > 0; hops = hops[:len(hops)-1] {
-			o.client = strings.TrimSpace(hops[len(hops)-1])
+			o.client = bareAddress(hops[len(hops)-1])
 			if !isTrusted(o.client, trusted) {
 				break
 			}

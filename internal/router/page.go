@@ -15,6 +15,7 @@ type page struct {
 	title  string
 	text   string // what it means, for whoever asked
 	retry  int    // seconds for Retry-After; 0: none
+	to     string // where to go instead; empty: nowhere
 }
 
 func badHost() page {
@@ -42,6 +43,34 @@ func inMaintenance(app string) page {
 	return page{
 		status: http.StatusServiceUnavailable, title: "Down for maintenance", retry: 60,
 		text: fmt.Sprintf("The app %s is in maintenance and will be back.", app),
+	}
+}
+
+func notAllowed(app string) page {
+	return page{
+		status: http.StatusForbidden, title: "Not allowed from here",
+		text: fmt.Sprintf("The app %s is open to some networks only, and this request comes from another.", app),
+	}
+}
+
+func onlyHTTPS(to string) page {
+	return page{
+		status: http.StatusMovedPermanently, title: "Moved to HTTPS", to: to,
+		text: "This app is served by HTTPS only.",
+	}
+}
+
+func longPath() page {
+	return page{
+		status: http.StatusRequestURITooLong, title: "Path too long",
+		text: fmt.Sprintf("The paths of this app may have %d bytes.", maxMatched),
+	}
+}
+
+func oddPath() page {
+	return page{
+		status: http.StatusBadRequest, title: "Bad request",
+		text: "The dots in the request's path make it lead to two places.",
 	}
 }
 
@@ -104,6 +133,9 @@ func (p page) write(w http.ResponseWriter, req *http.Request, id string) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set(requestIDHeader, id)
+	if p.to != "" {
+		h.Set("Location", p.to)
+	}
 	if p.retry > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.retry))
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -22,14 +23,23 @@ type Router struct {
 	opt   Options
 	start time.Time // zero of the router's clock
 
-	table atomic.Pointer[table]
+	table claims[*app]
 	edge  atomic.Pointer[edge]
-	certs atomic.Pointer[certificates]
+	certs claims[*certificate]
+	// fallback is for names that no certificate is for.
+	fallback atomic.Pointer[certificate]
 
 	mu        sync.Mutex // serializes changes; guards the maps and what says so
 	apps      map[string]*app
 	instances map[string]*instance
 	leaving   map[*instance]bool // nothing refers to them; somebody may be inside
+	served    []*certificate     // as told last
+	young     []*app             // their last cutover began lately, or drains yet
+	wrong     map[string][]string
+	demanding map[*app]bool // those for HTTPS only
+
+	httpsPort atomic.Int64 // where ServeTLS listens; 0: nowhere
+	told      atomic.Bool  // the log knows of redirects to nowhere
 
 	serving
 	buffers buffers
@@ -48,11 +58,10 @@ func New(logger *slog.Logger, opt Options) *Router {
 	r := &Router{
 		log: logger, opt: opt.withDefaults(), start: time.Now(),
 		apps: map[string]*app{}, instances: map[string]*instance{}, leaving: map[*instance]bool{},
+		wrong: map[string][]string{}, demanding: map[*app]bool{},
 		quiet: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
-	r.table.Store(newTable())
 	r.edge.Store(&edge{})
-	r.certs.Store(&certificates{})
 	r.begin()
 	return r
 }
@@ -81,12 +90,13 @@ func (r *Router) find(host string) *app {
 	if e := r.edge.Load(); e.hosts[host] {
 		return e.app
 	}
-	return r.table.Load().lookup(host)
+	a, _ := r.table.lookup(host)
+	return a
 }
 
 // SetEdge replaces the control plane's names and address and the certificates.
-// A certificate that does not parse is left out and logged; handshakes under
-// way keep the one they have.
+// A certificate that does not parse is left out, logged and told by Problems;
+// handshakes under way keep the one they have.
 func (r *Router) SetEdge(state platform.EdgeState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,7 +104,8 @@ func (r *Router) SetEdge(state platform.EdgeState) {
 }
 
 func (r *Router) setEdge(state platform.EdgeState) {
-	r.certs.Store(parseCertificates(r.log, state, r.certs.Load()))
+	r.setCertificates(state)
+	r.setFallback(state)
 	old := r.edge.Load()
 	next := &edge{hosts: map[string]bool{}, app: old.app}
 	for _, pattern := range state.ControlHosts {
@@ -102,12 +113,12 @@ func (r *Router) setEdge(state platform.EdgeState) {
 			next.hosts[host] = true
 		}
 	}
-	if old.app == nil || old.app.route.Load().backends[0].place.Load().address != state.Control {
+	if old.app == nil || old.app.route.Load().main[0].place.Load().address != state.Control {
 		next.app = r.controlPlane(state.Control)
 	}
 	r.edge.Store(next)
 	if old.app != nil && old.app != next.app {
-		old.app.route.Load().backends[0].remote.carrier.close()
+		old.app.route.Load().main[0].remote.carrier.close()
 	}
 }
 
@@ -118,150 +129,8 @@ func (r *Router) controlPlane(address string) *app {
 	inst.remote = &place{address: address, up: address != "", carrier: newUpstream(address, r.opt, 0, &r.buffers, r.quiet)}
 	inst.settle()
 	a := &app{control: true}
-	a.route.Store(&route{backends: []*instance{inst}})
+	a.route.Store(&route{main: pool{inst}})
 	return a
-}
-
-// SetRoute makes route where app's requests go; nil makes its hosts unknown.
-// Requests under way end where they are. A host that another app has moves to
-// this one. A Cutover number other than the last one seen begins a report.
-func (r *Router) SetRoute(app string, route *platform.Route) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	d := r.table.Load().draft()
-	if route == nil {
-		r.dropRoute(d, app)
-	} else {
-		r.setRoute(d, app, *route)
-	}
-	r.table.Store(d.table)
-	r.sweep()
-}
-
-// SetAll makes routes all there are, and edge what it says. Apps that are not
-// among them become unknown.
-func (r *Router) SetAll(edge platform.EdgeState, routes []platform.Route) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.setEdge(edge)
-	d := r.table.Load().draft()
-	named := map[string]bool{}
-	for _, route := range routes {
-		named[route.App] = true
-		r.setRoute(d, route.App, route)
-	}
-	for name := range r.apps {
-		if !named[name] {
-			r.dropRoute(d, name)
-		}
-	}
-	r.table.Store(d.table)
-	r.sweep()
-}
-
-func (r *Router) setRoute(d *draft, name string, wish platform.Route) {
-	a := r.apps[name]
-	if a == nil {
-		a = &app{name: name}
-		r.apps[name] = a
-	}
-	old := a.route.Load()
-	next := &route{release: wish.Release, maintenance: wish.Maintenance, cutover: wish.Cutover, tally: tallyAfter(old, wish.Release)}
-	for _, backend := range wish.Backends {
-		next.backends = append(next.backends, r.listed(a, backend))
-	}
-	r.beginCutover(a, old, next)
-	a.route.Store(next)
-	if old != nil {
-		r.unlist(a, old.backends, next.backends)
-	}
-	r.setHosts(d, a, wish.Hosts)
-}
-
-func (r *Router) dropRoute(d *draft, name string) {
-	a := r.apps[name]
-	if a == nil {
-		return
-	}
-	r.setHosts(d, a, nil)
-	old := a.route.Swap(nil)
-	r.unlist(a, old.backends, nil)
-	delete(r.apps, name)
-}
-
-// setHosts makes wished the hosts that lead to a.
-func (r *Router) setHosts(d *draft, a *app, wished []string) {
-	var hosts []string
-	for _, pattern := range wished {
-		host, ok := normalPattern(pattern)
-		if !ok {
-			r.log.Warn("host of a route was left out: it is no host name", "app", a.name, "domain", pattern)
-			continue
-		}
-		hosts = append(hosts, host)
-	}
-	slices.Sort(hosts)
-	hosts = slices.Compact(hosts)
-	for _, host := range a.hosts {
-		if _, kept := slices.BinarySearch(hosts, host); !kept {
-			d.drop(host, a)
-		}
-	}
-	for _, host := range hosts {
-		if _, had := slices.BinarySearch(a.hosts, host); had && d.holder(host) == a {
-			continue
-		}
-		if was := d.set(host, a); was != nil && was != a {
-			r.log.Warn("host moved from one app to another", "app", a.name, "domain", host, "from", was.name)
-		}
-	}
-	a.hosts = hosts
-}
-
-// listed is the instance that a backend of a names.
-func (r *Router) listed(a *app, b platform.Backend) *instance {
-	inst := r.instances[b.Instance]
-	if inst == nil {
-		inst = newInstance(b.Instance)
-		r.instances[b.Instance] = inst
-	}
-	inst.apps[a] = struct{}{}
-	if was := inst.remote; was == nil && b.Address != "" || was != nil && was.address != b.Address {
-		inst.remote = nil
-		if b.Address != "" {
-			inst.remote = r.placeAt(b.Address, true)
-		}
-		defer was.closeIdle()
-	}
-	inst.settle()
-	return inst
-}
-
-// unlist ends that the instances of old that are not among next belong to a.
-func (r *Router) unlist(a *app, old, next []*instance) {
-	for _, inst := range old {
-		if !slices.Contains(next, inst) {
-			delete(inst.apps, a)
-			r.leaving[inst] = true
-		}
-	}
-}
-
-// sweep forgets instances that nothing refers to and nobody is inside of.
-// While somebody is, Drain and InFlight must find them.
-func (r *Router) sweep() {
-	for inst := range r.leaving {
-		switch {
-		case !inst.forgotten():
-			delete(r.leaving, inst)
-		case inst.door.inside() == 0:
-			delete(r.leaving, inst)
-			inst.closeIdle()
-			if r.instances[inst.id] == inst {
-				delete(r.instances, inst.id)
-			}
-		}
-	}
 }
 
 func (r *Router) placeAt(address string, up bool) *place {
@@ -303,15 +172,25 @@ func (r *Router) replace(old *instance) *instance {
 	r.instances[old.id] = fresh
 	for a := range fresh.apps {
 		next := *a.route.Load()
-		next.backends = slices.Clone(next.backends)
-		for i, inst := range next.backends {
-			if inst == old {
-				next.backends[i] = fresh
-			}
+		next.main = next.main.with(fresh, old)
+		next.services = maps.Clone(next.services)
+		for process, p := range next.services {
+			next.services[process] = p.with(fresh, old)
 		}
 		a.route.Store(&next)
 	}
 	return fresh
+}
+
+// with is the pool with fresh in the place of old.
+func (p pool) with(fresh, old *instance) pool {
+	p = slices.Clone(p)
+	for i, inst := range p {
+		if inst == old {
+			p[i] = fresh
+		}
+	}
+	return p
 }
 
 // RemoveInstance ends what SetInstance told. An unknown id is no error.
@@ -326,8 +205,7 @@ func (r *Router) RemoveInstance(id string) {
 	inst.local, inst.removed = nil, true
 	inst.settle()
 	was.closeIdle()
-	r.leaving[inst] = true
-	r.sweep()
+	r.forget(inst)
 }
 
 // InFlight is how many requests are open to the instance, WebSockets included.
@@ -361,6 +239,6 @@ func (r *Router) Drain(ctx context.Context, id string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	inst.closeIdle()
-	r.sweep()
+	r.forget(inst)
 	return nil
 }

@@ -43,6 +43,11 @@ func (r *Router) Serve(ln net.Listener) error {
 // ServeTLS is Serve for HTTPS: HTTP/2 and HTTP/1.1 as the client chooses, with
 // the certificate for the name it asks for.
 func (r *Router) ServeTLS(ln net.Listener) error {
+	port := 443
+	if addr, ok := ln.Addr().(*net.TCPAddr); ok {
+		port = addr.Port
+	}
+	r.httpsPort.Store(int64(port))
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
@@ -146,7 +151,7 @@ func (r *Router) Close() {
 		inst.closeIdle()
 	}
 	if e := r.edge.Load(); e.app != nil {
-		e.app.route.Load().backends[0].closeIdle()
+		e.app.route.Load().main[0].closeIdle()
 	}
 }
 

@@ -26,25 +26,37 @@ func (r *Router) beginCutover(a *app, old, next *route) {
 	}
 	if next.cutover != 0 && next.cutover != seen {
 		a.cutover.Store(newCutover(r.now(), a, next.cutover, from, next.tally))
+		if !a.young {
+			a.young = true
+			r.young = append(r.young, a)
+		}
 	}
 }
 
+// youth is how long Cutovers tells of a cutover.
+const youth = time.Minute
+
 // Cutovers are the counts of the last cutover of each app, by app, running or
-// ended. A count is there until the app's next cutover or its removal.
+// ended, that began within the last minute or has requests open to the old
+// release yet. So its cost is that of what moves, however many apps there are.
 func (r *Router) Cutovers() []platform.CutoverReport {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var reports []platform.CutoverReport
-	for _, a := range r.apps {
-		if c := a.cutover.Load(); c != nil {
-			reports = append(reports, c.report())
+	r.young = slices.DeleteFunc(r.young, func(a *app) bool {
+		report := a.cutover.Load().report()
+		a.young = r.apps[a.name] == a && (report.Draining > 0 || time.Since(report.Started) <= youth)
+		if a.young {
+			reports = append(reports, report)
 		}
-	}
+		return !a.young
+	})
 	slices.SortFunc(reports, func(a, b platform.CutoverReport) int { return cmp.Compare(a.App, b.App) })
 	return reports
 }
 
-// Cutover is the count of the last cutover of one app, and whether there is one.
+// Cutover is the count of the last cutover of one app, and whether there is
+// one. It is there until the app's next cutover or its removal.
 func (r *Router) Cutover(app string) (platform.CutoverReport, bool) {
 	if c := r.cutover(app); c != nil {
 		return c.report(), true

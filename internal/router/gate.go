@@ -1,0 +1,133 @@
+package router
+
+import (
+	"net"
+	"strconv"
+	"strings"
+)
+
+// refusal is why a request goes to no instance. What decides it, in this
+// order, the first that holds:
+//
+//	unknown host                                404  exchange.serve, gone
+//	the client's address is in no allowed one   403  stranger
+//	the app is in maintenance                   503  resting
+//	plain HTTP, and the app is for HTTPS only   301  insecure
+//	the path is too long to be matched          414  tooLong
+//	the path may be read as that of two types   400  ambiguous
+//	no instance serves, or all refuse           503  empty
+//
+// A stranger thus learns neither of maintenance nor of redirects. All but the
+// last are no requests of any release: cutovers do not count them. The control
+// plane has no gate.
+type refusal int
+
+const (
+	admitted refusal = iota
+	gone
+	stranger
+	resting
+	insecure
+	tooLong
+	ambiguous
+	empty
+)
+
+// visit is what the gate looks at.
+type visit struct {
+	client string // address, of whom the request is from
+	https  bool
+	path   string // decoded
+}
+
+// admit decides about a visit, and names the instances that it may go to.
+func (rt *route) admit(v *visit) (pool, refusal) {
+	switch {
+	case !rt.allow.allow(v.client):
+		return nil, stranger
+	case rt.maintenance:
+		return nil, resting
+	case rt.httpsOnly && !v.https:
+		return nil, insecure
+	}
+	process, why := rt.paths.process(v.path)
+	if why != admitted {
+		return nil, why
+	}
+	if process != "" {
+		return rt.services[process], admitted
+	}
+	return rt.main, admitted
+}
+
+// page is what a refused request is answered with.
+func (x *exchange) refuse(why refusal) page {
+	x.uncounted = why != empty
+	switch {
+	case x.app.control:
+		return controlDown()
+	case why == gone:
+		return unknownHost(x.host)
+	case why == stranger:
+		return notAllowed(x.app.name)
+	case why == resting:
+		return inMaintenance(x.app.name)
+	case why == insecure:
+		x.router.redirects(x.app.name)
+		return onlyHTTPS(x.secure())
+	case why == tooLong:
+		return longPath()
+	case why == ambiguous:
+		return oddPath()
+	case len(x.tried) > 0:
+		return unreachable(x.app.name)
+	}
+	return nothingUp(x.app.name)
+}
+
+// secure is the address of the same thing by HTTPS.
+func (x *exchange) secure() string {
+	host := x.host
+	if named, ok := normalHost(x.passage.origin.host); ok {
+		host = named
+	}
+	if port := x.router.publicHTTPS(); port != 443 {
+		host = net.JoinHostPort(host, strconv.Itoa(port))
+	} else if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	to := "https://" + host
+	if path := x.req.URL.EscapedPath(); strings.HasPrefix(path, "/") {
+		to += path
+	} else {
+		to += "/" // OPTIONS *
+	}
+	if query := x.req.URL.RawQuery; query != "" || x.req.URL.ForceQuery {
+		to += "?" + query
+	}
+	return to
+}
+
+// publicHTTPS is the port that clients reach ServeTLS by.
+func (r *Router) publicHTTPS() int {
+	if r.opt.HTTPSPort != 0 {
+		return r.opt.HTTPSPort
+	}
+	if port := int(r.httpsPort.Load()); port != 0 {
+		return port
+	}
+	return 443
+}
+
+// hidesHTTPS reports whether nobody is known to serve HTTPS here: no listener,
+// and no proxy in front that might.
+func (r *Router) hidesHTTPS() bool {
+	return r.httpsPort.Load() == 0 && r.opt.HTTPSPort == 0 && len(r.opt.TrustedProxies) == 0
+}
+
+// redirects says once that a redirect leads nowhere.
+func (r *Router) redirects(app string) {
+	if r.hidesHTTPS() && !r.told.Swap(true) {
+		r.log.Warn("app was asked for by HTTP, is for HTTPS only, and nothing listens for HTTPS here", "app", app)
+	}
+}
