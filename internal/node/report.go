@@ -24,6 +24,7 @@ type reporter struct {
 	info     platform.RuntimeInfo
 	look     func(ids map[string]bool) []platform.Instance
 	cutovers func() []platform.CutoverReport
+	edge     func() []string // what is wrong with the router's table
 	kick     chan struct{} // capacity 1: there is something to say
 	prompt   chan struct{} // capacity 1: and somebody waits for it
 	shifted  chan struct{} // capacity 1: a cutover began
@@ -85,9 +86,9 @@ func (r *reporter) problem(what, words string) {
 }
 
 func (r *reporter) listProblems() []string {
+	all := r.edge()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var all []string
 	for _, words := range r.problems {
 		all = append(all, words)
 	}

@@ -25,7 +25,8 @@ type state struct {
 	Apps    map[string]platform.AppState `json:"apps"`
 }
 
-// merge returns the state after news, and which apps differ.
+// merge returns the state after news, and which apps differ: those that go come
+// last, so that a host that one of them hands over is never nobody's.
 func (s state) merge(news platform.NodeState, epoch string) (next state, changed []string) {
 	next = state{Format: format, Epoch: epoch, Version: news.Version, Edge: s.Edge, Apps: maps.Clone(s.Apps)}
 	if next.Apps == nil {
@@ -34,21 +35,19 @@ func (s state) merge(news platform.NodeState, epoch string) (next state, changed
 	if news.Edge != nil {
 		next.Edge = *news.Edge
 	}
+	named := make(map[string]bool)
+	for _, app := range news.Apps {
+		named[app.App] = true
+		next.Apps[app.App] = app
+		changed = append(changed, app.App)
+	}
 	if news.Full {
-		named := make(map[string]bool)
-		for _, app := range news.Apps {
-			named[app.App] = true
-		}
 		for id := range s.Apps {
 			if !named[id] {
 				delete(next.Apps, id)
 				changed = append(changed, id)
 			}
 		}
-	}
-	for _, app := range news.Apps {
-		next.Apps[app.App] = app
-		changed = append(changed, app.App)
 	}
 	for _, id := range news.Removed {
 		delete(next.Apps, id)
