@@ -25,9 +25,9 @@ type reporter struct {
 	look     func(ids map[string]bool) []platform.Instance
 	cutovers func() []platform.CutoverReport
 	edge     func() []string // what is wrong with the router's table
-	kick     chan struct{} // capacity 1: there is something to say
-	prompt   chan struct{} // capacity 1: and somebody waits for it
-	shifted  chan struct{} // capacity 1: a cutover began
+	kick     chan struct{}   // capacity 1: there is something to say
+	prompt   chan struct{}   // capacity 1: and somebody waits for it
+	shifted  chan struct{}   // capacity 1: a cutover began
 
 	sending sync.Mutex // one report at a time, so that none overtakes another
 
