@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -58,22 +59,13 @@ func Parse(chain, key []byte) (platform.Certificate, error) {
 	return c, nil
 }
 
-// Covers reports whether clients take the certificate for host, which may be a
-// wildcard such as *.example.com.
-func Covers(c platform.Certificate, host string) bool {
-	certificates, err := parseChain([]byte(c.Chain))
-	if err != nil {
-		return false
-	}
+// Covers reports whether clients take a certificate with these names for host,
+// which may be a wildcard such as *.example.com.
+func Covers(san []string, host string) bool {
 	if strings.HasPrefix(host, "*.") {
-		for _, name := range certificates[0].DNSNames {
-			if strings.EqualFold(name, host) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(san, func(name string) bool { return strings.EqualFold(name, host) })
 	}
-	return certificates[0].VerifyHostname(host) == nil
+	return (&x509.Certificate{DNSNames: san}).VerifyHostname(host) == nil
 }
 
 // parseChain returns at least one certificate, or what is wrong in words.

@@ -109,13 +109,15 @@ func TestKeysOfEveryCommonFormAreTaken(t *testing.T) {
 		newkey []string
 		form   func(*testing.T, string)
 	}{
-		"RSA in PKCS #8":               {rsa, nil},
-		"RSA in PKCS #1":               {rsa, convert("rsa", "-traditional")},
-		"ECDSA in PKCS #8":             {ec, nil},
-		"ECDSA in SEC 1":               {ec, convert("ec")},
-		"ECDSA on P-384":               {[]string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"}, nil},
-		"Ed25519":                      {ed, nil},
-		"after parameters, with notes": {ec, func(t *testing.T, dir string) { prepend(t, dir, "key.pem", openssl(t, dir, "ecparam", "-name", "prime256v1")) }},
+		"RSA in PKCS #8":   {rsa, nil},
+		"RSA in PKCS #1":   {rsa, convert("rsa", "-traditional")},
+		"ECDSA in PKCS #8": {ec, nil},
+		"ECDSA in SEC 1":   {ec, convert("ec")},
+		"ECDSA on P-384":   {[]string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"}, nil},
+		"Ed25519":          {ed, nil},
+		"after parameters, with notes": {ec, func(t *testing.T, dir string) {
+			prepend(t, dir, "key.pem", openssl(t, dir, "ecparam", "-name", "prime256v1"))
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := made(t, test.newkey)
@@ -243,11 +245,11 @@ func TestACertificateCoversTheNamesThatClientsTakeItFor(t *testing.T) {
 		"shop.example.com": true, "a.shop.example.com": true, "*.shop.example.com": true,
 		"a.b.shop.example.com": false, "example.com": false, "*.example.com": false,
 	} {
-		if got := cert.Covers(c, host); got != want {
+		if got := cert.Covers(c.SAN, host); got != want {
 			t.Errorf("Covers(%s) is %t", host, got)
 		}
 	}
-	if cert.Covers(parsed(t, made(t, ec)), "shop.example.com") {
+	if cert.Covers(parsed(t, made(t, ec)).SAN, "shop.example.com") {
 		t.Error("a common name alone, which no client looks at, is said to cover its host")
 	}
 }
