@@ -24,7 +24,7 @@ func (p *plane) keepCertificate(ctx context.Context, log *slog.Logger, o *option
 	day := time.NewTicker(24 * time.Hour)
 	defer day.Stop()
 	for {
-		if err := p.setEdge(o); err != nil {
+		if err := p.setEdge(ctx, o); err != nil {
 			log.Warn("the edge's certificate was not renewed", "err", err)
 		}
 		listed := strings.Join(p.certificateHosts(o), " ")

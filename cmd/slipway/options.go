@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/slipway-paas/slipway/internal/auth"
+	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 // options of the daemons. Each is a flag, SLIPWAY_<NAME> in the environment,
@@ -69,6 +71,11 @@ type options struct {
 	DeployTimeout time.Duration
 	// LogBytes bounds the kept log of one app, in MiB.
 	LogBytes int64
+	// NodeTags are the labels of this machine, beside kubernetes.io/hostname,
+	// /arch and /os: an app whose tags ask for another is refused.
+	NodeTags map[string]string
+	// DefaultTags are the tags of an app that sets none.
+	DefaultTags map[string]string
 	// Verbose logs every request.
 	Verbose bool
 	// LDAP is the directory users log in at besides; off without an endpoint.
@@ -98,6 +105,8 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	flags.Int64Var(&o.AppMemory, "app-memory", 0, "memory of an instance whose app sets no limit, in MiB; 0: half of the machine's")
 	flags.DurationVar(&o.DeployTimeout, "deploy-timeout", 2*time.Minute, "longest wait for a release's instances to be up")
 	flags.Int64Var(&o.LogBytes, "log-bytes", 10, "kept log of one app, in MiB")
+	flags.StringToStringVar(&o.NodeTags, "node-tags", nil, "labels of this machine, key=value,…, which apps' tags are held against")
+	flags.StringToStringVar(&o.DefaultTags, "default-tags", nil, "tags of apps that set none, key=value,…; also DEIS_DEFAULT_CONFIG_TAGS as JSON")
 	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
 	o.directoryFlags(flags)
 }
@@ -129,6 +138,11 @@ func (o *options) fill(cmd *cobra.Command, file string, env func(string) string)
 	})
 	if failed != nil {
 		return failed
+	}
+	if text := env("DEIS_DEFAULT_CONFIG_TAGS"); text != "" && len(o.DefaultTags) == 0 {
+		if err := json.Unmarshal([]byte(text), &o.DefaultTags); err != nil {
+			return fmt.Errorf(`DEIS_DEFAULT_CONFIG_TAGS: write {"key":"value"}: %w`, err)
+		}
 	}
 	return o.validate()
 }
@@ -185,6 +199,13 @@ func (o *options) validate() error {
 		return errors.New("--build-timeout, --build-silence and --deploy-timeout: a time above zero, such as 15m")
 	case o.MaxPush <= 0 || o.BuildMemory <= 0 || o.BuildDisk <= 0 || o.LogBytes <= 0:
 		return errors.New("--max-push, --build-memory, --build-disk and --log-bytes: a number of MiB above zero")
+	}
+	for name, tags := range map[string]map[string]string{"node-tags": o.NodeTags, "default-tags": o.DefaultTags} {
+		for key, value := range tags {
+			if err := platform.ValidTag(key, value); err != nil {
+				return fmt.Errorf("--%s: %s=%s: %w", name, key, value, err)
+			}
+		}
 	}
 	if o.AppMemory < 0 {
 		return errors.New("--app-memory: a number of MiB, or 0 for half of the machine's")

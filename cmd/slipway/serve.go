@@ -136,7 +136,7 @@ type plane struct {
 	controller *controller.Controller
 	fleet      *fleet.Fleet
 	password   string // of the registry
-	edge       int64  // the version that SetEdge made
+	edge       int64  // the version that setEdge made
 	doors      []door
 	opened     inOrder
 }
@@ -234,6 +234,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 		Store: db, Blobs: bucket, Build: picker.Build, Scheduler: scheduler, Fleet: p.fleet, Logs: lines,
 	}, controller.Options{
 		Domain: o.Domain, URL: o.appURL, Reserved: reserved, DeployTimeout: o.DeployTimeout, InstanceMemory: o.instanceMemory(),
+		NodeTags: o.NodeTags, DefaultTags: o.DefaultTags,
 		Destroyed: func(app string) {
 			if err := errors.Join(git.Remove(app), packs.Forget(app)); err != nil {
 				log.Warn("files of a destroyed app stayed", "app", app, "err", err)
@@ -245,7 +246,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 		return nil, err
 	}
 	p.password = password
-	if err := p.setEdge(o); err != nil {
+	if err := p.setEdge(ctx, o); err != nil {
 		return nil, err
 	}
 	api := server.New(log, p.controller, users, func(ctx context.Context) []doctor.Finding { return examine(ctx, o, p.fleet, box.Offer()) }, o.serverOptions(p.fleet, builderKey))
@@ -259,13 +260,14 @@ const registryUser = "slipway"
 var reserved = []string{"slipway", "deis", "git", "deis-builder", "slipway-builder", "deis-workflow-manager", "grafana", "registry"}
 
 // setEdge tells the routers what is not an app's: the platform's own names,
-// its certificate, and where images come from.
-func (p *plane) setEdge(o *options) error {
+// its certificate, and where images come from. The controller adds the
+// certificates of the apps' domains.
+func (p *plane) setEdge(ctx context.Context, o *options) error {
 	certificate, err := cert.SelfSigned(o.path("cert"), o.Domain, p.certificateHosts(o)...)
 	if err != nil {
 		return err
 	}
-	p.edge, err = p.fleet.SetEdge(platform.EdgeState{
+	p.edge, err = p.controller.SetEdge(ctx, platform.EdgeState{
 		Domain:       o.Domain,
 		ControlHosts: []string{"slipway." + o.Domain, "deis." + o.Domain, "git." + o.Domain},
 		// Not by their ports: while this process restarts, an app could listen there.

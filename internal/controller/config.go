@@ -2,9 +2,9 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -38,10 +38,13 @@ type ConfigPatch struct {
 // it if the app has a build. ErrConflict when it changes nothing,
 // ErrUnprocessable when it removes what is not there.
 func (c *Controller) SetConfig(ctx context.Context, caller platform.Caller, app string, patch ConfigPatch) (platform.Config, error) {
+	if err := validPatch(patch); err != nil {
+		return platform.Config{}, err
+	}
 	var config platform.Config
 	release, err := c.newRelease(ctx, caller, app, platform.RoleOperator, func(tx *store.Tx, current *deployable) (platform.Release, error) {
 		var err error
-		if config, err = merged(current.config, patch); err != nil {
+		if config, err = c.nextConfig(current.config, patch); err != nil {
 			return platform.Release{}, err
 		}
 		summary := changes(caller.User, current.config, config)
@@ -51,6 +54,9 @@ func (c *Controller) SetConfig(ctx context.Context, caller platform.Caller, app 
 		now := time.Now().Truncate(time.Second).UTC()
 		config.UUID, config.App, config.Owner, config.Created, config.Updated = uuid.NewString(), app, caller.User, now, now
 		if err := tx.InsertConfig(config); err != nil {
+			return platform.Release{}, err
+		}
+		if err := tx.InsertEvent(event(caller, "config.changed", app, changedKeys(current.config, config))); err != nil {
 			return platform.Release{}, err
 		}
 		return platform.Release{Config: config.UUID, Build: current.release.Build, Summary: summary}, nil
@@ -64,25 +70,107 @@ func (c *Controller) SetConfig(ctx context.Context, caller platform.Caller, app 
 	return config, err
 }
 
+// validPatch checks what the patch alone can tell.
+func validPatch(patch ConfigPatch) error {
+	var errs []error
+	check := func(m map[string]*string, valid func(key, value string) error) {
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			if value := m[key]; value != nil {
+				errs = append(errs, valid(key, *value))
+			}
+		}
+	}
+	check(patch.Tags, platform.ValidTag)
+	check(patch.Registry, platform.ValidRegistryKey)
+	check(patch.PostStart, func(process, command string) error {
+		return platform.ValidHook("lifecycle_post_start", process, command)
+	})
+	check(patch.PreStop, func(process, command string) error {
+		return platform.ValidHook("lifecycle_pre_stop", process, command)
+	})
+	return errors.Join(errs...)
+}
+
+// nextConfig is config with patch applied, if the platform can run it.
+func (c *Controller) nextConfig(config platform.Config, patch ConfigPatch) (platform.Config, error) {
+	next, err := merged(config, patch)
+	if err != nil {
+		return platform.Config{}, err
+	}
+	if len(next.Tags) == 0 {
+		next.Tags = maps.Clone(c.options.DefaultTags)
+	}
+	if len(next.Registry) > 0 && next.Values["PORT"] == "" {
+		return platform.Config{}, platform.Invalid("", "PORT needs to be set in the config when using a private registry")
+	}
+	return next, c.matchNodes(config.Tags, next.Tags)
+}
+
+// matchNodes returns nil when a node carries all tags (Deis contract 2.5).
+func (c *Controller) matchNodes(before, after map[string]string) error {
+	if maps.Equal(before, after) {
+		return nil
+	}
+	fits := true
+	cause := make(map[string]string)
+	for key, value := range after {
+		if carried, ok := c.options.NodeTags[key]; !ok || carried != value {
+			fits = false
+		}
+		if old, had := before[key]; !had || old != value {
+			cause[key] = value
+		}
+	}
+	if fits {
+		return nil
+	}
+	message := "No nodes matched the provided labels: " + platform.TagText(after)
+	if len(before) > 0 && len(cause) > 0 {
+		message += " - Addition of " + platform.TagText(cause) + " is the cause"
+	}
+	return platform.Invalid("", "%s", message)
+}
+
+// textMaps are the maps of texts of a config, by the contract's names.
+func textMaps(config *platform.Config) map[string]*map[string]string {
+	return map[string]*map[string]string{
+		"values": &config.Values, "memory": &config.Memory, "cpu": &config.CPU, "tags": &config.Tags, "registry": &config.Registry,
+		"termination_grace_period": &config.Grace, "lifecycle_post_start": &config.PostStart, "lifecycle_pre_stop": &config.PreStop,
+	}
+}
+
 // merged is config with patch applied.
 func merged(config platform.Config, patch ConfigPatch) (platform.Config, error) {
+	all := textMaps(&config)
 	var err error
 	for _, part := range []struct {
 		name  string
-		value *map[string]string
 		patch map[string]*string
 	}{
-		{"values", &config.Values, patch.Values},
-		{"memory", &config.Memory, patch.Memory},
-		{"cpu", &config.CPU, patch.CPU},
-		{"termination_grace_period", &config.Grace, patch.Grace},
+		{"values", patch.Values},
+		{"memory", patch.Memory},
+		{"cpu", patch.CPU},
+		{"tags", patch.Tags},
+		{"registry", lowered(patch.Registry)},
+		{"termination_grace_period", patch.Grace},
+		{"lifecycle_post_start", patch.PostStart},
+		{"lifecycle_pre_stop", patch.PreStop},
 	} {
-		if *part.value, err = patched(part.name, *part.value, part.patch); err != nil {
+		if *all[part.name], err = patched(part.name, *all[part.name], part.patch); err != nil {
 			return platform.Config{}, err
 		}
 	}
 	config.Healthchecks, err = patched("healthcheck", config.Healthchecks, patch.Healthchecks)
 	return config, err
+}
+
+// lowered is patch with its keys in lower case.
+func lowered(patch map[string]*string) map[string]*string {
+	out := make(map[string]*string, len(patch))
+	for _, key := range slices.Sorted(maps.Keys(patch)) {
+		out[strings.ToLower(key)] = patch[key]
+	}
+	return out
 }
 
 // patched is a copy of m with the keys of patch set, or removed where nil.
@@ -102,54 +190,4 @@ func patched[T any](name string, m map[string]T, patch map[string]*T) (map[strin
 		delete(out, key)
 	}
 	return out, nil
-}
-
-// changes words what differs for the ledger (Deis contract 5), or is empty.
-func changes(user string, before, after platform.Config) string {
-	var parts []string
-	if text := platform.ConfigSummary(before.Values, after.Values); text != "" {
-		parts = append(parts, user+" "+text)
-	}
-	var limits []string
-	if !maps.Equal(before.Memory, after.Memory) {
-		limits = append(limits, "memory")
-	}
-	if !maps.Equal(before.CPU, after.CPU) {
-		limits = append(limits, "cpu")
-	}
-	if len(limits) > 0 {
-		parts = append(parts, user+" changed limits for "+strings.Join(limits, ", "))
-	}
-	if text := healthSummary(before.Healthchecks, after.Healthchecks); text != "" {
-		parts = append(parts, user+" "+text)
-	}
-	if !maps.Equal(before.Grace, after.Grace) {
-		parts = append(parts, user+" changed timeouts for termination_grace_period")
-	}
-	return strings.Join(parts, " and ")
-}
-
-func healthSummary(before, after map[string]platform.Healthcheck) string {
-	groups := map[string][]string{}
-	for _, process := range slices.Sorted(maps.Keys(after)) {
-		old, had := before[process]
-		switch {
-		case !had:
-			groups["added"] = append(groups["added"], process)
-		case !reflect.DeepEqual(old, after[process]):
-			groups["changed"] = append(groups["changed"], process)
-		}
-	}
-	for _, process := range slices.Sorted(maps.Keys(before)) {
-		if _, has := after[process]; !has {
-			groups["deleted"] = append(groups["deleted"], process)
-		}
-	}
-	var parts []string
-	for _, verb := range []string{"added", "changed", "deleted"} {
-		if len(groups[verb]) > 0 {
-			parts = append(parts, verb+" healthcheck info for proc type "+strings.Join(groups[verb], ", "))
-		}
-	}
-	return strings.Join(parts, ", ")
 }

@@ -9,6 +9,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -59,6 +61,11 @@ type Options struct {
 	// Builds is how many builds run at once: half the cores, at least 1. More
 	// wait in line.
 	Builds int
+	// NodeTags are the labels this machine carries, which an app's tags are
+	// held against, beside kubernetes.io/hostname, /arch and /os.
+	NodeTags map[string]string
+	// DefaultTags are the tags of an app that has none of its own.
+	DefaultTags map[string]string
 	// Destroyed is told of every destroyed app, after its last instance.
 	Destroyed func(app string)
 }
@@ -74,6 +81,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.LatencyRequests, 20)
 	setDefault(&o.LatencyBudget, 2*time.Second)
 	setDefault(&o.Builds, max(1, runtime.NumCPU()/2))
+	o.NodeTags = nodeTags(o.NodeTags)
 	if o.URL == nil {
 		o.URL = func(host string) string { return "http://" + host }
 	}
@@ -81,6 +89,14 @@ func (o Options) withDefaults() Options {
 		o.Destroyed = func(string) {}
 	}
 	return o
+}
+
+// nodeTags adds what every machine says of itself, unless it is said already.
+func nodeTags(given map[string]string) map[string]string {
+	host, _ := os.Hostname() // a machine without a name has no such tag
+	tags := map[string]string{"kubernetes.io/hostname": host, "kubernetes.io/arch": runtime.GOARCH, "kubernetes.io/os": runtime.GOOS}
+	maps.Copy(tags, given)
+	return tags
 }
 
 func setDefault[T comparable](option *T, value T) {
@@ -135,6 +151,9 @@ type Controller struct {
 	destroying map[string]bool        // has no row, and something of it is left
 	routes     map[string]*sync.Mutex // one writer of an app's route at a time
 	closed     bool
+
+	edgeLock sync.Mutex
+	edge     *platform.EdgeState // the platform's own; nil before SetEdge
 }
 
 // New makes a controller. Start sets its loops going.
