@@ -116,6 +116,8 @@ type deployable struct {
 	release platform.Release
 	config  platform.Config
 	build   platform.Build // zero when the release has none
+	// addressed are the process types that services of the app name.
+	addressed map[string]bool
 }
 
 func (d *deployable) hasBuild() bool { return d != nil && d.release.Build != "" }
@@ -158,8 +160,12 @@ func loadDeployable(tx *store.Tx, release platform.Release) (*deployable, error)
 		return nil, err
 	}
 	if release.Build != "" {
-		d.build, err = tx.Build(release.App, release.Build)
+		if d.build, err = tx.Build(release.App, release.Build); err != nil {
+			return nil, err
+		}
 	}
+	services, err := tx.Services(release.App)
+	d.addressed = addressedBy(services)
 	return d, err
 }
 

@@ -53,10 +53,15 @@ func (c *Controller) reroute(ctx context.Context, app string) error {
 		c.wake(app)
 		return err
 	}
+	c.told(ctx, version)
+	return nil
+}
+
+// told waits until the routers have a version, but not for long.
+func (c *Controller) told(ctx context.Context, version int64) {
 	ctx, cancel := context.WithTimeout(ctx, rerouteTimeout)
 	defer cancel()
-	_ = c.fleet.Acked(ctx, version)
-	return nil
+	_ = c.fleet.Acked(ctx, version) // who is away takes it when it comes back
 }
 
 // shiftRoute leads the app's requests to a release and returns the number of
@@ -74,18 +79,39 @@ func (c *Controller) shiftRoute(ctx context.Context, app string, release int) (c
 	return cutover, version, err
 }
 
+// edgeRows are the rows that an app's route follows.
+type edgeRows struct {
+	app      platform.App
+	settings platform.Settings
+	tls      platform.TLS
+	services []platform.Service
+	hosts    []string
+}
+
+func (c *Controller) edgeRows(ctx context.Context, app string) (rows edgeRows, err error) {
+	err = c.store.Read(ctx, func(tx *store.Tx) (err error) {
+		if rows.app, err = tx.App(app); err != nil {
+			return err
+		}
+		if rows.settings, err = tx.Settings(app); err != nil {
+			return err
+		}
+		if rows.tls, err = tx.TLS(app); err != nil {
+			return err
+		}
+		if rows.services, err = tx.Services(app); err != nil {
+			return err
+		}
+		rows.hosts, err = c.hosts(tx, app)
+		return err
+	})
+	return rows, err
+}
+
 // writeRoute hands fleet the app's route as the rows want it. An unroutable
 // app has none.
 func (c *Controller) writeRoute(ctx context.Context, app string, release int, cutover int64) (int64, error) {
-	var settings platform.Settings
-	var hosts []string
-	err := c.store.Read(ctx, func(tx *store.Tx) (err error) {
-		if settings, err = tx.Settings(app); err != nil {
-			return err
-		}
-		hosts, err = c.hosts(tx, app)
-		return err
-	})
+	rows, err := c.edgeRows(ctx, app)
 	if errors.Is(err, platform.ErrNotFound) {
 		return 0, nil // destroyed meanwhile: the lane sweeps
 	}
@@ -96,29 +122,59 @@ func (c *Controller) writeRoute(ctx context.Context, app string, release int, cu
 	if err != nil {
 		return 0, err
 	}
-	route := &platform.Route{App: app, Hosts: hosts, Release: release, Cutover: cutover, Maintenance: settings.Maintenance}
-	if now := c.fleet.Route(app); now != nil && !c.fleet.Synced() {
+	now := c.fleet.Route(app)
+	routed := now != nil
+	if !routed {
+		now = new(platform.Route)
+	}
+	route := &platform.Route{
+		App: app, Hosts: rows.hosts, Release: release, Cutover: cutover, Maintenance: rows.settings.Maintenance,
+		Allow: allowed(rows.settings.Whitelist), HTTPSOnly: rows.tls.Enforced != nil && *rows.tls.Enforced,
+		Backends: backends(instances, release, addressedBy(rows.services), now),
+	}
+	if routed && !c.fleet.Synced() {
 		// The nodes have not said yet what runs: what was in the route stays.
 		route.Backends = now.Backends
-	} else {
-		route.Backends = backends(instances, release)
 	}
-	if !settings.Routable {
-		route.Hosts, route.Backends = nil, nil
+	route.Paths = pathRoutes(rows.services, func(process string) bool { return leads(rows.app, instances, route, now, process) })
+	if !rows.settings.Routable {
+		route.Hosts, route.Backends, route.Paths = nil, nil, nil
 	}
 	return c.fleet.SetRoute(app, route)
+}
+
+// leads reports whether the paths of a service are led away from web. A
+// process type that has just got its service, or just been started, first has
+// to be up: until then web answers, as it did before.
+func leads(app platform.App, instances []platform.Instance, route, now *platform.Route, process string) bool {
+	if app.Formation[process] == 0 || slices.ContainsFunc(now.Paths, func(p platform.PathRoute) bool { return p.Process == process }) {
+		return true
+	}
+	return slices.ContainsFunc(instances, func(i platform.Instance) bool {
+		return i.Process == process && i.State == platform.InstanceUp &&
+			slices.ContainsFunc(route.Backends, func(b platform.Backend) bool { return b.Instance == i.ID })
+	})
 }
 
 // backends are the instances of a release that belong into its app's route.
 // One that a node runs has no address here: its router knows it from the first
 // listening to the last request, and this list comes a moment late for both.
-func backends(instances []platform.Instance, release int) []platform.Backend {
+// Those of a process type that serves paths alone carry its name.
+func backends(instances []platform.Instance, release int, addressed map[string]bool, now *platform.Route) []platform.Backend {
+	main := mainProcess(instances, release, now)
 	var all []platform.Backend
 	for _, instance := range instances {
-		if instance.Release != release || !serves(instance) {
+		if instance.Release != release || instance.State == platform.InstanceTerminating || instance.State == platform.InstanceDown {
 			continue
 		}
 		backend := platform.Backend{Instance: instance.ID}
+		switch {
+		case instance.Process == main:
+		case addressed[instance.Process] && instance.Address != "": // without: it runs from before its service
+			backend.Process = instance.Process
+		default:
+			continue
+		}
 		if instance.Node == "" {
 			backend.Address = instance.Address
 		}
@@ -128,11 +184,24 @@ func backends(instances []platform.Instance, release int) []platform.Backend {
 	return all
 }
 
-// serves reports whether an instance belongs into its app's route. One that
-// crashed stays: the router, which knows first, passes it over until it is up.
-func serves(instance platform.Instance) bool {
-	return platform.Routable(instance.Process) &&
-		instance.State != platform.InstanceTerminating && instance.State != platform.InstanceDown
+// mainProcess is the process type that gets what no service leads elsewhere:
+// web, or cmd where no web is. While the first web of a release that has cmd
+// starts, cmd goes on answering. An instance that crashed counts: the router,
+// which knows first, passes it over until it is up.
+func mainProcess(instances []platform.Instance, release int, now *platform.Route) string {
+	cmd, web := false, false
+	for _, i := range instances {
+		if i.Release != release || i.State == platform.InstanceTerminating || i.State == platform.InstanceDown {
+			continue
+		}
+		cmd = cmd || i.Process == "cmd"
+		web = web || i.Process == "web" && (i.State == platform.InstanceUp ||
+			slices.ContainsFunc(now.Backends, func(b platform.Backend) bool { return b.Instance == i.ID && b.Process == "" }))
+	}
+	if cmd && !web {
+		return "cmd"
+	}
+	return "web"
 }
 
 // hosts are the full host names of an app, in the order of its domains.

@@ -63,7 +63,7 @@ func TestADomainHasOneFormHoweverItIsWritten(t *testing.T) {
 			t.Errorf("normalDomain(%q) = %q, %v; want %q", given, got, err, want)
 		}
 	}
-	for _, given := range []string{"", ".", "*", "*.example.com", "10.0.0.1", "a..b", "a_b.org", "a.*.org", "-a.org", "a b.org", "a\x00.org", strings.Repeat("a.", 200) + "org", "http://a.org", "a.org/x", "[::1]"} {
+	for _, given := range []string{"", ".", "*", "10.0.0.1", "a..b", "a_b.org", "a.*.org", "-a.org", "a b.org", "a\x00.org", strings.Repeat("a.", 200) + "org", "http://a.org", "a.org/x", "[::1]"} {
 		if got, err := c.normalDomain(given); err == nil {
 			t.Errorf("normalDomain(%q) = %q, want an error", given, got)
 		}

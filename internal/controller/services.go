@@ -1,23 +1,250 @@
 package controller
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/store"
+)
+
+// Bounds of an app's services.
+const (
+	maxServices    = 100
+	maxPatterns    = 20 // of one service
+	maxPatternText = 4 << 10
 )
 
 // Services lists the path services of the app, newest first.
 func (c *Controller) Services(ctx context.Context, caller platform.Caller, app string) ([]platform.Service, error) {
-	return nil, errUnbuilt
+	return read(ctx, c, caller, app, platform.RoleViewer, func(tx *store.Tx, _ platform.App) ([]platform.Service, error) { return tx.Services(app) })
 }
 
 // SetService leads the paths of pattern to a process type and reports whether
-// that changed anything.
+// that changed anything. Where several services match a path, the order is
+// nginx's: an exact path, then regular expressions, the newest service first,
+// then the longest prefix.
+//
+// A process type that runs without an address gets one: it is started anew
+// beside the old instances, which go when the new ones are up, and its paths
+// are led to it from then on. When they do not come up all is as before, and
+// the error says why.
 func (c *Controller) SetService(ctx context.Context, caller platform.Caller, app, process, pattern string) (changed bool, err error) {
-	return false, errUnbuilt
+	if err := validService(process, pattern); err != nil {
+		return false, err
+	}
+	now := time.Now().Truncate(time.Second).UTC()
+	service := platform.Service{App: app, Owner: caller.User, Process: process, Pattern: pattern, Created: now, Updated: now}
+	var before *platform.Service
+	err = c.store.Write(ctx, func(tx *store.Tx) (err error) {
+		if _, err = may(tx, caller, app, platform.RoleOperator); err != nil {
+			return err
+		}
+		if before, err = serviceOf(tx, app, process); err != nil {
+			return err
+		}
+		if changed = before == nil || before.Pattern != pattern; !changed {
+			return nil
+		}
+		if before != nil {
+			service.Created = before.Created
+		}
+		if err := tx.PutService(service); err != nil {
+			return err
+		}
+		return tx.InsertEvent(event(caller, "service.changed", app, map[string]string{"process": process, "pattern": pattern}))
+	})
+	if err != nil || !changed {
+		return false, err
+	}
+	c.note(app, "INFO service %s updated: %s", process, pattern)
+	if err := c.reroute(ctx, app); err != nil || before != nil {
+		return true, err
+	}
+	c.wake(app)
+	return true, c.address(ctx, service)
+}
+
+// serviceOf is the service of a process type, or nil. It refuses a new one
+// beside too many.
+func serviceOf(tx *store.Tx, app, process string) (*platform.Service, error) {
+	services, err := tx.Services(app)
+	if err != nil {
+		return nil, err
+	}
+	for _, service := range services {
+		if service.Process == process {
+			return &service, nil
+		}
+	}
+	if len(services) >= maxServices {
+		return nil, platform.Invalid("procfile_type", "An app has at most %d services.", maxServices)
+	}
+	return nil, nil
+}
+
+// address waits until the running instances of a process type have an address,
+// and takes its service back when they do not come up with one.
+func (c *Controller) address(ctx context.Context, service platform.Service) error {
+	app, process := service.App, service.Process
+	cause := c.turnedOver(ctx, app, process)
+	if cause == nil || ctx.Err() != nil || errors.Is(cause, platform.ErrUnavailable) || errors.Is(cause, platform.ErrNotFound) {
+		return cause
+	}
+	err := c.store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		now, err := serviceOf(tx, app, process)
+		if err != nil || now == nil || now.Pattern != service.Pattern {
+			return err // somebody decided anew
+		}
+		if err := tx.DeleteService(app, process); err != nil {
+			return err
+		}
+		return tx.InsertEvent(event(platform.System, "service.removed", app, map[string]string{"process": process, "cause": cause.Error()}))
+	})
+	if err != nil {
+		return err
+	}
+	c.wake(app)
+	c.note(app, "ERROR (services): %s", cause)
+	return &platform.UserError{
+		Kind: platform.ErrUnavailable, Message: "(services): " + cause.Error(),
+		Cure: "What serves paths must listen on the port in PORT; " + process + " runs on as before.",
+	}
 }
 
 // RemoveService ends that; ErrNotFound when the process type has none.
 func (c *Controller) RemoveService(ctx context.Context, caller platform.Caller, app, process string) error {
-	return errUnbuilt
+	err := c.store.Write(ctx, func(tx *store.Tx) error {
+		if _, err := may(tx, caller, app, platform.RoleAdmin); err != nil {
+			return err
+		}
+		if err := tx.DeleteService(app, process); err != nil {
+			return err
+		}
+		return tx.InsertEvent(event(caller, "service.removed", app, map[string]string{"process": process}))
+	})
+	if err != nil {
+		return err
+	}
+	c.note(app, "INFO service %s removed", process)
+	err = c.reroute(ctx, app)
+	c.wake(app) // after the routers: its instances lose their address
+	return err
+}
+
+func validService(process, pattern string) error {
+	var errs []error
+	if !platform.ValidProcessType(process) || process == "run" || process == platform.ProcessRelease {
+		errs = append(errs, platform.Invalid("procfile_type", "Process types can only contain lowercase alphanumeric characters"))
+	}
+	if _, err := patterns(pattern); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// pathPattern is one pattern of a service: op is "" (prefix), "=", "~" or "~*".
+type pathPattern struct{ op, text string }
+
+// String is the path as routers read it: see platform.PathRoute.
+func (p pathPattern) String() string { return strings.TrimSpace(p.op + " " + p.text) }
+
+// rank orders kinds of paths: the lower matches first.
+func (p pathPattern) rank() int {
+	switch p.op {
+	case "=":
+		return 0
+	case "":
+		return 2
+	}
+	return 1
+}
+
+// patterns reads the comma list of a service. "^/users" without a sign is read
+// as the regular expression that it can only be.
+func patterns(text string) ([]pathPattern, error) {
+	refused := platform.Invalid("path_pattern", "Service value should be valid regex (or set of regex split by comma)")
+	if text == "" || len(text) > maxPatternText || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return nil, refused
+	}
+	items := strings.Split(text, ",")
+	if len(items) > maxPatterns {
+		return nil, platform.Invalid("path_pattern", "A service has at most %d patterns.", maxPatterns)
+	}
+	var paths []pathPattern
+	for _, item := range items {
+		p, ok := parsePath(strings.TrimSpace(item))
+		if !ok {
+			return nil, refused
+		}
+		paths = append(paths, p)
+	}
+	return paths, nil
+}
+
+func parsePath(item string) (pathPattern, bool) {
+	p := pathPattern{text: item}
+	for _, op := range []string{"~*", "~", "="} {
+		if rest, ok := strings.CutPrefix(item, op); ok {
+			p = pathPattern{op: op, text: strings.TrimSpace(rest)}
+			break
+		}
+	}
+	if strings.HasPrefix(item, "^/") {
+		p.op = "~"
+	}
+	if p.op == "" || p.op == "=" {
+		return p, strings.HasPrefix(p.text, "/")
+	}
+	_, err := regexp.Compile(p.text)
+	return p, err == nil && p.text != ""
+}
+
+// pathRoutes are the services that lead requests away, in the order in which
+// routers try them.
+func pathRoutes(services []platform.Service, leads func(process string) bool) []platform.PathRoute {
+	type lead struct {
+		process string
+		path    pathPattern
+	}
+	var leadings []lead
+	for _, service := range services {
+		paths, err := patterns(service.Pattern)
+		if err != nil || !leads(service.Process) {
+			continue // checked when it was set
+		}
+		for _, p := range paths {
+			leadings = append(leadings, lead{service.Process, p})
+		}
+	}
+	slices.SortStableFunc(leadings, func(a, b lead) int {
+		byRank := cmp.Compare(a.path.rank(), b.path.rank())
+		if byRank == 0 && a.path.op == "" {
+			return cmp.Compare(len(b.path.text), len(a.path.text))
+		}
+		return byRank
+	})
+	var routes []platform.PathRoute
+	for _, l := range leadings {
+		if last := len(routes) - 1; last >= 0 && routes[last].Process == l.process {
+			routes[last].Patterns = append(routes[last].Patterns, l.path.String())
+			continue
+		}
+		routes = append(routes, platform.PathRoute{Process: l.process, Patterns: []string{l.path.String()}})
+	}
+	return routes
+}
+
+// addressedBy are the process types that services lead paths to.
+func addressedBy(services []platform.Service) map[string]bool {
+	addressed := make(map[string]bool, len(services))
+	for _, service := range services {
+		addressed[service.Process] = true
+	}
+	return addressed
 }

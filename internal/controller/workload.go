@@ -17,12 +17,14 @@ const defaultGrace = 30 * time.Second
 // that forks without end cannot take the machine's process table.
 const maxProcesses = 4096
 
-// workload asks for the groups of some releases of one app, side by side.
+// workload asks for the groups of some releases of one app, side by side, and
+// for what has to stay until they are up.
 func (c *Controller) workload(app platform.App, releases ...*deployable) platform.Workload {
 	w := platform.Workload{App: app.ID}
 	for _, d := range releases {
 		w.Groups = append(w.Groups, c.groups(app, d)...)
 	}
+	w.Groups = append(w.Groups, c.outgoing(app.ID, w.Groups)...)
 	return w
 }
 
@@ -41,29 +43,36 @@ func (c *Controller) groups(app platform.App, d *deployable) []platform.Group {
 			Release:  d.release.Version,
 			Process:  process,
 			Quantity: quantity,
-			Spec:     c.spec(d, process),
+			Spec:     c.standing(d, process),
 		})
 	}
 	return groups
 }
 
-// spec is how one instance of a process type of d runs.
+// standing is how an instance runs that is kept running: with an address where
+// requests are led to it, and with the hooks of its process type.
+func (c *Controller) standing(d *deployable, process string) platform.Spec {
+	spec := c.spec(d, process)
+	spec.PostStart, spec.PreStop = d.config.PostStart[process], d.config.PreStop[process]
+	spec.Port = platform.Routable(process) || d.addressed[process]
+	if spec.Port {
+		spec.Drain = c.options.Drain
+	}
+	return spec
+}
+
+// spec is how a process type of d runs once, whatever it is.
 func (c *Controller) spec(d *deployable, process string) platform.Spec {
 	health := healthOf(d.config, process)
-	spec := platform.Spec{
+	return platform.Spec{
 		Image:     d.build.Image,
 		Args:      []string{d.build.Procfile[process]},
 		Env:       environment(d),
-		Port:      platform.Routable(process),
 		Readiness: health.Readiness,
 		Liveness:  health.Liveness,
 		Limits:    c.limits(d.config, process),
 		Grace:     graceOf(d.config, process),
 	}
-	if spec.Port {
-		spec.Drain = c.options.Drain
-	}
-	return spec
 }
 
 // environment is what the platform tells a process, the app's own config on
