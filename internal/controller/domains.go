@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,17 +29,14 @@ func (c *Controller) AddDomain(ctx context.Context, caller platform.Caller, app,
 	if err != nil {
 		return platform.Domain{}, err
 	}
-	if name == c.options.Domain && !caller.Admin {
-		return platform.Domain{}, platform.Invalid("domain", "%s belongs to the platform; an administrator may give it to an app", name)
-	}
 	now := time.Now().Truncate(time.Second).UTC()
 	d := platform.Domain{Domain: name, App: app, Owner: caller.User, Created: now, Updated: now}
 	err = c.store.Write(ctx, func(tx *store.Tx) error {
 		if _, err := may(tx, caller, app, platform.RoleOperator); err != nil {
 			return err
 		}
-		if slices.Contains(c.options.Reserved, name) {
-			return platform.Invalid("domain", "%s is a reserved name.", name)
+		if err := c.claimable(tx, caller, app, name); err != nil {
+			return err
 		}
 		if _, n, err := tx.Domains(app, platform.Page{Limit: 1}); err != nil {
 			return err
@@ -57,26 +55,95 @@ func (c *Controller) AddDomain(ctx context.Context, caller platform.Caller, app,
 	return d, c.reroute(ctx, app)
 }
 
-// RemoveDomain stops routing a host name to the app.
-func (c *Controller) RemoveDomain(ctx context.Context, caller platform.Caller, app, domain string) error {
+// claimable returns nil when the name may be given to the app: it is not the
+// platform's, nor under the name of an app that is nothing to the caller.
+func (c *Controller) claimable(tx *store.Tx, caller platform.Caller, app, name string) error {
+	host, wildcard := strings.CutPrefix(c.fullHost(name), "*.")
+	switch {
+	case host == c.options.Domain && wildcard:
+		return platform.Invalid("domain", "%s belongs to the platform", name)
+	case wildcard && !strings.Contains(host, "."):
+		return platform.Invalid("domain", "Hostname does not look valid.") // nobody's to give
+	case (host == c.options.Domain || wildcard && strings.HasSuffix(c.options.Domain, "."+host)) && !caller.Admin:
+		return platform.Invalid("domain", "%s belongs to the platform; an administrator may give it to an app", name)
+	}
+	under, ok := strings.CutSuffix(host, "."+c.options.Domain)
+	if !ok {
+		return nil
+	}
+	root := under[strings.LastIndexByte(under, '.')+1:]
+	if slices.Contains(c.options.Reserved, root) {
+		return platform.Invalid("domain", "%s is a reserved name.", root)
+	}
+	return operatedBy(tx, caller, app, root)
+}
+
+// operatedBy returns nil when a name right under the platform's domain leads
+// to app, to another that the caller operates, or nowhere.
+func operatedBy(tx *store.Tx, caller platform.Caller, app, root string) error {
+	owners := []string{root} // its default domain may have been removed
+	if d, err := tx.Domain(root); err == nil {
+		owners = append(owners, d.App)
+	} else if !errors.Is(err, platform.ErrNotFound) {
+		return err
+	}
+	for _, owner := range owners {
+		if owner == app {
+			continue
+		}
+		_, err := may(tx, caller, owner, platform.RoleOperator)
+		switch {
+		case errors.Is(err, platform.ErrForbidden):
+			return platform.Invalid("domain", "Domain is already in use by another application")
+		case err != nil && !errors.Is(err, platform.ErrNotFound):
+			return err
+		}
+	}
+	return nil
+}
+
+// lookupDomain finds a domain of any app, however it is written.
+func (c *Controller) lookupDomain(tx *store.Tx, domain string) (platform.Domain, error) {
 	name, err := c.normalDomain(domain)
 	if err != nil {
-		return &platform.NotFoundError{Kind: "Domain", ID: domain}
+		return platform.Domain{}, &platform.NotFoundError{Kind: "Domain", ID: domain}
 	}
-	err = c.store.Write(ctx, func(tx *store.Tx) error {
+	return tx.Domain(name)
+}
+
+// RemoveDomain stops routing a host name to the app. A certificate that is
+// attached to it is detached.
+func (c *Controller) RemoveDomain(ctx context.Context, caller platform.Caller, app, domain string) error {
+	var d platform.Domain
+	err := c.store.Write(ctx, func(tx *store.Tx) error {
 		if _, err := may(tx, caller, app, platform.RoleAdmin); err != nil {
 			return err
 		}
-		if err := tx.DeleteDomain(app, name); err != nil {
+		var err error
+		if d, err = c.lookupDomain(tx, domain); err != nil {
 			return err
 		}
-		return tx.InsertEvent(event(caller, "domain.removed", app, map[string]string{"domain": name}))
+		if d.App != app {
+			return &platform.NotFoundError{Kind: "Domain", ID: domain}
+		}
+		if d.Certificate != "" {
+			if err := detach(tx, caller, d); err != nil {
+				return err
+			}
+		}
+		if err := tx.DeleteDomain(app, d.Domain); err != nil {
+			return err
+		}
+		return tx.InsertEvent(event(caller, "domain.removed", app, map[string]string{"domain": d.Domain}))
 	})
 	if err != nil {
 		return err
 	}
-	c.note(app, "INFO domain %s removed", name)
-	return c.reroute(ctx, app)
+	c.note(app, "INFO domain %s removed", d.Domain)
+	if d.Certificate != "" {
+		err = c.reedge(ctx)
+	}
+	return errors.Join(c.reroute(ctx, app), err)
 }
 
 // Hosts returns the full host names of an app, the first domain first.
@@ -102,7 +169,7 @@ func (c *Controller) normalDomain(domain string) (string, error) {
 		return "", platform.Invalid("domain", "Hostname can't only be a wildcard")
 	case !utf8.ValidString(domain):
 		return "", invalid
-	case len(domain) > 1000:
+	case len(domain) > 1000, isASCII(domain) && len(domain) > 253:
 		return "", platform.Invalid("domain", "Hostname must be 253 characters or less.")
 	}
 	rest, wildcard := strings.CutPrefix(domain, "*.")
@@ -112,19 +179,20 @@ func (c *Controller) normalDomain(domain string) (string, error) {
 	}
 	name = strings.ToLower(name)
 	switch {
-	case len(name) > 253:
+	case len(name) > 253 || wildcard && len("*."+name) > 253:
 		return "", platform.Invalid("domain", "Hostname must be 253 characters or less.")
 	case !hostName.MatchString(name) || numericLast.MatchString(name):
 		return "", invalid
 	}
 	if wildcard {
-		if name == c.options.Domain {
-			return "", platform.Invalid("domain", "*.%s belongs to the platform", name)
-		}
 		return "*." + name, nil
 	}
 	if label, ok := strings.CutSuffix(name, "."+c.options.Domain); ok && !strings.Contains(label, ".") {
 		return label, nil
 	}
 	return name, nil
+}
+
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r > 0x7f })
 }
