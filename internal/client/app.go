@@ -32,3 +32,14 @@ func (c *Client) DestroyApp(ctx context.Context, id string) error {
 func (c *Client) Scale(ctx context.Context, id string, formation api.Scale) error {
 	return c.deploy(ctx, path("apps", id, "scale"), formation, nil)
 }
+
+// Transfer gives the app to another user.
+func (c *Client) Transfer(ctx context.Context, id, owner string) error {
+	return c.post(ctx, path("apps", id), api.Transfer{Owner: owner}, nil)
+}
+
+// Rename gives the app another id, and returns it once it runs under that.
+func (c *Client) Rename(ctx context.Context, id, to string) (api.App, error) {
+	var app api.App
+	return app, c.deploy(ctx, path("apps", id, "rename"), api.Rename{ID: to}, &app)
+}

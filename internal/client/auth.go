@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -60,4 +61,24 @@ func (c *Client) WhoAmI(ctx context.Context) (api.User, error) {
 // ChangePassword sets a password: one's own, or another's as an administrator.
 func (c *Client) ChangePassword(ctx context.Context, p api.Passwd) error {
 	return c.post(ctx, path("auth", "passwd"), p, nil)
+}
+
+// Regenerate replaces tokens of logins: one's own when t is empty, else
+// another's or everybody's, as an administrator. It returns the new token,
+// empty when there are many.
+func (c *Client) Regenerate(ctx context.Context, t api.Tokens) (token string, err error) {
+	var answer json.RawMessage // {"token":""}, or "" for everybody's
+	if err := c.post(ctx, path("auth", "tokens"), t, &answer); err != nil || t.All {
+		return "", err
+	}
+	var one api.Token
+	if err := json.Unmarshal(answer, &one); err != nil {
+		return "", &NotPlatformError{URL: c.URL(), Reason: "no token in the answer: " + err.Error()}
+	}
+	return one.Token, nil
+}
+
+// Cancel forgets a user who owns no app: oneself, or another as an administrator.
+func (c *Client) Cancel(ctx context.Context, username string) error {
+	return c.do(ctx, request{method: http.MethodDelete, path: path("auth", "cancel"), in: api.Cancel{Username: username}, wait: quick})
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/slipway-paas/slipway/internal/api"
 )
@@ -28,4 +29,60 @@ func (c *Client) Settings(ctx context.Context, app string) (api.Settings, error)
 func (c *Client) SetSettings(ctx context.Context, app string, patch api.SettingsPatch) (api.Settings, error) {
 	var settings api.Settings
 	return settings, c.post(ctx, path("apps", app, "settings"), patch, &settings)
+}
+
+// Whitelist are the addresses and networks the app is served to; none: all.
+func (c *Client) Whitelist(ctx context.Context, app string) ([]string, error) {
+	var list api.Whitelist
+	err := c.get(ctx, path("apps", app, "whitelist"), &list)
+	return orNone(list.Addresses), err
+}
+
+// AddWhitelist adds addresses and returns all; platform.ErrConflict when all
+// were there.
+func (c *Client) AddWhitelist(ctx context.Context, app string, addresses []string) ([]string, error) {
+	var list api.Whitelist
+	err := c.post(ctx, path("apps", app, "whitelist"), api.Whitelist{Addresses: addresses}, &list)
+	return orNone(list.Addresses), err
+}
+
+// RemoveWhitelist removes addresses; platform.ErrUnprocessable when one was
+// not there.
+func (c *Client) RemoveWhitelist(ctx context.Context, app string, addresses []string) error {
+	return c.do(ctx, request{
+		method: http.MethodDelete, path: path("apps", app, "whitelist"),
+		in: api.Whitelist{Addresses: addresses}, wait: quick,
+	})
+}
+
+// TLS says how the app treats plain HTTP.
+func (c *Client) TLS(ctx context.Context, app string) (api.TLS, error) {
+	var tls api.TLS
+	return tls, c.get(ctx, path("apps", app, "tls"), &tls)
+}
+
+// SetTLS changes that; platform.ErrConflict when it is so already.
+func (c *Client) SetTLS(ctx context.Context, app string, enforced bool) (api.TLS, error) {
+	var tls api.TLS
+	return tls, c.post(ctx, path("apps", app, "tls"), api.TLSPatch{HTTPSEnforced: enforced}, &tls)
+}
+
+// Services are the process types that paths of the app lead to, newest first.
+func (c *Client) Services(ctx context.Context, app string) ([]api.Service, error) {
+	var all api.Services
+	err := c.get(ctx, path("apps", app, "services"), &all)
+	return orNone(all.Services), err
+}
+
+// SetService leads the paths of a pattern to a process type.
+func (c *Client) SetService(ctx context.Context, app string, service api.Service) error {
+	return c.post(ctx, path("apps", app, "services"), service, nil)
+}
+
+// RemoveService ends that; platform.ErrNotFound when the type has none.
+func (c *Client) RemoveService(ctx context.Context, app, process string) error {
+	return c.do(ctx, request{
+		method: http.MethodDelete, path: path("apps", app, "services"),
+		in: api.RemoveService{ProcfileType: process}, wait: quick,
+	})
 }

@@ -11,6 +11,12 @@ func (c *Client) Keys(ctx context.Context, limit int) ([]api.Key, int, error) {
 	return list[api.Key](ctx, c, path("keys"), limit)
 }
 
+// Key is one of the user's SSH keys.
+func (c *Client) Key(ctx context.Context, id string) (api.Key, error) {
+	var key api.Key
+	return key, c.get(ctx, bare("keys", id), &key)
+}
+
 // AddKey lets a public key, one authorized_keys line, push as the user.
 func (c *Client) AddKey(ctx context.Context, id, public string) (api.Key, error) {
 	var key api.Key

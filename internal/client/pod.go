@@ -11,7 +11,7 @@ import (
 func (c *Client) Pods(ctx context.Context, app, process, name string) ([]api.Pod, error) {
 	var pods api.Pods
 	err := c.get(ctx, path(podPath(app, process, name)...), &pods)
-	return pods.Results, err
+	return orNone(pods.Results), err
 }
 
 // Restart replaces what Pods would list and returns the replacements.

@@ -12,6 +12,18 @@ func (c *Client) Builds(ctx context.Context, app string, limit int) ([]api.Build
 	return list[api.Build](ctx, c, path("apps", app, "builds"), limit)
 }
 
+// Build is one build.
+func (c *Client) Build(ctx context.Context, app, uuid string) (api.Build, error) {
+	var build api.Build
+	return build, c.get(ctx, path("apps", app, "builds", uuid), &build)
+}
+
+// CreateBuild deploys an image as a new release and returns when it serves.
+func (c *Client) CreateBuild(ctx context.Context, app string, b api.CreateBuild) (api.Build, error) {
+	var build api.Build
+	return build, c.deploy(ctx, path("apps", app, "builds"), b, &build)
+}
+
 // Releases lists releases, newest first and failed ones included, and counts them.
 func (c *Client) Releases(ctx context.Context, app string, limit int) ([]api.Release, int, error) {
 	return list[api.Release](ctx, c, path("apps", app, "releases"), limit)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -162,6 +163,11 @@ const pageSize = 100
 // list fetches the first limit items of a list, or all when limit is 0, and
 // says how many there are.
 func list[T any](ctx context.Context, c *Client, path string, limit int) ([]T, int, error) {
+	return filtered[T](ctx, c, path, nil, limit)
+}
+
+// filtered is list with a query that chooses some.
+func filtered[T any](ctx context.Context, c *Client, path string, chosen url.Values, limit int) ([]T, int, error) {
 	items := []T{}
 	for {
 		ask := pageSize
@@ -170,6 +176,7 @@ func list[T any](ctx context.Context, c *Client, path string, limit int) ([]T, i
 		}
 		var page api.List[T]
 		query := url.Values{"limit": {strconv.Itoa(ask)}}
+		maps.Copy(query, chosen)
 		if len(items) > 0 {
 			query.Set("offset", strconv.Itoa(len(items)))
 		}
@@ -185,4 +192,12 @@ func list[T any](ctx context.Context, c *Client, path string, limit int) ([]T, i
 			return items, page.Count, nil
 		}
 	}
+}
+
+// orNone is items, or an empty list instead of null.
+func orNone[T any](items []T) []T {
+	if items == nil {
+		return []T{}
+	}
+	return items
 }

@@ -20,11 +20,21 @@ func (c *Client) Run(ctx context.Context, app, command string) (api.RunResult, e
 // Attach runs one command line in a fresh instance joined to stream, blocks
 // until it ended, and returns its exit code. The command ends with ctx.
 func (c *Client) Attach(ctx context.Context, app, command string, stream platform.IO) (exit int, err error) {
+	return c.join(ctx, bare("apps", app, "run"), command, stream)
+}
+
+// Exec is Attach inside an instance that runs. Its process type may be empty:
+// the platform goes by the name.
+func (c *Client) Exec(ctx context.Context, app, process, name, command string, stream platform.IO) (exit int, err error) {
+	return c.join(ctx, bare(append(podPath(app, process, name), "exec")...), command, stream)
+}
+
+// join opens a WebSocket and joins it to stream.
+func (c *Client) join(ctx context.Context, route, command string, stream platform.IO) (int, error) {
 	q := api.AttachQuery{Command: command}
 	if t := stream.Terminal; t != nil {
 		q.Terminal, q.Term, q.Rows, q.Cols = true, t.Term, t.Size.Rows, t.Size.Cols
 	}
-	route := bare("apps", app, "run")
 	conn, resp, err := websocket.Dial(ctx, c.target(route, q.Values()), &websocket.DialOptions{
 		HTTPClient: c.ws,
 		HTTPHeader: c.header(),
