@@ -3,20 +3,19 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-paas/slipway/internal/api"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 func (c *cli) appsCmd() *cobra.Command {
-	cmd := c.appsListCmd()
-	cmd.Use, cmd.Aliases = "apps", []string{"app"}
-	cmd.Args = noun
-	cmd.AddCommand(c.appsListCmd(), c.createCmd(), c.infoCmd(), c.openCmd(), c.destroyCmd())
+	cmd := group("apps", "List your apps", c.appsListCmd, c.createCmd(), c.infoCmd(), c.openCmd(), c.logsCmd(), c.runCmd(),
+		c.transferCmd(), c.renameCmd(), c.destroyCmd())
+	cmd.Aliases = []string{"app"}
+	cmd.Long = "List the apps you own or share. The verbs below it make, show, give away and end one."
+	cmd.Example = "  slipway apps\n  slipway apps create blog\n  slipway apps rename shop -a blog"
 	return cmd
 }
 
@@ -26,18 +25,21 @@ func (c *cli) appsListCmd() *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List your apps",
-		Example: "  slipway apps\n  slipway apps --json",
+		Long:    "List the apps you own or share; administrators see all.",
+		Example: "  slipway apps list --limit 20\n  slipway apps --json",
 		Args:    takes(0, 0, ""),
-		RunE: c.verb(func(ctx context.Context, _ []string) error {
-			s, err := c.connect()
+		RunE: c.asks(func(ctx context.Context, s *session, _ []string) error {
+			apps, count, err := s.Apps(ctx, limit)
 			if err != nil {
 				return err
 			}
-			apps, total, err := s.Apps(ctx, limit)
-			if err != nil {
-				return err
-			}
-			return c.answer(apps, func() { c.appTable(apps, total) })
+			return page[api.App]{
+				items: apps, total: count, none: "There are no apps yet. Make one with: slipway create",
+				heads: []string{"APP", "OWNER", "CREATED", "PROCESSES"},
+				row: func(a api.App) []string {
+					return []string{a.ID, a.Owner, c.when(a.Created), platform.FormationText(a.Structure)}
+				},
+			}.show(c)
 		}),
 	}
 	limitFlag(cmd, &limit)
@@ -49,55 +51,54 @@ func limitFlag(cmd *cobra.Command, limit *int) {
 	cmd.Flags().IntVarP(limit, "limit", "l", 0, "list at most so many; 0: all")
 }
 
-func (c *cli) appTable(apps []api.App, total int) {
-	if len(apps) == 0 {
-		c.none("There are no apps yet. Make one with: slipway create")
-		return
-	}
-	t := newTable("APP", "OWNER", "CREATED", "PROCESSES")
-	for _, app := range apps {
-		t.row(app.ID, app.Owner, c.when(app.Created), platform.FormationText(app.Structure))
-	}
-	t.print(c.stdout)
-	c.more(len(apps), total)
+// wanted is what create is asked for.
+type wanted struct {
+	noRemote  bool
+	remote    string
+	buildpack string
 }
 
 func (c *cli) createCmd() *cobra.Command {
-	var noRemote bool
-	var remote string
+	var w wanted
 	cmd := &cobra.Command{
 		Use:   "create [name]",
 		Short: "Make an app, and the git remote that leads to it",
 		Long: `Make an app. Without a name the platform finds one. In a git work tree this also adds the
 remote "slipway", so that "git push slipway main" deploys.`,
-		Example: "  slipway create blog\n  slipway create\n  slipway create blog --no-remote",
+		Example: "  slipway create blog\n  slipway create\n  slipway create blog --buildpack https://github.com/heroku/heroku-buildpack-php\n  slipway create blog --no-remote",
 		Args:    takes(0, 1, "one name"),
-		RunE: c.verb(func(ctx context.Context, args []string) error {
-			s, err := c.connect()
-			if err != nil {
-				return err
-			}
-			if name := first(args); name != "" {
-				if err := platform.ValidAppID(name); err != nil {
-					return err
-				}
-			}
-			app, err := s.CreateApp(ctx, first(args))
-			if err != nil {
-				return err
-			}
-			if err := c.answer(app, func() { c.stdout.say("Created %s.", c.stdout.paint(strong, app.ID)) }); err != nil {
-				return err
-			}
-			if !noRemote && c.inWorkTree(ctx) {
-				c.remoteAfterCreate(ctx, s, remote, app.ID)
-			}
-			return nil
-		}),
+		RunE:    c.asks(func(ctx context.Context, s *session, args []string) error { return c.create(ctx, s, first(args), w) }),
 	}
-	cmd.Flags().BoolVar(&noRemote, "no-remote", false, "add no git remote")
-	cmd.Flags().StringVar(&remote, "remote", remoteName, "name of the git remote")
+	cmd.Flags().BoolVar(&w.noRemote, "no-remote", false, "add no git remote")
+	cmd.Flags().StringVarP(&w.remote, "remote", "r", remoteName, "name of the git remote")
+	cmd.Flags().StringVarP(&w.buildpack, "buildpack", "b", "", "build with the buildpack at this `URL`, which may end in #branch")
 	return c.common(cmd)
+}
+
+func (c *cli) create(ctx context.Context, s *session, name string, w wanted) error {
+	if name != "" {
+		if err := platform.ValidAppID(name); err != nil {
+			return err
+		}
+	}
+	app, err := s.CreateApp(ctx, name)
+	if err != nil {
+		return err
+	}
+	if w.buildpack != "" {
+		values := map[string]*string{"BUILDPACK_URL": &w.buildpack}
+		if _, err := s.SetConfig(ctx, app.ID, api.ConfigPatch{Values: values}); err != nil {
+			return hinted(fmt.Errorf("%s is made, but not its buildpack: %w", app.ID, err),
+				"Set it with: slipway config set BUILDPACK_URL=%s -a %s", quote(w.buildpack), app.ID)
+		}
+	}
+	if err := c.answer(app, func() { c.stdout.say("Created %s.", c.stdout.paint(strong, app.ID)) }); err != nil {
+		return err
+	}
+	if !w.noRemote && c.inWorkTree(ctx) {
+		c.remoteAfterCreate(ctx, s, w.remote, app.ID)
+	}
+	return nil
 }
 
 // remoteAfterCreate adds the remote; the app stands whether that works or not.
@@ -111,150 +112,8 @@ func (c *cli) remoteAfterCreate(ctx context.Context, s *session, name, app strin
 	}
 	if err != nil {
 		c.stderr.say("%s %s", c.stderr.paint(wary, "No git remote added:"), wording(err))
-		c.stderr.say("Add one with: slipway git remote -a %s --name NAME", app)
+		c.stderr.say("Add one with: slipway git remote add -a %s --name NAME", app)
 		return
 	}
 	c.stderr.say("Deploy with: git push %s HEAD:main", name)
-}
-
-func (c *cli) infoCmd() *cobra.Command {
-	return c.ofApp(&cobra.Command{
-		Use:     "info",
-		Short:   "Show an app: where it answers, what runs, its settings",
-		Example: "  slipway info\n  slipway info -a blog --json",
-		Args:    takes(0, 0, ""),
-		RunE: c.verb(func(ctx context.Context, _ []string) error {
-			s, app, err := c.connectApp(ctx)
-			if err != nil {
-				return err
-			}
-			about, err := s.about(ctx, app)
-			if err != nil {
-				return err
-			}
-			return c.answer(about, func() { c.infoText(ctx, s, about) })
-		}),
-	})
-}
-
-// about is all that info tells.
-type about struct {
-	App      api.App      `json:"app"`
-	Release  *api.Release `json:"release"` // the newest; null never, but for a broken ledger
-	Pods     []api.Pod    `json:"pods"`
-	Settings api.Settings `json:"settings"`
-}
-
-func (s *session) about(ctx context.Context, id string) (a about, err error) {
-	if a.App, err = s.App(ctx, id); err != nil {
-		return a, err
-	}
-	work, ctx := errgroup.WithContext(ctx)
-	work.Go(func() error {
-		releases, _, err := s.Releases(ctx, id, 1)
-		if len(releases) > 0 {
-			a.Release = &releases[0]
-		}
-		return err
-	})
-	work.Go(func() (err error) { a.Pods, err = s.Pods(ctx, id, "", ""); return err })
-	work.Go(func() (err error) { a.Settings, err = s.Settings(ctx, id); return err })
-	return a, work.Wait()
-}
-
-func (c *cli) infoText(ctx context.Context, s *session, a about) {
-	var f facts
-	f.add("App", a.App.ID)
-	f.add("URL", strings.Join(a.App.URLs, " "))
-	if p, err := s.where(ctx); err == nil {
-		if address, err := remoteURL(p, s.URL(), a.App.ID, false); err == nil {
-			f.add("Git", address)
-		}
-	}
-	f.add("Owner", a.App.Owner)
-	f.add("Created", c.when(a.App.Created))
-	f.add("Processes", platform.FormationText(a.App.Structure))
-	if r := a.Release; r != nil {
-		f.add("Release", fmt.Sprintf("v%d %s, %s, %s", r.Version, r.Summary, r.State, c.when(r.Created)))
-		f.add("Receipt", receiptText(r.Receipt))
-	}
-	f.add("Deploys", branchText(a.Settings))
-	if a.Settings.Maintenance {
-		f.add("Maintenance", "on")
-	}
-	if !a.Settings.Routable {
-		f.add("Routing", "off")
-	}
-	f.print(c.stdout)
-	if len(a.Pods) > 0 {
-		c.stdout.say("")
-		c.podTable(a.Pods)
-	}
-}
-
-func (c *cli) destroyCmd() *cobra.Command {
-	var confirm string
-	cmd := &cobra.Command{
-		Use:     "destroy",
-		Short:   "End an app and forget it, its history and its logs",
-		Long:    "End an app and forget it, its history and its logs. This cannot be undone; it asks for the app's name.",
-		Example: "  slipway destroy -a blog\n  slipway destroy -a blog --confirm blog",
-		Args:    takes(0, 0, ""),
-		RunE: c.verb(func(ctx context.Context, _ []string) error {
-			s, app, err := c.connectApp(ctx)
-			if err != nil {
-				return err
-			}
-			if err := c.confirm(ctx, s, app, confirm); err != nil {
-				return err
-			}
-			err = c.during("Destroying "+app, func() (string, error) { return "", s.DestroyApp(ctx, app) })
-			if err != nil {
-				return err
-			}
-			c.dropRemotes(ctx, s, app)
-			return c.answer(map[string]string{"id": app}, func() {})
-		}),
-	}
-	cmd.Flags().StringVar(&confirm, "confirm", "", "the app's `name` again, instead of being asked")
-	return c.ofApp(cmd)
-}
-
-func (c *cli) confirm(ctx context.Context, s *session, app, given string) error {
-	if given == "" {
-		if _, ok := terminal(c.opts.Stdin); !ok {
-			return &usageError{"slipway destroy", "to destroy " + app + " say so: --confirm " + app}
-		}
-		if _, err := s.App(ctx, app); err != nil { // before anybody types its name
-			return err
-		}
-		c.stderr.say("%s ends, with its releases, config, domains and logs. This cannot be undone.", app)
-		var err error
-		if given, err = c.ask(ctx, "Type its name to go on: "); err != nil {
-			return err
-		}
-	}
-	if given != app {
-		return &usageError{"slipway destroy", fmt.Sprintf("nothing destroyed: %q is not %s", given, app)}
-	}
-	return nil
-}
-
-// dropRemotes removes the git remotes that led to an app that is gone.
-func (c *cli) dropRemotes(ctx context.Context, s *session, app string) {
-	remotes := c.remotes(ctx)
-	if len(remotes) == 0 {
-		return
-	}
-	p, err := s.where(ctx)
-	if err != nil {
-		return
-	}
-	for _, r := range remotes {
-		if at, ok := appOf(r.url, p, s.URL()); ok && at == app {
-			if _, err := c.git(ctx, "remote", "remove", r.name); err == nil {
-				c.stderr.say("Removed the git remote %s.", r.name)
-			}
-		}
-	}
 }

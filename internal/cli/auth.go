@@ -17,9 +17,11 @@ import (
 // account is what register and login ask for.
 type account struct {
 	username, email string
-	stdin           bool // the password comes from stdin
+	password        string // as a flag, for scripts of old
+	stdin           bool   // the password comes from stdin
 	caFile          string
 	insecure        bool
+	verify          bool // the old name of insecure's opposite
 	login           bool // register: log in afterwards
 }
 
@@ -29,6 +31,10 @@ func (a *account) flags(cmd *cobra.Command) {
 	flags.BoolVar(&a.stdin, "password-stdin", false, "read the password from stdin")
 	flags.StringVar(&a.caFile, "ca-file", "", "trust the authorities in this PEM `file` as well")
 	flags.BoolVar(&a.insecure, "insecure", false, "accept any certificate: whoever sits between can read all")
+	flags.StringVar(&a.password, "password", "", "the password, which others on this machine can see then")
+	flags.BoolVar(&a.verify, "ssl-verify", true, "the opposite of --insecure")
+	must(flags.MarkHidden("password"))
+	must(flags.MarkHidden("ssl-verify"))
 }
 
 func (c *cli) loginCmd() *cobra.Command {
@@ -39,7 +45,8 @@ func (c *cli) loginCmd() *cobra.Command {
 		Long: `Log in to a platform and remember it. Without a URL: the context's, else ` + defaultURL + `.
 
 The login is kept under $XDG_CONFIG_HOME/slipway, readable by you alone. With -c NAME it
-is kept under that name, so that you can be logged in to several platforms.`,
+is kept under that name; without, the first is called default and others after their host, and
+the one you log in to is the one in use (slipway contexts).`,
 		Example: `  slipway login
   slipway login https://slipway.example.com
   slipway login -c staging https://slipway.staging.example.com
@@ -56,6 +63,8 @@ func (c *cli) registerCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "register [url]",
 		Short: "Make a user; a platform's first one administers it",
+		Long: `Make a user and log in as them. The first user of a platform administers it; after that it
+depends on the platform whether anybody may register, or only its administrators.`,
 		Example: `  slipway register
   slipway register https://slipway.example.com -u bob --email bob@example.com
   slipway register --login=false -u carol       # an administrator adds somebody`,
@@ -76,9 +85,11 @@ func (c *cli) login(ctx context.Context, a account, address string) error {
 	if a.username, err = c.askName(ctx, a.username); err != nil {
 		return err
 	}
-	password, err := c.askPassword(ctx, a.stdin, "Password: ")
-	if err != nil {
-		return err
+	password := a.password
+	if password == "" {
+		if password, err = c.askPassword(ctx, a.stdin, "Password: "); err != nil {
+			return err
+		}
 	}
 	return c.enter(ctx, p, conn, a.username, password)
 }
@@ -91,9 +102,11 @@ func (c *cli) register(ctx context.Context, a account, address string) error {
 	if a.username, err = c.askName(ctx, a.username); err != nil {
 		return err
 	}
-	password, err := c.newPassword(ctx, a.stdin)
-	if err != nil {
-		return err
+	password := a.password
+	if password == "" {
+		if password, err = c.newPassword(ctx, a.stdin); err != nil {
+			return err
+		}
 	}
 	user, err := conn.Register(ctx, api.Register{Username: a.username, Password: password, Email: a.email})
 	if err != nil {
@@ -108,7 +121,7 @@ func (c *cli) register(ctx context.Context, a account, address string) error {
 // reach finds the platform somebody names. For a bare platform domain it looks
 // at the API's name below it as well.
 func (c *cli) reach(ctx context.Context, a account, address, token string) (profile, *client.Client, error) {
-	p := profile{URL: c.address(address), CAFile: a.caFile, Insecure: a.insecure, Token: token}
+	p := profile{URL: c.address(address), CAFile: a.caFile, Insecure: a.insecure || !a.verify, Token: token}
 	conn, err := c.dial(p)
 	if err != nil {
 		return p, nil, err
@@ -181,55 +194,20 @@ func (c *cli) enter(ctx context.Context, p profile, conn *client.Client, usernam
 	if where, err := conn.Platform(ctx); err == nil {
 		p.Platform = &where
 	}
-	if err := c.saveProfile(c.contextID(), p); err != nil {
+	name, err := c.keepLogin(p)
+	if err != nil {
 		return err
 	}
 	said := struct {
 		URL      string `json:"url"`
 		Username string `json:"username"`
-	}{p.URL, username}
-	return c.answer(said, func() { c.stdout.say("Logged in as %s at %s.", username, p.URL) })
-}
-
-func (c *cli) logoutCmd() *cobra.Command {
-	return c.common(&cobra.Command{
-		Use:     "logout",
-		Short:   "Forget the login",
-		Example: "  slipway logout\n  slipway logout -c staging",
-		Args:    takes(0, 0, ""),
-		RunE: c.verb(func(context.Context, []string) error {
-			name := c.contextID()
-			if err := c.removeProfile(name); err != nil {
-				return err
-			}
-			return c.answer(map[string]string{"context": name}, func() { c.stdout.say("Logged out.") })
-		}),
-	})
-}
-
-func (c *cli) whoamiCmd() *cobra.Command {
-	return c.common(&cobra.Command{
-		Use:     "whoami",
-		Short:   "Show who is logged in, and where",
-		Example: "  slipway whoami\n  slipway whoami --json",
-		Args:    takes(0, 0, ""),
-		RunE: c.verb(func(ctx context.Context, _ []string) error {
-			s, err := c.connect()
-			if err != nil {
-				return err
-			}
-			user, err := s.WhoAmI(ctx)
-			if err != nil {
-				return err
-			}
-			return c.answer(user, func() {
-				role := ""
-				if user.IsSuperuser {
-					role = ", an administrator"
-				}
-				c.stdout.say("%s at %s%s", user.Username, s.URL(), role)
-			})
-		}),
+		Context  string `json:"context"`
+	}{p.URL, username, name}
+	return c.answer(said, func() {
+		c.stdout.say("Logged in as %s at %s.", username, p.URL)
+		if name != defaultContext {
+			c.stderr.say("The login is called %s; choose among yours with: slipway contexts use NAME", name)
+		}
 	})
 }
 

@@ -43,9 +43,11 @@ type Options struct {
 const GroupPlatform = "platform"
 
 const (
-	groupStart = "start"
-	groupApp   = "app"
-	groupMe    = "me"
+	groupStart  = "start"
+	groupApp    = "app"
+	groupRun    = "run"
+	groupDoor   = "door"
+	groupPeople = "people"
 )
 
 // cli holds what the commands of one process share: its streams, and the
@@ -58,6 +60,8 @@ type cli struct {
 	context string // --context
 	app     string // --app
 	json    bool   // --json
+	wait    bool   // --wait, which is the default
+	noWait  bool   // --no-wait
 }
 
 // New is the root of the command line, with every verb below it. Run it with
@@ -65,7 +69,7 @@ type cli struct {
 // them itself.
 func New(o Options) *cobra.Command {
 	o = o.withDefaults()
-	c := &cli{opts: o, stdout: newScreen(o.Stdout, o.env), stderr: newScreen(o.Stderr, o.env)}
+	c := &cli{opts: o, wait: true, stdout: newScreen(o.Stdout, o.env), stderr: newScreen(o.Stderr, o.env)}
 	root := &cobra.Command{
 		Use:   "slipway",
 		Short: "From git push to a live, watched, reversible service",
@@ -85,28 +89,46 @@ func New(o Options) *cobra.Command {
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%v", err) })
+	root.SetHelpCommandGroupID(GroupPlatform)
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.InitDefaultHelpCmd()
+	c.addVerbs(root)
+	offerNoFiles(root)
+	return root
+}
+
+// addVerbs is the whole command line: each noun, and the short forms of what
+// is typed most.
+func (c *cli) addVerbs(root *cobra.Command) {
 	root.AddGroup(
 		&cobra.Group{ID: groupStart, Title: "First steps:"},
 		&cobra.Group{ID: groupApp, Title: "An app (-a APP, or found from the git remote):"},
-		&cobra.Group{ID: groupMe, Title: "You:"},
+		&cobra.Group{ID: groupRun, Title: "How it runs:"},
+		&cobra.Group{ID: groupDoor, Title: "How it is reached:"},
+		&cobra.Group{ID: groupPeople, Title: "You and others:"},
 		&cobra.Group{ID: GroupPlatform, Title: "The platform:"},
 	)
-	root.SetHelpCommandGroupID(GroupPlatform)
-	root.SetCompletionCommandGroupID(GroupPlatform)
-	group := func(id string, cmds ...*cobra.Command) {
+	add := func(id string, cmds ...*cobra.Command) {
 		for _, cmd := range cmds {
 			cmd.GroupID = id
 			root.AddCommand(cmd)
 		}
 	}
-	group(groupStart, c.registerCmd(), c.loginCmd(), c.createCmd(), c.appsCmd(), c.openCmd())
-	group(groupApp, c.infoCmd(), c.configCmd(), c.psCmd(), c.scaleCmd(), c.restartCmd(), c.releasesCmd(), c.rollbackCmd(),
-		c.buildsCmd(), c.logsCmd(), c.runCmd(), c.domainsCmd(), c.maintenanceCmd(), c.branchCmd(), c.settingsCmd(),
-		c.gitCmd(), c.destroyCmd())
-	group(groupMe, c.whoamiCmd(), c.keysCmd(), c.passwdCmd(), c.contextsCmd(), c.logoutCmd())
-	group(GroupPlatform, c.doctorCmd(), c.versionCmd())
-	offerNoFiles(root)
-	return root
+	add(groupStart, c.registerCmd(), c.loginCmd(), c.createCmd(), c.appsCmd(), c.openCmd())
+	add(groupApp, c.infoCmd(), c.logsCmd(), c.psCmd(), c.scaleCmd(), c.restartCmd(), c.runCmd(), c.execCmd(), c.releasesCmd(),
+		c.rollbackCmd(), c.buildsCmd(), c.branchCmd(), c.gitCmd(), c.labelsCmd(), c.destroyCmd())
+	add(groupRun, c.configCmd(), c.limitsCmd(), c.healthchecksCmd(), c.autoscaleCmd(), c.timeoutsCmd(), c.lifecycleCmd(),
+		c.tagsCmd(), c.registryCmd())
+	add(groupDoor, c.domainsCmd(), c.certsCmd(), c.tlsCmd(), c.servicesCmd(), c.whitelistCmd(), c.maintenanceCmd(), c.routingCmd(),
+		c.settingsCmd())
+	add(groupPeople, c.whoamiCmd(), c.keysCmd(), c.tokensCmd(), c.permsCmd(), c.authCmd(), c.passwdCmd(), c.contextsCmd(), c.logoutCmd())
+	add(GroupPlatform, c.usersCmd(), c.auditCmd(), c.doctorCmd(), c.versionCmd(), c.completionCmd())
+	c.addOld(root)
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "help" {
+			cmd.Example = "  slipway help ps\n  slipway ps scale --help"
+		}
+	}
 }
 
 // offerNoFiles keeps a Tab from listing files where no command takes one.

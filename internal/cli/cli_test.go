@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 
 	"github.com/slipway-paas/slipway/internal/api"
 	"github.com/slipway-paas/slipway/internal/cli"
@@ -315,16 +316,46 @@ func TestNothingDrawsOnTheTerminalOfWhoeverLists(t *testing.T) {
 	}
 }
 
-func TestEveryCommandHasAnExample(t *testing.T) {
+func TestEveryCommandSaysWhatItDoesAndHow(t *testing.T) {
 	root := cli.New(newUser(t).options(nil, io.Discard, io.Discard))
-	for _, cmd := range root.Commands() {
-		for _, c := range append(cmd.Commands(), cmd) {
-			if !c.Hidden && (c.Example == "" || c.Short == "") {
-				t.Errorf("%s has no example or no description", c.CommandPath())
-			}
-			if c.Flag("json") == nil {
-				t.Errorf("%s has no --json", c.CommandPath())
+	var visit func(*cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		if cmd.Example == "" || cmd.Short == "" || cmd.Long == "" {
+			if !cmd.Hidden {
+				t.Errorf("%s has no example or no description", cmd.CommandPath())
 			}
 		}
+		for line := range strings.Lines(cmd.Example) {
+			if len(line) > 120 || !strings.HasPrefix(line, "  ") {
+				t.Errorf("%s: the example %q is no line of its own", cmd.CommandPath(), line)
+			}
+		}
+		if name := cmd.Name(); cmd != root && name != "completion" && name != "help" && cmd.Flag("json") == nil {
+			t.Errorf("%s has no --json", cmd.CommandPath())
+		}
+		for _, below := range cmd.Commands() {
+			visit(below)
+		}
 	}
+	visit(root)
+}
+
+func TestEveryExampleIsACommandThatExists(t *testing.T) {
+	root := cli.New(newUser(t).options(nil, io.Discard, io.Discard))
+	var visit func(*cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		for line := range strings.Lines(cmd.Example + "\n" + cmd.Long) {
+			_, typed, ok := strings.Cut(line, "  slipway ")
+			if words := strings.Fields(typed); ok && len(words) > 0 {
+				found, rest, err := root.Find(words)
+				if err != nil || found == root || found.HasSubCommands() && len(rest) > 0 && !strings.ContainsAny(rest[0][:1], "-#|\")") {
+					t.Errorf("%s: the example %q is no command", cmd.CommandPath(), strings.TrimSpace(line))
+				}
+			}
+		}
+		for _, below := range cmd.Commands() {
+			visit(below)
+		}
+	}
+	visit(root)
 }

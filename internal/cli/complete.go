@@ -46,14 +46,10 @@ func (c *cli) completeContexts(cmd *cobra.Command, _ []string, _ string) ([]stri
 }
 
 func (c *cli) completeApps(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return c.offer(cmd, nil, func(ctx context.Context) ([]string, error) {
-		s, err := c.connect()
-		if err != nil {
-			return nil, err
-		}
+	return c.completeOfMe(func(ctx context.Context, s *session) ([]string, error) {
 		apps, _, err := s.Apps(ctx, 0)
 		return names(apps, func(a api.App) string { return a.ID }), err
-	})
+	})(cmd, nil, "")
 }
 
 // completeOfApp offers names found in one app.
@@ -140,15 +136,36 @@ func (c *cli) completeDomains(cmd *cobra.Command, typed []string, start string) 
 	})(cmd, typed, start)
 }
 
-func (c *cli) completeKeys(cmd *cobra.Command, typed []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return c.offer(cmd, typed, func(ctx context.Context) ([]string, error) {
-		s, err := c.connect()
-		if err != nil {
-			return nil, err
-		}
+// completeOfMe offers names of what the user has.
+func (c *cli) completeOfMe(words func(context.Context, *session) ([]string, error)) completion {
+	return func(cmd *cobra.Command, typed []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return c.offer(cmd, typed, func(ctx context.Context) ([]string, error) {
+			s, err := c.connect()
+			if err != nil {
+				return nil, err
+			}
+			return words(ctx, s)
+		})
+	}
+}
+
+func (c *cli) completeKeys(cmd *cobra.Command, typed []string, start string) ([]string, cobra.ShellCompDirective) {
+	return c.completeOfMe(func(ctx context.Context, s *session) ([]string, error) {
 		keys, _, err := s.Keys(ctx, 0)
 		return names(keys, func(k api.Key) string { return k.ID }), err
-	})
+	})(cmd, typed, start)
+}
+
+// completeCerts offers certificates, and after one of them the domains of the
+// app that is meant.
+func (c *cli) completeCerts(cmd *cobra.Command, typed []string, start string) ([]string, cobra.ShellCompDirective) {
+	if len(typed) == 1 {
+		return c.completeDomains(cmd, nil, start)
+	}
+	return c.completeOfMe(func(ctx context.Context, s *session) ([]string, error) {
+		certs, _, err := s.Certs(ctx, 0)
+		return names(certs, func(v api.Cert) string { return v.Name }), err
+	})(cmd, typed, start)
 }
 
 func names[T any](items []T, name func(T) string) []string {

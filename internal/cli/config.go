@@ -3,9 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -16,36 +14,53 @@ import (
 )
 
 func (c *cli) configCmd() *cobra.Command {
-	cmd := c.configListCmd()
-	c.ofApp(cmd)
-	cmd.Use, cmd.Aliases, cmd.Args = "config", nil, noun
+	cmd := group("config", "Show and change an app's environment variables", c.configListCmd,
+		c.configGetCmd(), c.configSetCmd(), c.configUnsetCmd(), c.configPullCmd(), c.configPushCmd())
 	cmd.Example = `  slipway config
   slipway config set DEBUG=1 GREETING="hello you"
   slipway config unset DEBUG
   slipway config pull          # into .env`
-	cmd.AddCommand(c.configListCmd(), c.configGetCmd(), c.configSetCmd(), c.configUnsetCmd(), c.configPullCmd(), c.configPushCmd())
-	return cmd
+	return c.ofApp(cmd)
 }
 
 func (c *cli) configListCmd() *cobra.Command {
-	return &cobra.Command{
+	var keys, oneline bool
+	cmd := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
-		Short:   "Show and change an app's environment variables",
-		Example: "  slipway config list\n  slipway config --json | jq -r .values.DEBUG",
+		Short:   "Show the variables and their values",
+		Long: `Show the variables and their values, which may be secrets: --keys shows the names alone. In a
+pipe the lines are those of a .env file.`,
+		Example: "  slipway config list\n  slipway config list --keys\n  slipway config --json | jq -r .values.DEBUG",
 		Args:    takes(0, 0, ""),
-		RunE: c.verb(func(ctx context.Context, _ []string) error {
-			s, app, err := c.connectApp(ctx)
-			if err != nil {
-				return err
-			}
+		RunE: c.asksOf(func(ctx context.Context, s *session, app string, _ []string) error {
 			config, err := s.Config(ctx, app)
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
+			case keys:
+				names := append([]string{}, sortedKeys(config.Values)...)
+				return c.answer(names, func() { fmt.Fprint(c.stdout, lines(names)) })
+			case oneline:
+				text := strings.ReplaceAll(strings.TrimSpace(dotenv(config.Values)), "\n", " ")
+				return c.answer(config, func() { c.stdout.say("%s", text) })
 			}
 			return c.answer(config, func() { c.configTable(app, config) })
 		}),
 	}
+	cmd.Flags().BoolVar(&keys, "keys", false, "show the names alone")
+	cmd.Flags().BoolVar(&oneline, "oneline", false, "show all on one line")
+	must(cmd.Flags().MarkHidden("oneline"))
+	return cmd
+}
+
+// lines is a word a line.
+func lines(words []string) string {
+	var text strings.Builder
+	for _, word := range words {
+		text.WriteString(word + "\n")
+	}
+	return text.String()
 }
 
 func (c *cli) configTable(app string, config api.Config) {
@@ -68,14 +83,11 @@ func (c *cli) configGetCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:               "get KEY",
 		Short:             "Print one value",
-		Example:           "  slipway config get DATABASE_URL",
+		Long:              "Print one value as it is, for scripts. A variable that is not set ends with 3.",
+		Example:           "  slipway config get DATABASE_URL\n  psql \"$(slipway config get DATABASE_URL)\"",
 		Args:              takes(1, 1, "one KEY"),
 		ValidArgsFunction: c.completeConfig,
-		RunE: c.verb(func(ctx context.Context, args []string) error {
-			s, app, err := c.connectApp(ctx)
-			if err != nil {
-				return err
-			}
+		RunE: c.asksOf(func(ctx context.Context, s *session, app string, args []string) error {
 			config, err := s.Config(ctx, app)
 			if err != nil {
 				return err
@@ -90,39 +102,43 @@ func (c *cli) configGetCmd() *cobra.Command {
 }
 
 func (c *cli) configSetCmd() *cobra.Command {
-	return &cobra.Command{
+	return c.deploys(&cobra.Command{
 		Use:   "set KEY=value...",
 		Short: "Set variables: a new release, which deploys",
+		Long: `Set variables. That makes a new release and deploys it. SSH_KEY, which builds use to fetch
+private dependencies, may be a private key or the name of its file; it is stored as base64.`,
 		Example: `  slipway config set DEBUG=1
   slipway config set GREETING="hello you" WORKERS=4
-  slipway config set SSH_KEY="$(cat ~/.ssh/deploy)"`,
+  slipway config set SSH_KEY=~/.ssh/deploy --no-wait`,
 		Args: takes(1, -1, "KEY=value"),
-		RunE: c.verb(func(ctx context.Context, args []string) error {
-			values, err := assignments(args)
-			if err != nil {
-				return err
-			}
-			return c.changeConfig(ctx, "Setting", values)
+		RunE: asksWith(c, c.assignments, func(ctx context.Context, s *session, app string, values map[string]*string) error {
+			return c.changeConfig(ctx, s, app, "Setting", values)
 		}),
-	}
+	})
 }
 
 func (c *cli) configUnsetCmd() *cobra.Command {
-	return &cobra.Command{
+	return c.deploys(&cobra.Command{
 		Use:               "unset KEY...",
 		Aliases:           []string{"rm", "remove"},
 		Short:             "Remove variables: a new release, which deploys",
+		Long:              "Remove variables. That makes a new release and deploys it; a variable that is not set is an error.",
 		Example:           "  slipway config unset DEBUG GREETING",
 		Args:              takes(1, -1, "a KEY"),
 		ValidArgsFunction: c.completeConfig,
-		RunE: c.verb(func(ctx context.Context, args []string) error {
-			values := map[string]*string{}
-			for _, key := range args {
-				values[key] = nil
-			}
-			return c.changeConfig(ctx, "Unsetting", values)
+		RunE: c.asksOf(func(ctx context.Context, s *session, app string, args []string) error {
+			return c.changeConfig(ctx, s, app, "Unsetting", unset(args))
 		}),
+	})
+}
+
+// unset is a patch that removes the keys.
+func unset(keys []string) map[string]*string {
+	values := make(map[string]*string, len(keys))
+	for _, key := range keys {
+		values[key] = nil
 	}
+	return values
 }
 
 func (c *cli) configPullCmd() *cobra.Command {
@@ -131,13 +147,10 @@ func (c *cli) configPullCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "pull",
 		Short:   "Write the variables to a .env file",
+		Long:    "Write the variables to a .env file that only you can read. One that is there is kept unless --overwrite says otherwise.",
 		Example: "  slipway config pull\n  slipway config pull --file - | less",
 		Args:    takes(0, 0, ""),
-		RunE: c.verb(func(ctx context.Context, _ []string) error {
-			s, app, err := c.connectApp(ctx)
-			if err != nil {
-				return err
-			}
+		RunE: c.asksOf(func(ctx context.Context, s *session, app string, _ []string) error {
 			config, err := s.Config(ctx, app)
 			if err != nil {
 				return err
@@ -148,7 +161,8 @@ func (c *cli) configPullCmd() *cobra.Command {
 			if err := writeNew(c.path(file), dotenv(config.Values), overwrite); err != nil {
 				return err
 			}
-			return c.answer(config, func() { c.stdout.say("Wrote %s to %s.", plural(len(config.Values), "variable"), file) })
+			said := map[string]any{"file": file, "count": len(config.Values)}
+			return c.answer(said, func() { c.stdout.say("Wrote %s to %s.", plural(len(config.Values), "variable"), file) })
 		}),
 	}
 	cmd.Flags().StringVar(&file, "file", ".env", "where to; - is stdout")
@@ -161,78 +175,46 @@ func (c *cli) configPushCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "push",
 		Short:   "Set the variables of a .env file: a new release, which deploys",
-		Example: "  slipway config push\n  slipway config push --file production.env",
+		Long:    "Set the variables of a .env file. That makes a new release and deploys it; variables the file does not name stay.",
+		Example: "  slipway config push\n  slipway config push --file production.env\n  sops -d prod.env | slipway config push --file -",
 		Args:    takes(0, 0, ""),
-		RunE: c.verb(func(ctx context.Context, _ []string) error {
-			text, err := os.ReadFile(c.path(file))
+		RunE: c.asksOf(func(ctx context.Context, s *session, app string, _ []string) error {
+			text, err := c.readFile(file, maxDotenv)
 			if err != nil {
 				return err
 			}
-			values, err := parseDotenv(string(text))
+			values, err := parseDotenv(text)
 			if err != nil {
 				return fmt.Errorf("%s: %w", file, err)
 			}
-			return c.changeConfig(ctx, "Setting", values)
+			return c.changeConfig(ctx, s, app, "Setting", values)
 		}),
 	}
-	cmd.Flags().StringVar(&file, "file", ".env", "from where")
-	return cmd
+	cmd.Flags().StringVar(&file, "file", ".env", "from where; - is stdin")
+	cmd.Flags().StringVarP(&file, "path", "p", ".env", "the same as --file")
+	must(cmd.Flags().MarkHidden("path"))
+	return c.deploys(cmd)
 }
 
-// changeConfig makes the release and tells its version. A change that changes
-// nothing is done already.
-func (c *cli) changeConfig(ctx context.Context, doing string, values map[string]*string) error {
-	s, app, err := c.connectApp(ctx)
-	if err != nil {
-		return err
-	}
-	var config api.Config
-	text := fmt.Sprintf("%s %s on %s", doing, strings.Join(sortedKeys(values), ", "), app)
-	err = c.during(text, func() (string, error) {
-		config, err = s.SetConfig(ctx, app, api.ConfigPatch{Values: values})
-		if unchanged(err) {
-			config, err = s.Config(ctx, app)
-			return "nothing to change", err
-		}
-		if err != nil {
-			return "", err
-		}
-		return "done, " + s.newest(ctx, app), nil
-	})
-	if err != nil {
-		return err
-	}
-	return c.answer(config, func() {})
-}
+// maxDotenv bounds a .env file, in bytes.
+const maxDotenv = 4 << 20
 
-// unchanged reports whether the platform refused because all is so already.
-func unchanged(err error) bool {
-	return errors.Is(err, platform.ErrConflict) && strings.Contains(err.Error(), "changed nothing")
-}
-
-// newest words the app's newest release: its version, and its receipt.
-func (s *session) newest(ctx context.Context, app string) string {
-	releases, _, err := s.Releases(ctx, app, 1)
-	if err != nil || len(releases) == 0 {
-		return "a new release"
-	}
-	text := fmt.Sprintf("v%d", releases[0].Version)
-	if receipt := receiptText(releases[0].Receipt); receipt != "" {
-		text += ": " + receipt
-	}
-	return text
+// changeConfig sets and unsets variables.
+func (c *cli) changeConfig(ctx context.Context, s *session, app, doing string, values map[string]*string) error {
+	keys := sortedKeys(values)
+	return c.patchConfig(ctx, s, app, doing+" "+strings.Join(keys, ", "), keys, api.ConfigPatch{Values: values})
 }
 
 // assignments reads KEY=value words.
-func assignments(words []string) (map[string]*string, error) {
+func (c *cli) assignments(words []string) (map[string]*string, error) {
 	values := make(map[string]*string, len(words))
 	for _, word := range words {
 		key, value, ok := strings.Cut(word, "=")
 		if !ok {
 			return nil, &usageError{"slipway config set", fmt.Sprintf("%q sets nothing: write %s=value", word, word)}
 		}
-		if key == "SSH_KEY" && strings.Contains(value, "PRIVATE KEY-----") {
-			value = base64.StdEncoding.EncodeToString([]byte(value)) // the form builds expect
+		if key == "SSH_KEY" {
+			value = c.sshKey(value)
 		}
 		if err := platform.ValidConfigVar(key, value); err != nil {
 			return nil, err
@@ -242,27 +224,20 @@ func assignments(words []string) (map[string]*string, error) {
 	return values, nil
 }
 
-// path is a file name relative to the working directory.
-func (c *cli) path(name string) string {
-	if c.opts.Dir == "" || filepath.IsAbs(name) {
-		return name
+// sshKey is a private key, or one in a file, in the form builds expect; all
+// else is as it was.
+func (c *cli) sshKey(value string) string {
+	text := value
+	if rest, ok := strings.CutPrefix(value, "~/"); ok {
+		value = filepath.Join(c.opts.env("HOME"), rest)
 	}
-	return filepath.Join(c.opts.Dir, name)
-}
-
-// writeNew writes a file that only its user can read.
-func writeNew(path, text string, overwrite bool) error {
-	flags := os.O_WRONLY | os.O_CREATE | os.O_TRUNC
-	if !overwrite {
-		flags |= os.O_EXCL
+	if !strings.Contains(text, "PRIVATE KEY-----") && value != "" && !strings.Contains(value, "\n") {
+		if file, err := c.readFile(value, maxKey); err == nil {
+			text = file
+		}
 	}
-	file, err := os.OpenFile(path, flags, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return hinted(because(platform.ErrConflict, "%s is there already", path), "Replace it with: --overwrite")
+	if strings.Contains(text, "PRIVATE KEY-----") {
+		return base64.StdEncoding.EncodeToString([]byte(text))
 	}
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(text)
-	return errors.Join(err, file.Close())
+	return text
 }

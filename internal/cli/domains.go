@@ -10,12 +10,9 @@ import (
 )
 
 func (c *cli) domainsCmd() *cobra.Command {
-	cmd := c.domainsListCmd()
-	c.ofApp(cmd)
-	cmd.Use, cmd.Aliases, cmd.Args = "domains", nil, noun
+	cmd := group("domains", "Show and change the host names an app answers to", c.domainsListCmd, c.domainAddCmd(), c.domainRemoveCmd())
 	cmd.Example = "  slipway domains\n  slipway domains add www.example.com\n  slipway domains remove www.example.com"
-	cmd.AddCommand(c.domainsListCmd(), c.domainAddCmd(), c.domainRemoveCmd())
-	return cmd
+	return c.ofApp(cmd)
 }
 
 func (c *cli) domainsListCmd() *cobra.Command {
@@ -23,37 +20,35 @@ func (c *cli) domainsListCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
-		Short:   "Show and change the host names an app answers to",
+		Short:   "List the host names an app answers to",
+		Long:    "List the host names an app answers to. One without a dot is a subdomain of the platform's.",
 		Example: "  slipway domains list",
 		Args:    takes(0, 0, ""),
-		RunE: c.verb(func(ctx context.Context, _ []string) error {
-			s, app, err := c.connectApp(ctx)
+		RunE: c.asksOf(func(ctx context.Context, s *session, app string, _ []string) error {
+			domains, count, err := s.Domains(ctx, app, limit)
 			if err != nil {
 				return err
 			}
-			domains, total, err := s.Domains(ctx, app, limit)
-			if err != nil {
-				return err
-			}
-			return c.answer(domains, func() { c.domainTable(ctx, s, domains, total) })
+			p, _ := s.where(ctx) // without it, the names stay short
+			return page[api.Domain]{
+				items: domains, total: count, none: app + " has no domain. Add one with: slipway domains add " + app,
+				heads: []string{"DOMAIN", "HOST", "ADDED", "BY"},
+				row: func(d api.Domain) []string {
+					return []string{d.Domain, hostOf(d.Domain, p.Domain), c.when(d.Created), d.Owner}
+				},
+			}.show(c)
 		}),
 	}
 	limitFlag(cmd, &limit)
 	return cmd
 }
 
-func (c *cli) domainTable(ctx context.Context, s *session, domains []api.Domain, total int) {
-	p, _ := s.where(ctx) // without it, the names stay short
-	t := newTable("DOMAIN", "HOST", "ADDED", "BY")
-	for _, d := range domains {
-		host := d.Domain
-		if p.Domain != "" && !strings.Contains(host, ".") {
-			host += "." + p.Domain
-		}
-		t.row(d.Domain, host, c.when(d.Created), d.Owner)
+// hostOf is a domain of an app as it stands in a URL.
+func hostOf(domain, below string) string {
+	if below == "" || strings.Contains(domain, ".") {
+		return domain
 	}
-	t.print(c.stdout)
-	c.more(len(domains), total)
+	return domain + "." + below
 }
 
 func (c *cli) domainAddCmd() *cobra.Command {
@@ -63,11 +58,7 @@ func (c *cli) domainAddCmd() *cobra.Command {
 		Long:    "Route a host name to the app. A name without a dot is a subdomain of the platform's; *.example.com is every name below.",
 		Example: "  slipway domains add www.example.com\n  slipway domains add '*.example.com'\n  slipway domains add shop",
 		Args:    takes(1, 1, "one DOMAIN"),
-		RunE: c.verb(func(ctx context.Context, args []string) error {
-			s, app, err := c.connectApp(ctx)
-			if err != nil {
-				return err
-			}
+		RunE: c.asksOf(func(ctx context.Context, s *session, app string, args []string) error {
 			domain, err := s.AddDomain(ctx, app, args[0])
 			if err != nil {
 				return err
@@ -82,14 +73,11 @@ func (c *cli) domainRemoveCmd() *cobra.Command {
 		Use:               "remove DOMAIN",
 		Aliases:           []string{"rm"},
 		Short:             "Stop routing a host name to the app",
+		Long:              "Stop routing a host name to the app. It answers 404 from then on.",
 		Example:           "  slipway domains remove www.example.com",
 		Args:              takes(1, 1, "one DOMAIN"),
 		ValidArgsFunction: c.completeDomains,
-		RunE: c.verb(func(ctx context.Context, args []string) error {
-			s, app, err := c.connectApp(ctx)
-			if err != nil {
-				return err
-			}
+		RunE: c.asksOf(func(ctx context.Context, s *session, app string, args []string) error {
 			if err := s.RemoveDomain(ctx, app, args[0]); err != nil {
 				return err
 			}

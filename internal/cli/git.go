@@ -17,7 +17,8 @@ func (c *cli) gitCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "git",
 		Short:   "Connect a work tree with an app",
-		Example: "  slipway git remote -a blog\n  slipway git remote -a blog --http",
+		Long:    "Connect a git work tree with an app, or part them.",
+		Example: "  slipway git remote add -a blog\n  slipway git remote add -a blog --http\n  slipway git remote remove -a blog",
 		Args:    noun,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -25,7 +26,7 @@ func (c *cli) gitCmd() *cobra.Command {
 	return c.ofApp(cmd)
 }
 
-// remoteWish is what git remote is asked for.
+// remoteWish is what git remote add is asked for.
 type remoteWish struct {
 	name     string
 	overHTTP bool
@@ -33,20 +34,52 @@ type remoteWish struct {
 }
 
 func (c *cli) gitRemoteCmd() *cobra.Command {
+	cmd := group("remote", "Add or remove the git remote that deploys an app", c.gitRemoteAddCmd, c.gitRemoteRemoveCmd())
+	cmd.Example = "  slipway git remote add -a blog\n  slipway git remote remove -a blog"
+	return cmd
+}
+
+func (c *cli) gitRemoteAddCmd() *cobra.Command {
 	var wish remoteWish
 	cmd := &cobra.Command{
-		Use:   "remote",
+		Use:   "add",
 		Short: "Add the git remote that deploys an app",
 		Long: `Add the git remote that deploys an app, so that "git push slipway main" does. Over SSH your key
 says who you are (slipway keys add); with --http your login does, through git's credentials.`,
-		Example: "  slipway git remote -a blog\n  slipway git remote -a blog --name staging\n  slipway git remote -a blog --http --force",
+		Example: "  slipway git remote add -a blog\n  slipway git remote add -a blog --name staging\n  slipway git remote add -a blog --http --force",
 		Args:    takes(0, 0, ""),
 		RunE:    c.verb(func(ctx context.Context, _ []string) error { return c.gitRemote(ctx, wish) }),
 	}
 	cmd.Flags().StringVar(&wish.name, "name", remoteName, "what to call it")
+	cmd.Flags().StringVarP(&wish.name, "remote", "r", remoteName, "the same as --name")
 	cmd.Flags().BoolVar(&wish.overHTTP, "http", false, "over HTTP instead of SSH")
 	cmd.Flags().BoolVarP(&wish.force, "force", "f", false, "replace one of that name")
+	must(cmd.Flags().MarkHidden("remote"))
 	return cmd
+}
+
+func (c *cli) gitRemoteRemoveCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "remove", Aliases: []string{"rm"}, Short: "Remove the git remotes that lead to an app",
+		Long: "Remove the git remotes that lead to an app. The app stays.", Example: "  slipway git remote remove -a blog",
+		Args: takes(0, 0, ""),
+		RunE: c.asksOf(func(ctx context.Context, s *session, app string, _ []string) error {
+			removed := []string{}
+			for _, r := range c.remotesOf(ctx, s, app) {
+				if _, err := c.git(ctx, "remote", "remove", r.name); err != nil {
+					return err
+				}
+				removed = append(removed, r.name)
+			}
+			return c.answer(removed, func() {
+				if len(removed) == 0 {
+					c.none("No git remote here leads to %s.", app)
+					return
+				}
+				c.stdout.say("Removed %s.", strings.Join(removed, ", "))
+			})
+		}),
+	}
 }
 
 func (c *cli) gitRemote(ctx context.Context, wish remoteWish) error {

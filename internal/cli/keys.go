@@ -18,46 +18,37 @@ import (
 )
 
 func (c *cli) keysCmd() *cobra.Command {
-	cmd := c.keysListCmd()
-	c.common(cmd)
-	cmd.Use, cmd.Aliases, cmd.Args = "keys", nil, noun
+	cmd := group("keys", "Show and change the SSH keys that push as you", c.keysListCmd, c.keyAddCmd(), c.keyRemoveCmd(), c.keyInfoCmd())
 	cmd.Example = "  slipway keys\n  slipway keys add\n  slipway keys remove bob@laptop"
-	cmd.AddCommand(c.keysListCmd(), c.keyAddCmd(), c.keyRemoveCmd())
-	return cmd
+	return c.common(cmd)
 }
 
 func (c *cli) keysListCmd() *cobra.Command {
-	return &cobra.Command{
+	var limit int
+	cmd := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
-		Short:   "Show and change the SSH keys that push as you",
+		Short:   "List the SSH keys that push as you",
+		Long:    "List the SSH keys that push as you.",
 		Example: "  slipway keys list",
 		Args:    takes(0, 0, ""),
-		RunE: c.verb(func(ctx context.Context, _ []string) error {
-			s, err := c.connect()
+		RunE: c.asks(func(ctx context.Context, s *session, _ []string) error {
+			keys, count, err := s.Keys(ctx, limit)
 			if err != nil {
 				return err
 			}
-			keys, _, err := s.Keys(ctx, 0)
-			if err != nil {
-				return err
-			}
-			return c.answer(keys, func() { c.keyTable(keys) })
+			return page[api.Key]{
+				items: keys, total: count, none: "You have no keys here. Add yours with: slipway keys add",
+				heads: []string{"KEY", "ADDED", "TYPE", "FINGERPRINT"},
+				row: func(key api.Key) []string {
+					kind, _, _ := strings.Cut(key.Public, " ")
+					return []string{key.ID, c.when(key.Created), kind, key.Fingerprint}
+				},
+			}.show(c)
 		}),
 	}
-}
-
-func (c *cli) keyTable(keys []api.Key) {
-	if len(keys) == 0 {
-		c.none("You have no keys here. Add yours with: slipway keys add")
-		return
-	}
-	t := newTable("KEY", "ADDED", "TYPE", "FINGERPRINT")
-	for _, key := range keys {
-		kind, _, _ := strings.Cut(key.Public, " ")
-		t.row(key.ID, c.when(key.Created), kind, key.Fingerprint)
-	}
-	t.print(c.stdout)
+	limitFlag(cmd, &limit)
+	return cmd
 }
 
 func (c *cli) keyAddCmd() *cobra.Command {
@@ -68,9 +59,12 @@ func (c *cli) keyAddCmd() *cobra.Command {
 		Long: `Let an SSH key push as you. Without a file it is the one in ~/.ssh, or asks which of several;
 failing that, the SSH agent's first. The file - is stdin.`,
 		Example:           "  slipway keys add\n  slipway keys add ~/.ssh/id_ed25519.pub\n  ssh-add -L | head -1 | slipway keys add - --name agent",
-		Args:              takes(0, 1, "one file"),
+		Args:              takes(0, 2, "one file"),
 		ValidArgsFunction: cobra.FixedCompletions([]string{"pub"}, cobra.ShellCompDirectiveFilterFileExt),
 		RunE: c.verb(func(ctx context.Context, args []string) error {
+			if len(args) == 2 { // Deis' own form: NAME FILE
+				name, args = args[0], args[1:]
+			}
 			public, fallback, err := c.findKey(ctx, first(args))
 			if err != nil {
 				return err
@@ -93,19 +87,37 @@ failing that, the SSH agent's first. The file - is stdin.`,
 	return cmd
 }
 
+func (c *cli) keyInfoCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "info NAME", Short: "Show one key", Long: "Show one key: its fingerprint, and the whole public half.", Example: "  slipway keys info bob@laptop",
+		Args: takes(1, 1, "one NAME"), ValidArgsFunction: c.completeKeys,
+		RunE: c.asks(func(ctx context.Context, s *session, args []string) error {
+			key, err := s.Key(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return c.answer(key, func() {
+				var f facts
+				f.add("Key", key.ID)
+				f.add("Fingerprint", key.Fingerprint)
+				f.add("Public", key.Public)
+				f.add("Added", c.when(key.Created))
+				f.print(c.stdout)
+			})
+		}),
+	}
+}
+
 func (c *cli) keyRemoveCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:               "remove NAME",
 		Aliases:           []string{"rm"},
 		Short:             "Stop an SSH key from pushing as you",
+		Long:              "Stop an SSH key from pushing as you. It holds at once.",
 		Example:           "  slipway keys remove bob@laptop",
 		Args:              takes(1, 1, "one NAME"),
 		ValidArgsFunction: c.completeKeys,
-		RunE: c.verb(func(ctx context.Context, args []string) error {
-			s, err := c.connect()
-			if err != nil {
-				return err
-			}
+		RunE: c.asks(func(ctx context.Context, s *session, args []string) error {
 			if err := s.RemoveKey(ctx, args[0]); err != nil {
 				return err
 			}

@@ -216,11 +216,11 @@ func TestARemoteThatLeadsElsewhereIsKept(t *testing.T) {
 	u.git("remote", "add", "slipway", "git@github.com:bob/blog.git")
 	u.types("create", "blog").want(t, 0, "Created blog.\n", `
 No git remote added: the git remote slipway leads to git@github.com:bob/blog.git already
-Add one with: slipway git remote -a blog --name NAME
+Add one with: slipway git remote add -a blog --name NAME
 `)
 	u.types("git", "remote", "-a", "blog").want(t, 5, "", `
 Error: the git remote slipway leads to git@github.com:bob/blog.git already
-Replace it with: slipway git remote --force; or add another with: slipway git remote --name NAME
+Replace it with: slipway git remote add --force; or add another with: slipway git remote add --name NAME
 `)
 	u.types("git", "remote", "-a", "blog", "--http", "--force").want(t, 0, "The git remote slipway leads to http://git.localhost:8080/blog.git.\n", "")
 	if got := u.git("config", "credential.http://git.localhost:8080.helper"); !strings.HasSuffix(got, " git credential") || got[0] != '!' {

@@ -21,22 +21,31 @@ import (
 
 func (c *cli) logsCmd() *cobra.Command {
 	var q api.LogQuery
+	var since string
 	cmd := &cobra.Command{
 		Use:   "logs",
 		Short: "Show what an app and its builds said",
 		Long: `Show what an app, its builds and the platform about it said, oldest first. With -f it goes
-on until Ctrl-C, also across a restart of the platform. --json prints an object a line.`,
-		Example: "  slipway logs\n  slipway logs -f -n 10\n  slipway logs -p worker\n  slipway logs --source build",
+on until Ctrl-C, also across a restart of the platform. --json prints an object a line.
+--since leaves out what is older, among the last lines that -n asks for.`,
+		Example: "  slipway logs\n  slipway logs -f -n 10\n  slipway logs -p worker --since 10m\n  slipway logs --source build",
 		Args:    takes(0, 0, ""),
 		RunE: c.verb(func(ctx context.Context, _ []string) error {
 			if q.Lines < 0 {
 				return &usageError{"slipway logs", "-n is how many lines: 1 or more"}
 			}
+			from, err := c.moment(since)
+			if err != nil {
+				return err
+			}
+			if since != "" && q.Lines == 0 {
+				q.Lines = sinceLines
+			}
 			s, app, err := c.connectApp(ctx)
 			if err != nil {
 				return err
 			}
-			err = c.logs(ctx, s, app, q)
+			err = c.logs(ctx, s, app, q, from)
 			if q.Follow && ctx.Err() != nil {
 				return nil // Ctrl-C is how following ends
 			}
@@ -46,7 +55,8 @@ on until Ctrl-C, also across a restart of the platform. --json prints an object 
 	flags := cmd.Flags()
 	flags.BoolVarP(&q.Follow, "follow", "f", false, "go on as lines come")
 	flags.BoolVarP(&q.Follow, "tail", "t", false, "the same as --follow")
-	flags.IntVarP(&q.Lines, "lines", "n", 100, "begin with the last so many")
+	flags.IntVarP(&q.Lines, "lines", "n", 0, "begin with the last so many; 100 unless told")
+	flags.StringVar(&since, "since", "", "only from then on: 10m, 2h, 7d, 2026-01-31 or RFC 3339")
 	flags.StringVarP(&q.Process, "process", "p", "", "only of this process `type`")
 	flags.StringVar(&q.Source, "source", "", "only of app, build or controller")
 	must(flags.MarkHidden("tail"))
@@ -55,6 +65,9 @@ on until Ctrl-C, also across a restart of the platform. --json prints an object 
 		[]string{platform.LogApp, platform.LogBuild, platform.LogController}, cobra.ShellCompDirectiveNoFileComp)))
 	return c.ofApp(cmd)
 }
+
+// sinceLines is how many lines are looked at for --since.
+const sinceLines = 10000
 
 // maxLine bounds a line of the stream, in bytes; longer ones come in pieces.
 const maxLine = 64 << 10
@@ -65,8 +78,8 @@ const (
 	lastPause  = 15 * time.Second
 )
 
-func (c *cli) logs(ctx context.Context, s *session, app string, q api.LogQuery) error {
-	p := &logPrinter{cli: c}
+func (c *cli) logs(ctx context.Context, s *session, app string, q api.LogQuery, from time.Time) error {
+	p := &logPrinter{cli: c, from: from}
 	err := p.stream(ctx, s, app, q)
 	if err != nil || !q.Follow {
 		if err == nil && p.count == 0 {
@@ -109,6 +122,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // opened again and repeats them.
 type logPrinter struct {
 	*cli
+	from   time.Time // lines before it are left out
 	count  int
 	newest string          // time of the newest line
 	recent map[uint64]bool // lines of that time
@@ -159,6 +173,9 @@ func (p *logPrinter) line(text string) error {
 		return nil
 	}
 	p.remember(at, sum)
+	if t, err := time.Parse(time.RFC3339, at); err == nil && t.Before(p.from) {
+		return nil
+	}
 	p.count++
 	if p.json {
 		object := json.NewEncoder(p.stdout)

@@ -18,11 +18,7 @@ func (c *cli) openCmd() *cobra.Command {
 		Long:    "Open an app in the browser. Without one, print where it answers.",
 		Example: "  slipway open\n  curl \"$(slipway open --print)\"",
 		Args:    takes(0, 0, ""),
-		RunE: c.verb(func(ctx context.Context, _ []string) error {
-			s, id, err := c.connectApp(ctx)
-			if err != nil {
-				return err
-			}
+		RunE: c.asksOf(func(ctx context.Context, s *session, id string, _ []string) error {
 			app, err := s.App(ctx, id)
 			if err != nil {
 				return err

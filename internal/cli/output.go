@@ -54,8 +54,8 @@ func ago(d time.Duration) string {
 
 // more tells that a list was cut.
 func (c *cli) more(shown, total int) {
-	if shown < total && c.stdout.terminal {
-		c.stderr.say("%d of %d; --limit 0 lists all", shown, total)
+	if shown < total {
+		c.stderr.say("%s", c.stderr.paint(faint, fmt.Sprintf("(%d of %d)", shown, total)))
 	}
 }
 

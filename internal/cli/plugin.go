@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -16,6 +17,10 @@ import (
 // other is what root does with words that are no command of it: Deis' own form
 // of a command, a plugin, or a mistake.
 func (c *cli) other(root *cobra.Command, args []string) error {
+	if flags, rest := leading(args); len(flags) > 0 && len(rest) > 0 {
+		root.SetArgs(slices.Concat(rest[:1], flags, rest[1:]))
+		return root.ExecuteContext(root.Context())
+	}
 	switch {
 	case len(args) == 0 || args[0] == "-h" || args[0] == "--help":
 		return root.Help()
@@ -30,20 +35,6 @@ func (c *cli) other(root *cobra.Command, args []string) error {
 		return c.plugin(root.Context(), path, args[1:])
 	}
 	return unknownCommand(root, args[0])
-}
-
-// modern turns the noun:verb of Deis' command line into noun verb; nil when it
-// is none.
-func modern(root *cobra.Command, args []string) []string {
-	noun, verb, _ := strings.Cut(args[0], ":")
-	words := []string{noun, verb}
-	if noun == "auth" {
-		words = words[1:]
-	}
-	if cmd, rest, err := root.Find(words); err != nil || cmd == root || verb == "" || len(rest) > 0 {
-		return nil
-	}
-	return append(words, args[1:]...)
 }
 
 // plugin runs a program in place of this one.

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/slipway-paas/slipway/internal/api"
+	"github.com/slipway-paas/slipway/internal/client"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -47,12 +48,98 @@ func (c *cli) profiles() (string, error) {
 
 // contextID is the name of the profile in use.
 func (c *cli) contextID() string {
-	for _, name := range []string{c.context, c.opts.env("SLIPWAY_CONTEXT")} {
+	for _, name := range []string{c.namedContext(), c.currentContext()} {
 		if name != "" {
 			return name
 		}
 	}
 	return defaultContext
+}
+
+// namedContext is the one that the flag or the environment names, or "".
+func (c *cli) namedContext() string {
+	if c.context != "" {
+		return c.context
+	}
+	return c.opts.env("SLIPWAY_CONTEXT")
+}
+
+// currentFile holds the name of the context in use, unless that is the default.
+const currentFile = "current"
+
+// currentContext is the context chosen by contexts use, or "".
+func (c *cli) currentContext() string {
+	folder, err := c.profiles()
+	if err != nil {
+		return ""
+	}
+	text, err := os.ReadFile(filepath.Join(folder, currentFile))
+	name := strings.TrimSpace(string(text))
+	if err != nil || !contextName.MatchString(name) {
+		return ""
+	}
+	return name
+}
+
+// useContext makes a context the one in use.
+func (c *cli) useContext(name string) error {
+	folder, err := c.profiles()
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(folder, currentFile)
+	if name != defaultContext {
+		return replace(file, name+"\n")
+	}
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// keepLogin saves a login under the name it should have and, unless that was
+// named, makes it the one in use.
+func (c *cli) keepLogin(p profile) (name string, err error) {
+	if name = c.namedContext(); name != "" {
+		return name, c.saveProfile(name, p)
+	}
+	if name, err = c.freeContext(p.URL); err != nil {
+		return "", err
+	}
+	if err := c.saveProfile(name, p); err != nil {
+		return "", err
+	}
+	return name, c.useContext(name)
+}
+
+// freeContext is the context of a platform, or a name for a new one: default,
+// else after its host.
+func (c *cli) freeContext(address string) (string, error) {
+	taken := map[string]bool{}
+	names, err := c.contextNames()
+	if err != nil {
+		return "", err
+	}
+	for _, name := range append([]string{c.contextID()}, names...) {
+		if p, err := c.loadProfile(name); err == nil && p.URL == address {
+			return name, nil
+		}
+	}
+	for _, name := range names {
+		taken[name] = true
+	}
+	if !taken[defaultContext] {
+		return defaultContext, nil
+	}
+	base := defaultContext
+	if u, err := client.ParseURL(address); err == nil {
+		base = strings.TrimPrefix(strings.ReplaceAll(u.Host, ":", "-"), "slipway.")
+	}
+	name := base
+	for i := 2; taken[name]; i++ {
+		name = fmt.Sprintf("%s-%d", base, i)
+	}
+	return name, nil
 }
 
 func (c *cli) profileFile(name string) (string, error) {
@@ -109,22 +196,28 @@ func (c *cli) saveProfile(name string, p profile) error {
 	if err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(filepath.Dir(file), "."+name+"-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("save the login: %w", err)
-	}
-	defer os.Remove(temp.Name()) // gone already after the rename
-	_, err = temp.Write(append(text, '\n'))
-	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return fmt.Errorf("save the login: %w", err)
-	}
-	if err := os.Rename(temp.Name(), file); err != nil {
+	if err := replace(file, string(text)+"\n"); err != nil {
 		return fmt.Errorf("save the login: %w", err)
 	}
 	return nil
 }
 
-// removeProfile forgets a profile; one that is not there is no error.
+// replace writes a file that only its user can read, whole or not at all.
+func replace(file, text string) error {
+	temp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name()) // gone already after the rename
+	_, err = temp.WriteString(text)
+	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temp.Name(), file)
+}
+
+// removeProfile forgets a profile; one that is not there is no error. The
+// default is in use after that of the one in use.
 func (c *cli) removeProfile(name string) error {
 	file, err := c.profileFile(name)
 	if err != nil {
@@ -132,6 +225,9 @@ func (c *cli) removeProfile(name string) error {
 	}
 	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("forget the login: %w", err)
+	}
+	if name == c.currentContext() {
+		return c.useContext(defaultContext)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,32 +15,45 @@ import (
 )
 
 func (c *cli) psCmd() *cobra.Command {
-	cmd := c.psListCmd()
-	cmd.Use, cmd.Aliases, cmd.Args = "ps", nil, noun
-	cmd.Example = "  slipway ps\n  slipway ps scale web=2 worker=1\n  slipway ps restart web"
-	cmd.AddCommand(c.psListCmd(), c.scaleCmd(), c.restartCmd())
+	cmd := group("ps", "List, scale, restart and enter what runs", c.psListCmd, c.scaleCmd(), c.restartCmd(), c.execCmd())
+	cmd.Example = "  slipway ps\n  slipway ps scale web=2 worker=1\n  slipway ps restart web\n  slipway ps exec web"
 	return cmd
 }
 
 func (c *cli) psListCmd() *cobra.Command {
 	return c.ofApp(&cobra.Command{
-		Use:     "list",
-		Aliases: []string{"ls"},
-		Short:   "List what runs, and how it is",
-		Example: "  slipway ps list\n  slipway ps --json",
-		Args:    takes(0, 0, ""),
-		RunE: c.verb(func(ctx context.Context, _ []string) error {
-			s, app, err := c.connectApp(ctx)
-			if err != nil {
-				return err
-			}
-			pods, err := s.Pods(ctx, app, "", "")
+		Use:               "list [TYPE | INSTANCE]",
+		Aliases:           []string{"ls"},
+		Short:             "List what runs, and how it is",
+		Long:              "List the instances of an app's current release, newest first, and how they are.",
+		Example:           "  slipway ps list\n  slipway ps list web\n  slipway ps --json",
+		Args:              takes(0, 1, "one process type or instance"),
+		ValidArgsFunction: c.completeProcesses,
+		RunE: c.asksOf(func(ctx context.Context, s *session, app string, args []string) error {
+			process, name := target(app, first(args))
+			pods, err := s.Pods(ctx, app, process, name)
 			if err != nil {
 				return err
 			}
 			return c.answer(pods, func() { c.pods(app, pods) })
 		}),
 	})
+}
+
+// instanceName tells an instance's name from a process type: Deis' clients go
+// by the same form.
+var instanceName = regexp.MustCompile(`-[a-z0-9]{8,10}-[a-z0-9]{5}$`)
+
+// target is the process type or the instance that a word means. An instance
+// may leave the app's name out.
+func target(app, word string) (process, name string) {
+	switch {
+	case !instanceName.MatchString(word):
+		return word, ""
+	case strings.Count(word, "-") == 2 && !strings.HasPrefix(word, app+"-"):
+		return "", app + "-" + word
+	}
+	return "", word
 }
 
 func (c *cli) pods(app string, pods []api.Pod) {
@@ -91,34 +105,39 @@ func stateTone(state string) tone {
 }
 
 func (c *cli) scaleCmd() *cobra.Command {
-	return c.ofApp(&cobra.Command{
+	return c.ofApp(c.deploys(&cobra.Command{
 		Use:               "scale TYPE=N...",
 		Short:             "Set how many of each process type run",
-		Example:           "  slipway scale web=2\n  slipway scale web=5 worker=0 -a blog",
+		Long:              "Set how many of each process type run; types not named stay. It makes no release.",
+		Example:           "  slipway scale web=2\n  slipway scale web=5 worker=0 -a blog --no-wait",
 		Args:              takes(1, -1, "TYPE=N"),
 		ValidArgsFunction: c.completeScale,
-		RunE: c.verb(func(ctx context.Context, args []string) error {
-			formation, err := parseFormation(args)
-			if err != nil {
-				return err
+		RunE:              asksWith(c, parseFormation, c.scale),
+	}))
+}
+
+func (c *cli) scale(ctx context.Context, s *session, app string, formation api.Scale) error {
+	err := c.apply(ctx, change{
+		text: fmt.Sprintf("Scaling %s to %s", app, platform.FormationText(formation)),
+		work: func(ctx context.Context) (string, error) { return "", s.Scale(ctx, app, formation) },
+		taken: func(ctx context.Context) (string, error) {
+			a, err := s.App(ctx, app)
+			for process, n := range formation {
+				if err != nil || a.Structure[process] != n {
+					return "", err
+				}
 			}
-			s, app, err := c.connectApp(ctx)
-			if err != nil {
-				return err
-			}
-			err = c.during(fmt.Sprintf("Scaling %s to %s", app, platform.FormationText(formation)), func() (string, error) {
-				return "", s.Scale(ctx, app, formation)
-			})
-			if err != nil {
-				return err
-			}
-			pods, err := s.Pods(ctx, app, "", "")
-			if err != nil {
-				return err
-			}
-			return c.answer(pods, func() { c.pods(app, pods) })
-		}),
+			return "accepted", nil
+		},
 	})
+	if err != nil {
+		return err
+	}
+	pods, err := s.Pods(ctx, app, "", "")
+	if err != nil {
+		return err
+	}
+	return c.answer(pods, func() { c.pods(app, pods) })
 }
 
 func parseFormation(words []string) (api.Scale, error) {
@@ -139,44 +158,69 @@ func parseFormation(words []string) (api.Scale, error) {
 	return formation, nil
 }
 
-// instanceName tells an instance's name from a process type.
-var instanceName = regexp.MustCompile(`-[a-z0-9]{8,10}-[a-z0-9]{5}$`)
-
 func (c *cli) restartCmd() *cobra.Command {
-	return c.ofApp(&cobra.Command{
+	return c.ofApp(c.deploys(&cobra.Command{
 		Use:               "restart [TYPE | INSTANCE]",
 		Short:             "Replace what runs, without dropping a request",
+		Long:              "Replace all that runs of an app, of a process type, or one instance. It makes no release and drops no request.",
 		Example:           "  slipway restart\n  slipway restart web\n  slipway restart blog-web-0123456789-abcde",
 		Args:              takes(0, 1, "one process type or instance"),
 		ValidArgsFunction: c.completeProcesses,
-		RunE: c.verb(func(ctx context.Context, args []string) error {
-			s, app, err := c.connectApp(ctx)
-			if err != nil {
-				return err
-			}
-			what, process, name := app, first(args), ""
-			if instanceName.MatchString(process) {
-				process, name = "", process
-			}
-			if first(args) != "" {
-				what = first(args) + " of " + app
-			}
-			pods := []api.Pod{}
-			err = c.during("Restarting "+what, func() (string, error) {
-				pods, err = s.Restart(ctx, app, process, name)
-				if err == nil && len(pods) == 0 {
-					return "nothing of it runs", nil
-				}
-				return "", err
-			})
-			if err != nil {
-				return err
-			}
-			return c.answer(pods, func() {
-				if len(pods) > 0 {
-					c.podTable(pods)
-				}
-			})
+		RunE: c.asksOf(func(ctx context.Context, s *session, app string, args []string) error {
+			return c.restart(ctx, s, app, first(args))
 		}),
+	}))
+}
+
+func (c *cli) restart(ctx context.Context, s *session, app, word string) error {
+	process, name := target(app, word)
+	var before []api.Pod
+	if !c.waits() { // to know the new ones by
+		var err error
+		if before, err = s.Pods(ctx, app, "", ""); err != nil {
+			return err
+		}
+	}
+	what := app
+	if word != "" {
+		what = word + " of " + app
+	}
+	var made, seen []api.Pod
+	err := c.apply(ctx, change{
+		text: "Restarting " + what,
+		work: func(ctx context.Context) (string, error) {
+			pods, err := s.Restart(ctx, app, process, name)
+			if made = pods; err == nil && len(pods) == 0 {
+				return "nothing of it runs", nil
+			}
+			return "", err
+		},
+		taken: func(ctx context.Context) (string, error) {
+			now, err := s.Pods(ctx, app, process, "")
+			if seen = fresh(before, now); err != nil || len(seen) == 0 {
+				return "", err
+			}
+			return "accepted", nil
+		},
 	})
+	if err != nil {
+		return err
+	}
+	if made == nil {
+		made = append([]api.Pod{}, seen...)
+	}
+	return c.answer(made, func() {
+		if len(made) > 0 {
+			c.podTable(made)
+		}
+	})
+}
+
+// fresh are the instances that were not there before.
+func fresh(before, now []api.Pod) []api.Pod {
+	known := map[string]bool{}
+	for _, pod := range before {
+		known[pod.Name] = true
+	}
+	return slices.DeleteFunc(now, func(pod api.Pod) bool { return known[pod.Name] })
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,10 +12,8 @@ import (
 )
 
 func (c *cli) releasesCmd() *cobra.Command {
-	cmd := c.releasesListCmd()
-	cmd.Use, cmd.Aliases, cmd.Args = "releases", nil, noun
+	cmd := group("releases", "List what was released, look at it, go back to it", c.releasesListCmd, c.releaseInfoCmd(), c.rollbackCmd())
 	cmd.Example = "  slipway releases\n  slipway releases info v3\n  slipway releases rollback v2"
-	cmd.AddCommand(c.releasesListCmd(), c.releaseInfoCmd(), c.rollbackCmd())
 	return cmd
 }
 
@@ -26,26 +23,22 @@ func (c *cli) releasesListCmd() *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List what was released, newest first",
+		Long:    "List what was released, newest first, failed releases included. Every deploy, config change and rollback is one.",
 		Example: "  slipway releases list --limit 5\n  slipway releases --json",
 		Args:    takes(0, 0, ""),
-		RunE: c.verb(func(ctx context.Context, _ []string) error {
-			s, app, err := c.connectApp(ctx)
+		RunE: c.asksOf(func(ctx context.Context, s *session, app string, _ []string) error {
+			releases, count, err := s.Releases(ctx, app, limit)
 			if err != nil {
 				return err
 			}
-			releases, total, err := s.Releases(ctx, app, limit)
-			if err != nil {
-				return err
-			}
-			return c.answer(releases, func() {
-				t := newTable("RELEASE", "STATE", "WHEN", "BY", "WHAT")
-				t.tone(1, releaseTone)
-				for _, r := range releases {
-					t.row(fmt.Sprintf("v%d", r.Version), releaseState(r), c.when(r.Created), r.Owner, r.Summary)
-				}
-				t.print(c.stdout)
-				c.more(len(releases), total)
-			})
+			return page[api.Release]{
+				items: releases, total: count, none: app + " has no releases.",
+				heads: []string{"RELEASE", "STATE", "WHEN", "BY", "WHAT"},
+				row: func(r api.Release) []string {
+					return []string{fmt.Sprintf("v%d", r.Version), releaseState(r), c.when(r.Created), r.Owner, r.Summary}
+				},
+				tones: map[int]func(string) tone{1: releaseTone},
+			}.show(c)
 		}),
 	}
 	limitFlag(cmd, &limit)
@@ -76,27 +69,40 @@ func releaseTone(state string) tone {
 
 func (c *cli) releaseInfoCmd() *cobra.Command {
 	return c.ofApp(&cobra.Command{
-		Use:               "info vN",
-		Short:             "Show one release and its receipt",
-		Example:           "  slipway releases info v3",
-		Args:              takes(1, 1, "one release such as v3"),
+		Use:   "info [vN]",
+		Short: "Show one release and its receipt",
+		Long: `Show one release, the newest unless told: who made it and how it went, why it failed if it did,
+and its receipt: what the cutover cost in requests.`,
+		Example:           "  slipway releases info\n  slipway releases info v3 --json | jq .receipt",
+		Args:              takes(0, 1, "one release such as v3"),
 		ValidArgsFunction: c.completeReleases,
-		RunE: c.verb(func(ctx context.Context, args []string) error {
-			version, err := platform.ParseReleaseTag(args[0])
-			if err != nil {
-				return err
-			}
-			s, app, err := c.connectApp(ctx)
-			if err != nil {
-				return err
-			}
-			release, err := s.Release(ctx, app, version)
+		RunE: c.asksOf(func(ctx context.Context, s *session, app string, args []string) error {
+			release, err := s.releaseOf(ctx, app, first(args))
 			if err != nil {
 				return err
 			}
 			return c.answer(release, func() { c.releaseText(release) })
 		}),
 	})
+}
+
+// releaseOf is the release of a tag, or the newest.
+func (s *session) releaseOf(ctx context.Context, app, tag string) (api.Release, error) {
+	if tag == "" {
+		releases, _, err := s.Releases(ctx, app, 1)
+		if err == nil && len(releases) == 0 {
+			err = because(platform.ErrNotFound, "%s has no releases", app)
+		}
+		if err != nil {
+			return api.Release{}, err
+		}
+		return releases[0], nil
+	}
+	version, err := platform.ParseReleaseTag(tag)
+	if err != nil {
+		return api.Release{}, err
+	}
+	return s.Release(ctx, app, version)
 }
 
 func (c *cli) releaseText(r api.Release) {
@@ -130,7 +136,7 @@ func receiptText(r *api.Receipt) string {
 func milliseconds(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
 
 func (c *cli) rollbackCmd() *cobra.Command {
-	return c.ofApp(&cobra.Command{
+	return c.ofApp(c.deploys(&cobra.Command{
 		Use:   "rollback [vN]",
 		Short: "Deploy an old release's code and config as a new release",
 		Long: `Deploy an old release's code and config as a new release. Without a version it is the
@@ -138,64 +144,26 @@ release before the current one.`,
 		Example:           "  slipway rollback\n  slipway rollback v3",
 		Args:              takes(0, 1, "one release such as v3"),
 		ValidArgsFunction: c.completeReleases,
-		RunE: c.verb(func(ctx context.Context, args []string) error {
-			version, text := 0, "one release"
-			if len(args) > 0 {
-				var err error
-				if version, err = platform.ParseReleaseTag(args[0]); err != nil {
-					return err
-				}
+		RunE: asksWith(c, readVersion, func(ctx context.Context, s *session, app string, version int) error {
+			text := "one release"
+			if version > 0 {
 				text = fmt.Sprintf("to v%d", version)
 			}
-			s, app, err := c.connectApp(ctx)
-			if err != nil {
-				return err
-			}
-			var made int
-			err = c.during(fmt.Sprintf("Rolling back %s %s", app, text), func() (string, error) {
-				made, err = s.Rollback(ctx, app, version)
-				return fmt.Sprintf("done, v%d", made), err
+			return c.release(ctx, s, app, newRelease{
+				doing: fmt.Sprintf("Rolling back %s %s", app, text), about: []string{"rolled back"},
+				work: func(ctx context.Context) (func(api.Release) bool, error) {
+					made, err := s.Rollback(ctx, app, version)
+					return func(r api.Release) bool { return r.Version == made }, err
+				},
 			})
-			if err != nil {
-				return err
-			}
-			return c.answer(api.RolledBack{Version: made}, func() {})
 		}),
-	})
+	}))
 }
 
-func (c *cli) buildsCmd() *cobra.Command {
-	var limit int
-	cmd := &cobra.Command{
-		Use:     "builds",
-		Short:   "List what was built, newest first",
-		Example: "  slipway builds\n  slipway builds --limit 5 --json",
-		Args:    noun,
-		RunE: c.verb(func(ctx context.Context, _ []string) error {
-			s, app, err := c.connectApp(ctx)
-			if err != nil {
-				return err
-			}
-			builds, total, err := s.Builds(ctx, app, limit)
-			if err != nil {
-				return err
-			}
-			return c.answer(builds, func() { c.buildTable(app, builds, total) })
-		}),
+// readVersion is the version of a tag; 0 without one.
+func readVersion(args []string) (int, error) {
+	if len(args) == 0 {
+		return 0, nil
 	}
-	limitFlag(cmd, &limit)
-	return c.ofApp(cmd)
-}
-
-func (c *cli) buildTable(app string, builds []api.Build, total int) {
-	if len(builds) == 0 {
-		c.none("%s was never built. Deploy with: git push slipway HEAD:main", app)
-		return
-	}
-	t := newTable("BUILD", "COMMIT", "WHEN", "BY", "PROCESSES")
-	for _, b := range builds {
-		t.row(b.UUID, b.SHA, c.when(b.Created), b.Owner, strings.Join(sortedKeys(b.Procfile), " "))
-	}
-	t.print(c.stdout)
-	c.more(len(builds), total)
+	return platform.ParseReleaseTag(args[0])
 }

@@ -88,7 +88,23 @@ func (c *cli) appID(ctx context.Context, s *session) (string, error) {
 		}
 	}
 	return "", hinted(&usageError{"slipway", "which app? No git remote here leads to " + s.URL()},
-		"Name it with: -a APP; add the remote with: slipway git remote -a APP; or name another platform with: -c CONTEXT")
+		"Name it with: -a APP; add the remote with: slipway git remote add -a APP; or name another platform with: -c CONTEXT")
+}
+
+// remotesOf are the git remotes that lead to an app.
+func (c *cli) remotesOf(ctx context.Context, s *session, app string) []remote {
+	remotes := c.remotes(ctx)
+	if len(remotes) == 0 {
+		return nil
+	}
+	p, err := s.where(ctx)
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(remotes, func(r remote) bool {
+		at, ok := appOf(r.url, p, s.URL())
+		return !ok || at != app
+	})
 }
 
 // appOf reads the app from a remote's URL if that leads to the platform p,
@@ -186,7 +202,7 @@ func (c *cli) addRemote(ctx context.Context, name, address string, force bool) (
 			return false, nil
 		case !force:
 			return false, hinted(because(platform.ErrConflict, "the git remote %s leads to %s already", name, r.url),
-				"Replace it with: slipway git remote --force; or add another with: slipway git remote --name NAME")
+				"Replace it with: slipway git remote add --force; or add another with: slipway git remote add --name NAME")
 		default:
 			_, err := c.git(ctx, "remote", "set-url", "--", name, address)
 			return true, err

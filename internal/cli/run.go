@@ -1,16 +1,20 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/slipway-paas/slipway/internal/api"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -72,12 +76,30 @@ func (c *cli) run(ctx context.Context, command string, tty bool) error {
 		return err
 	}
 	if c.json {
-		return c.runJSON(ctx, s, app, command)
+		result, err := s.Run(ctx, app, command)
+		if err != nil {
+			return err
+		}
+		return c.collected(result)
 	}
+	return c.attach(ctx, cancel, tty, command, app, func(stream platform.IO) (int, error) {
+		return s.Attach(ctx, app, command, stream)
+	})
+}
+
+// attach joins this process's streams, signals and terminal to a command that
+// join runs, and ends with an exitError unless its exit code is 0. With --json
+// the output is collected.
+func (c *cli) attach(ctx context.Context, cancel func(), tty bool, command, where string, join func(platform.IO) (int, error)) error {
 	if c.stderr.terminal {
-		c.stderr.say("%s", c.stderr.paint(faint, fmt.Sprintf("Running %s on %s…", printable(command), app)))
+		c.stderr.say("%s", c.stderr.paint(faint, fmt.Sprintf("Running %s on %s…", printable(command), where)))
 	}
 	stream := platform.IO{Stdin: c.opts.Stdin, Stdout: c.stdout.Writer, Stderr: c.stderr.Writer}
+	var output bytes.Buffer
+	if c.json {
+		both := &oneWriter{to: &output}
+		stream.Stdout, stream.Stderr = both, both
+	}
 	passed, stop := passSignals(tty, cancel)
 	defer stop()
 	stream.Signals = passed
@@ -89,28 +111,28 @@ func (c *cli) run(ctx context.Context, command string, tty bool) error {
 		defer restore()
 		stream.Terminal = t
 	}
-	exit, err := s.Attach(ctx, app, command, stream)
+	exit, err := join(stream)
 	switch {
 	case err != nil:
 		return err
+	case c.json:
+		return c.collected(api.RunResult{ExitCode: exit, Output: output.String()})
 	case exit != 0:
 		return exitError(exit)
 	}
 	return nil
 }
 
-func (c *cli) runJSON(ctx context.Context, s *session, app, command string) error {
-	result, err := s.Run(ctx, app, command)
-	if err != nil {
-		return err
-	}
-	if err := c.answer(result, func() {}); err != nil {
-		return err
-	}
-	if result.ExitCode != 0 {
-		return exitError(result.ExitCode)
-	}
-	return nil
+// oneWriter lets two streams write to one place, whole writes at a time.
+type oneWriter struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (w *oneWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(p)
 }
 
 // patience is how many interrupts a command may leave unheard.

@@ -11,37 +11,32 @@ import (
 )
 
 func (c *cli) settingsCmd() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "settings",
-		Short:   "Show the switches of an app",
-		Example: "  slipway settings\n  slipway settings set maintenance=on routable=off deploy_branch=live",
-		Args:    noun,
-		RunE: c.verb(func(ctx context.Context, _ []string) error {
-			s, app, err := c.connectApp(ctx)
-			if err != nil {
-				return err
-			}
-			settings, err := s.Settings(ctx, app)
+	cmd := group("settings", "Show and flip the switches of an app", c.settingsListCmd, &cobra.Command{
+		Use:     "set NAME=value...",
+		Short:   "Flip switches: maintenance, routable, deploy_branch",
+		Long:    "Flip switches: maintenance, routable, deploy_branch. It takes effect at once and makes no release.",
+		Example: "  slipway settings set maintenance=on\n  slipway settings set deploy_branch=live",
+		Args:    takes(1, -1, "NAME=value"),
+		RunE: asksWith(c, parseSettings, func(ctx context.Context, s *session, app string, patch api.SettingsPatch) error {
+			settings, err := s.set(ctx, app, patch)
 			if err != nil {
 				return err
 			}
 			return c.answer(settings, func() { c.settingsText(settings) })
 		}),
-	}
-	cmd.AddCommand(&cobra.Command{
-		Use:     "set NAME=value...",
-		Short:   "Flip switches: maintenance, routable, deploy_branch",
-		Example: "  slipway settings set maintenance=on\n  slipway settings set deploy_branch=live",
-		Args:    takes(1, -1, "NAME=value"),
-		RunE: c.verb(func(ctx context.Context, args []string) error {
-			patch, err := parseSettings(args)
-			if err != nil {
-				return err
-			}
-			return c.changeSettings(ctx, patch, c.settingsText)
-		}),
 	})
+	cmd.Example = "  slipway settings\n  slipway settings set maintenance=on routable=off deploy_branch=live"
 	return c.ofApp(cmd)
+}
+
+func (c *cli) settingsListCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Aliases: []string{"ls"}, Short: "Show the switches",
+		Long:    "Show the switches of an app, which take effect at once and make no release. --json shows its labels, bounds and addresses as well.",
+		Example: "  slipway settings list\n  slipway settings --json",
+		Args:    takes(0, 0, ""),
+		RunE:    c.verb(func(ctx context.Context, _ []string) error { return c.showSettings(ctx, c.settingsText) }),
+	}
 }
 
 func (c *cli) settingsText(s api.Settings) {
@@ -98,41 +93,84 @@ func parseSwitch(word string) (on, ok bool) {
 	return false, false
 }
 
-// changeSettings makes it so; what is so already is done.
+// set makes it so; what is so already is done.
+func (s *session) set(ctx context.Context, app string, patch api.SettingsPatch) (api.Settings, error) {
+	settings, err := s.SetSettings(ctx, app, patch)
+	if unchanged(err) {
+		return s.Settings(ctx, app)
+	}
+	return settings, err
+}
+
 func (c *cli) changeSettings(ctx context.Context, patch api.SettingsPatch, words func(api.Settings)) error {
 	s, app, err := c.connectApp(ctx)
 	if err != nil {
 		return err
 	}
-	settings, err := s.SetSettings(ctx, app, patch)
-	if unchanged(err) {
-		settings, err = s.Settings(ctx, app)
-	}
+	settings, err := s.set(ctx, app, patch)
 	if err != nil {
 		return err
 	}
 	return c.answer(settings, func() { words(settings) })
 }
 
+func (c *cli) showSettings(ctx context.Context, words func(api.Settings)) error {
+	s, app, err := c.connectApp(ctx)
+	if err != nil {
+		return err
+	}
+	settings, err := s.Settings(ctx, app)
+	if err != nil {
+		return err
+	}
+	return c.answer(settings, func() { words(settings) })
+}
+
+// flip is a noun that is one of the switches.
+type flip struct {
+	noun, short, long string
+	on, off           string // what the verbs do
+	patch             func(on bool) api.SettingsPatch
+	say               func(api.Settings)
+}
+
 func (c *cli) maintenanceCmd() *cobra.Command {
-	return c.ofApp(&cobra.Command{
-		Use:       "maintenance [on|off]",
-		Short:     "Answer every request with a maintenance page, or stop that",
-		Example:   "  slipway maintenance on\n  slipway maintenance off",
-		Args:      takes(0, 1, "on or off"),
-		ValidArgs: []string{"on", "off"},
-		RunE: c.verb(func(ctx context.Context, args []string) error {
-			say := func(s api.Settings) { c.stdout.say("Maintenance of %s is %s.", s.App, onOff(s.Maintenance)) }
-			if len(args) == 0 {
-				return c.showSettings(ctx, say)
-			}
-			on, ok := parseSwitch(args[0])
-			if !ok {
-				return &usageError{"slipway maintenance", fmt.Sprintf("%q is neither on nor off", args[0])}
-			}
-			return c.changeSettings(ctx, api.SettingsPatch{Maintenance: &on}, say)
-		}),
+	return c.flipCmd(flip{
+		noun: "maintenance", short: "Answer every request with a maintenance page, or stop that",
+		long: "Answer every request with 503 and a maintenance page while you work. Instances go on running.",
+		on:   "Answer every request with a maintenance page", off: "Answer requests again",
+		patch: func(on bool) api.SettingsPatch { return api.SettingsPatch{Maintenance: &on} },
+		say:   func(s api.Settings) { c.stdout.say("Maintenance of %s is %s.", s.App, onOff(s.Maintenance)) },
 	})
+}
+
+func (c *cli) routingCmd() *cobra.Command {
+	return c.flipCmd(flip{
+		noun: "routing", short: "Let an app be reached, or not",
+		long: "Let an app be reached, or not: without routing its domains answer 404 while its instances run.",
+		on:   "Let the app be reached", off: "Keep everybody from reaching the app",
+		patch: func(on bool) api.SettingsPatch { return api.SettingsPatch{Routable: &on} },
+		say:   func(s api.Settings) { c.stdout.say("Routing of %s is %s.", s.App, onOff(s.Routable)) },
+	})
+}
+
+func (c *cli) flipCmd(f flip) *cobra.Command {
+	info := func() *cobra.Command {
+		return &cobra.Command{
+			Use: "info", Short: "Show whether it is on", Long: f.long, Example: "  slipway " + f.noun + " info", Args: takes(0, 0, ""),
+			RunE: c.verb(func(ctx context.Context, _ []string) error { return c.showSettings(ctx, f.say) }),
+		}
+	}
+	turn := func(name, alias, short string, on bool) *cobra.Command {
+		return &cobra.Command{
+			Use: name, Aliases: []string{alias}, Short: short, Long: short + ". It takes effect at once and makes no release.",
+			Example: "  slipway " + f.noun + " " + name, Args: takes(0, 0, ""),
+			RunE: c.verb(func(ctx context.Context, _ []string) error { return c.changeSettings(ctx, f.patch(on), f.say) }),
+		}
+	}
+	cmd := group(f.noun, f.short, info, turn("on", "enable", f.on, true), turn("off", "disable", f.off, false))
+	cmd.Example = "  slipway " + f.noun + "\n  slipway " + f.noun + " on\n  slipway " + f.noun + " off"
+	return c.ofApp(cmd)
 }
 
 func (c *cli) branchCmd() *cobra.Command {
@@ -140,6 +178,7 @@ func (c *cli) branchCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "branch [name]",
 		Short:   "Show or set the branch whose push deploys",
+		Long:    "Show or set the branch whose push deploys; pushes to others are kept and deploy nothing. Without one it is main or master.",
 		Example: "  slipway branch\n  slipway branch production\n  slipway branch --default     # main or master",
 		Args:    takes(0, 1, "one branch"),
 		RunE: c.verb(func(ctx context.Context, args []string) error {
@@ -156,16 +195,4 @@ func (c *cli) branchCmd() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&usual, "default", false, "main or master again")
 	return c.ofApp(cmd)
-}
-
-func (c *cli) showSettings(ctx context.Context, words func(api.Settings)) error {
-	s, app, err := c.connectApp(ctx)
-	if err != nil {
-		return err
-	}
-	settings, err := s.Settings(ctx, app)
-	if err != nil {
-		return err
-	}
-	return c.answer(settings, func() { words(settings) })
 }

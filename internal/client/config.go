@@ -86,3 +86,15 @@ func (c *Client) RemoveService(ctx context.Context, app, process string) error {
 		in: api.RemoveService{ProcfileType: process}, wait: quick,
 	})
 }
+
+// RemoveProbes removes probes of a process type, each "liveness" or
+// "readiness", as a new release, and returns when it serves.
+func (c *Client) RemoveProbes(ctx context.Context, app, process string, probes []string) (api.Config, error) {
+	none := make(map[string]any, len(probes))
+	for _, probe := range probes {
+		none[probe+"Probe"] = nil
+	}
+	patch := map[string]any{"healthcheck": map[string]any{process: none}}
+	var config api.Config
+	return config, c.deploy(ctx, path("apps", app, "config"), patch, &config)
+}
