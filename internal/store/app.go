@@ -9,8 +9,11 @@ import (
 
 const appColumns = "uuid, id, owner, formation, renamed_from, created, updated"
 
+// appRead is an app with the Procfile of its last build.
+const appRead = appColumns + ", COALESCE((SELECT procfile FROM builds WHERE app = apps.id ORDER BY created DESC, uuid COLLATE BINARY LIMIT 1), 'null')"
+
 func scanApp(row scanner) (a platform.App, err error) {
-	err = row.Scan(&a.UUID, &a.ID, &a.Owner, fromJSON(&a.Formation), &a.RenamedFrom, at(&a.Created), at(&a.Updated))
+	err = row.Scan(&a.UUID, &a.ID, &a.Owner, fromJSON(&a.Formation), &a.RenamedFrom, at(&a.Created), at(&a.Updated), fromJSON(&a.Procfile))
 	return a, err
 }
 
@@ -25,13 +28,13 @@ func (tx *Tx) InsertApp(a platform.App) error {
 
 // App looks an app up by its id.
 func (tx *Tx) App(id string) (platform.App, error) {
-	return one(tx, noApp(id), scanApp, "SELECT "+appColumns+" FROM apps WHERE id = ?", id)
+	return one(tx, noApp(id), scanApp, "SELECT "+appRead+" FROM apps WHERE id = ?", id)
 }
 
 // Apps lists a page of the apps that user owns or shares, or of all when user
 // is empty, by id, and how many there are.
 func (tx *Tx) Apps(user string, page platform.Page) ([]platform.App, int, error) {
-	s := selection{columns: appColumns, from: "apps", order: "id COLLATE BINARY"}
+	s := selection{columns: appRead, from: "apps", order: "id COLLATE BINARY"}
 	if user != "" {
 		s.from += " WHERE id IN (SELECT id FROM apps WHERE owner = ? UNION SELECT app FROM collaborators WHERE username = ?)"
 		s.args = []any{user, user}
