@@ -20,6 +20,7 @@ import (
 
 	"github.com/slipway-paas/slipway/internal/api"
 	"github.com/slipway-paas/slipway/internal/cli"
+	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 // contract is a platform of recorded answers, by "METHOD /path"; a status may
@@ -29,6 +30,14 @@ type contract struct {
 	mu      sync.Mutex
 	answers map[string]string
 	asked   []string
+	// attached runs what comes through a WebSocket.
+	attached func(context.Context, string, platform.IO) (int, error)
+}
+
+func (c *contract) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = nil
 }
 
 func newContract(t *testing.T, answers map[string]string) *contract {
@@ -45,6 +54,10 @@ func (c *contract) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.asked = append(c.asked, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+string(body)))
 	answer, ok := c.answers[r.Method+" "+r.URL.Path]
 	c.mu.Unlock()
+	if r.Header.Get("Upgrade") != "" && c.attached != nil {
+		c.upgrade(w, r)
+		return
+	}
 	status := http.StatusOK
 	if !ok {
 		status, answer = http.StatusNotFound, `"No App matches the given query."`
