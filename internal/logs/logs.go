@@ -62,7 +62,8 @@ type Logs struct {
 	mu       sync.Mutex
 	closed   bool
 	streams  map[string]*stream
-	resident *list.List // of *stream, the one used last in front
+	renamed  map[string]string // ids to those whose streams have their lines now
+	resident *list.List        // of *stream, the one used last in front
 }
 
 // Open makes Options.Dir if need be. No stream is read until it is asked for.
@@ -73,7 +74,7 @@ func Open(log *slog.Logger, options Options) (*Logs, error) {
 	}
 	l := &Logs{
 		log: log, options: options, disk: &disk{log: log},
-		streams: make(map[string]*stream), resident: list.New(),
+		streams: make(map[string]*stream), renamed: make(map[string]string), resident: list.New(),
 	}
 	return l, l.sweep()
 }
@@ -131,8 +132,11 @@ func (l *Logs) AppendNode(lines []platform.NodeLogLine) {
 }
 
 func (l *Logs) append(app string, records []record) {
-	if s := l.stream(app); s != nil && len(records) > 0 {
-		s.append(records)
+	if len(records) == 0 {
+		return
+	}
+	for s := l.stream(app); s != nil && !s.append(records); s = l.stream(app) {
+		// It moved to another id in between.
 	}
 }
 
@@ -159,6 +163,9 @@ func (l *Logs) known(app string) bool {
 	}
 	l.mu.Lock()
 	_, found := l.streams[app]
+	if _, moved := l.renamed[app]; moved {
+		found = true
+	}
 	l.mu.Unlock()
 	if found {
 		return true
@@ -167,8 +174,12 @@ func (l *Logs) known(app string) bool {
 	return err == nil
 }
 
-// Remove takes away the app's lines and ends its followers. Idempotent.
+// Remove takes away the app's lines and ends its followers. Of an app that was
+// renamed it takes nothing away but what comes from now on. Idempotent.
 func (l *Logs) Remove(app string) error {
+	l.mu.Lock()
+	delete(l.renamed, app)
+	l.mu.Unlock()
 	s := l.stream(app)
 	if s == nil {
 		return nil
@@ -214,6 +225,9 @@ func (l *Logs) stream(app string) *stream {
 	if l.closed {
 		l.mu.Unlock()
 		return nil
+	}
+	if id, moved := l.renamed[app]; moved {
+		app = id
 	}
 	s := l.streams[app]
 	if s == nil {

@@ -30,6 +30,7 @@ type stream struct {
 
 	mu     sync.Mutex
 	gone   bool // removed or closed: drop what comes
+	moved  bool // and gone; what comes belongs to another stream
 	file   *os.File
 	active segment // the file's
 	// cursors by instance; nil until asked for. seen orders them by age.
@@ -54,16 +55,16 @@ func newStream(app string, options Options, disk *disk) *stream {
 }
 
 // append writes the records that are new, then shows them to the ring and the
-// followers.
-func (s *stream) append(records []record) {
+// followers. It reports false when they belong to another stream by now.
+func (s *stream) append(records []record) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gone {
-		return
+		return !s.moved
 	}
 	records = s.fresh(records)
 	if len(records) == 0 {
-		return
+		return true
 	}
 	inRing := 0 // of the records, by being read back from disk
 	if kept, err := s.write(records); err != nil {
@@ -78,6 +79,7 @@ func (s *stream) append(records []record) {
 		s.unkept = max(0, s.unkept-len(records))
 	}
 	s.show(records, inRing)
+	return true
 }
 
 // show hands records to the followers and, but for the first inRing, to the ring.
