@@ -99,6 +99,21 @@ func (r repositories) remove(app string) error {
 	return os.RemoveAll(doomed)
 }
 
+// rename moves a repository. One in its way was made for a push that was
+// refused, or for somebody who looked.
+func (r repositories) rename(app, id string) error {
+	if _, err := os.Stat(r.path(app)); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	if err := r.remove(id); err != nil {
+		return err
+	}
+	return os.Rename(r.path(app), r.path(id))
+}
+
 // sweepAll clears what a killed server left, in every repository that no git
 // program of it still works in.
 func (r repositories) sweepAll() error {

@@ -143,6 +143,23 @@ func (s *Server) Remove(app string) error {
 	return s.repos.remove(app)
 }
 
+// Rename gives an app's repository to another id. ErrBusy while somebody
+// pushes to either. An app without a repository is no error, and neither is
+// one that was renamed already.
+func (s *Server) Rename(app, id string) error {
+	if err := errors.Join(platform.ValidAppID(app), platform.ValidAppID(id)); err != nil {
+		return err
+	}
+	for _, one := range []string{app, id} {
+		_, end, err := s.pushes.take(context.Background(), one)
+		if err != nil {
+			return fmt.Errorf("rename the repository of %s: %w", app, err)
+		}
+		defer end()
+	}
+	return s.repos.rename(app, id)
+}
+
 // Close stops listening, refuses new pushes and waits for those under way.
 // When ctx ends first it rejects them, and returns ctx's error. Serving HTTP
 // is stopped by whoever serves this handler.
