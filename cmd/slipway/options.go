@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/slipway-paas/slipway/internal/auth"
+	"github.com/slipway-paas/slipway/internal/controller"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -76,6 +77,15 @@ type options struct {
 	NodeTags map[string]string
 	// DefaultTags are the tags of an app that sets none.
 	DefaultTags map[string]string
+	// DeployHookURLs are told of every new release, separated by commas.
+	DeployHookURLs string
+	// DeployHookSecretFile holds the key that signs what they are told.
+	DeployHookSecretFile string
+	// RejectLostProcfile and KeepLostProcfile say what becomes of an image
+	// without a Procfile where the build before had one; else its process types go.
+	RejectLostProcfile, KeepLostProcfile bool
+	// deployHookSecret is what the file says, or the environment.
+	deployHookSecret string
 	// Verbose logs every request.
 	Verbose bool
 	// LDAP is the directory users log in at besides; off without an endpoint.
@@ -107,6 +117,10 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	flags.Int64Var(&o.LogBytes, "log-bytes", 10, "kept log of one app, in MiB")
 	flags.StringToStringVar(&o.NodeTags, "node-tags", nil, "labels of this machine, key=value,…, which apps' tags are held against")
 	flags.StringToStringVar(&o.DefaultTags, "default-tags", nil, "tags of apps that set none, key=value,…; also DEIS_DEFAULT_CONFIG_TAGS as JSON")
+	flags.StringVar(&o.DeployHookURLs, "deploy-hook-urls", "", "http:// or https:// URLs to be told of every new release, separated by commas")
+	flags.StringVar(&o.DeployHookSecretFile, "deploy-hook-secret-file", "", "file with the key that signs deploy hooks")
+	flags.BoolVar(&o.RejectLostProcfile, "reject-lost-procfile", false, "refuse an image without a Procfile where the build before had one")
+	flags.BoolVar(&o.KeepLostProcfile, "keep-lost-procfile", false, "give such an image the Procfile of the build before")
 	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
 	o.directoryFlags(flags)
 }
@@ -144,7 +158,50 @@ func (o *options) fill(cmd *cobra.Command, file string, env func(string) string)
 			return fmt.Errorf(`DEIS_DEFAULT_CONFIG_TAGS: write {"key":"value"}: %w`, err)
 		}
 	}
+	if err := o.deployHooks(env); err != nil {
+		return err
+	}
+	o.lostProcfile(env)
 	return o.validate()
+}
+
+// deployHooks reads the key and knows the names that Deis gave to both.
+func (o *options) deployHooks(env func(string) string) error {
+	o.DeployHookURLs = cmp.Or(o.DeployHookURLs, env("DEIS_DEPLOY_HOOK_URLS"))
+	o.deployHookSecret = env("DEIS_DEPLOY_HOOK_SECRET_KEY")
+	if o.DeployHookSecretFile != "" {
+		text, err := os.ReadFile(o.DeployHookSecretFile)
+		if err != nil {
+			return fmt.Errorf("--deploy-hook-secret-file: %w", err)
+		}
+		o.deployHookSecret = strings.TrimSpace(string(text))
+	}
+	for _, text := range o.hookURLs() {
+		if err := controller.CheckDeployHookURL(text); err != nil {
+			return fmt.Errorf("--deploy-hook-urls: %w", err)
+		}
+	}
+	return nil
+}
+
+func (o *options) hookURLs() []string {
+	var urls []string
+	for text := range strings.SplitSeq(o.DeployHookURLs, ",") {
+		if text = strings.TrimSpace(text); text != "" {
+			urls = append(urls, text)
+		}
+	}
+	return urls
+}
+
+// lostProcfile knows the names of Deis.
+func (o *options) lostProcfile(env func(string) string) {
+	if reject, err := strconv.ParseBool(env("DEIS_DEPLOY_REJECT_IF_PROCFILE_MISSING")); err == nil && reject {
+		o.RejectLostProcfile = true
+	}
+	if remove, err := strconv.ParseBool(env("DEIS_DEPLOY_PROCFILE_MISSING_REMOVE")); err == nil && !remove {
+		o.KeepLostProcfile = true
+	}
 }
 
 // readConfigFile reads "name = value" lines; # begins a comment.

@@ -235,6 +235,9 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	}, controller.Options{
 		Domain: o.Domain, URL: o.appURL, Reserved: reserved, DeployTimeout: o.DeployTimeout, InstanceMemory: o.instanceMemory(),
 		NodeTags: o.NodeTags, DefaultTags: o.DefaultTags,
+		DeployHookURLs: o.hookURLs(), DeployHookSecret: o.deployHookSecret,
+		RejectLostProcfile: o.RejectLostProcfile, KeepLostProcfile: o.KeepLostProcfile,
+		Renamed: func(old, id string) error { return git.Rename(old, id) },
 		Destroyed: func(app string) {
 			if err := errors.Join(git.Remove(app), packs.Forget(app)); err != nil {
 				log.Warn("files of a destroyed app stayed", "app", app, "err", err)

@@ -40,14 +40,8 @@ func (c *Controller) CreateApp(ctx context.Context, caller platform.Caller, id s
 const idTaken = "Application with this id already exists."
 
 func (c *Controller) createApp(ctx context.Context, caller platform.Caller, id string) (platform.App, error) {
-	if err := platform.ValidAppID(id); err != nil {
+	if err := c.freeID(id); err != nil {
 		return platform.App{}, err
-	}
-	if slices.Contains(c.options.Reserved, id) {
-		return platform.App{}, platform.Invalid("id", "%s is a reserved name.", id)
-	}
-	if c.isDestroying(id) {
-		return platform.App{}, platform.Invalid("id", "An application with this id is being destroyed; try again in a moment.")
 	}
 	now := time.Now().Truncate(time.Second).UTC()
 	app := platform.App{UUID: uuid.NewString(), ID: id, Owner: caller.User, Formation: map[string]int{}, Created: now, Updated: now}
@@ -56,18 +50,27 @@ func (c *Controller) createApp(ctx context.Context, caller platform.Caller, id s
 		UUID: uuid.NewString(), App: id, Owner: caller.User, Config: config.UUID, Created: now, Updated: now,
 		State: platform.ReleaseSucceeded, Summary: caller.User + " created initial release",
 	}
+	tls := platform.TLS{UUID: uuid.NewString(), App: id, Owner: caller.User, Created: now, Updated: now}
 	settings := platform.Settings{UUID: uuid.NewString(), App: id, Owner: caller.User, Routable: true, Created: now, Updated: now}
-	err := c.store.Write(ctx, func(tx *store.Tx) error {
+	err := c.store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		if err := leaving(tx, id); err != nil {
+			return err
+		}
 		if err := tx.InsertApp(app); err != nil {
 			return err
 		}
 		if err := tx.InsertConfig(config); err != nil {
 			return err
 		}
-		if _, err := tx.InsertRelease(release); err != nil {
+		first, err := tx.InsertRelease(release)
+		if err != nil {
 			return err
 		}
+		release.Version = first.Version
 		if err := tx.PutSettings(settings); err != nil {
+			return err
+		}
+		if err := tx.PutTLS(tls); err != nil {
 			return err
 		}
 		if _, err := tx.Domain(id); err == nil {
@@ -83,6 +86,7 @@ func (c *Controller) createApp(ctx context.Context, caller platform.Caller, id s
 	if err != nil {
 		return platform.App{}, err
 	}
+	c.hooks.announce(release, "")
 	c.noteConfig(config)
 	c.note(id, "INFO %s", release.Summary)
 	c.note(id, "INFO appsettings %s-%s updated", id, short(settings.UUID))
@@ -181,10 +185,13 @@ const destroyWait = 2 * time.Minute
 func (c *Controller) DestroyApp(ctx context.Context, caller platform.Caller, id string) error {
 	// The row first: from then on the app's lane, now or after a crash, takes
 	// away whatever is left.
-	err := c.store.Write(ctx, func(tx *store.Tx) error {
-		if _, err := may(tx, caller, id, platform.RoleAdmin); err != nil {
+	var former string
+	err := c.store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		app, err := may(tx, caller, id, platform.RoleAdmin)
+		if err != nil {
 			return err
 		}
+		former = app.RenamedFrom
 		if err := tx.DeleteApp(id); err != nil {
 			return err
 		}
@@ -195,6 +202,10 @@ func (c *Controller) DestroyApp(ctx context.Context, caller platform.Caller, id 
 	}
 	c.mark(id, true)
 	c.wake(id)
+	if former != "" {
+		c.mark(former, true)
+		c.wake(former)
+	}
 	c.notices.publish(id) // a rollout that waits sees that its row is gone
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), destroyWait)
 	defer cancel()

@@ -68,6 +68,22 @@ type Options struct {
 	DefaultTags map[string]string
 	// Destroyed is told of every destroyed app, after its last instance.
 	Destroyed func(app string)
+	// Renamed is told of every app that got another id, so that what others
+	// keep by the old one follows. It may be told again what it has done
+	// already; after an error it is, until it succeeds.
+	Renamed func(old, id string) error
+	// RejectLostProcfile refuses an image without a Procfile where the build
+	// before had one.
+	RejectLostProcfile bool
+	// KeepLostProcfile gives such an image the Procfile of the build before;
+	// else the process types it named go.
+	KeepLostProcfile bool
+	// DeployHookURLs are told of every new release: see CheckDeployHookURL. What
+	// of one is secret belongs in its user part or its query, which are not
+	// logged.
+	DeployHookURLs []string
+	// DeployHookSecret signs what they are told; empty: nothing is signed.
+	DeployHookSecret string
 }
 
 func (o Options) withDefaults() Options {
@@ -87,6 +103,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Destroyed == nil {
 		o.Destroyed = func(string) {}
+	}
+	if o.Renamed == nil {
+		o.Renamed = func(string, string) error { return nil }
 	}
 	return o
 }
@@ -138,6 +157,7 @@ type Controller struct {
 
 	notices  *notices // something of an app changed
 	progress *progress
+	hooks    *hooks
 
 	// work ends with Close: loops and builds run under it.
 	work    context.Context // owned by the controller, ended by Close
@@ -160,7 +180,7 @@ type Controller struct {
 func New(log *slog.Logger, parts Parts, options Options) *Controller {
 	options = options.withDefaults()
 	work, stop := context.WithCancel(context.Background())
-	return &Controller{
+	c := &Controller{
 		log:       log,
 		options:   options,
 		store:     parts.Store,
@@ -181,15 +201,33 @@ func New(log *slog.Logger, parts Parts, options Options) *Controller {
 		destroying: make(map[string]bool),
 		routes:     make(map[string]*sync.Mutex),
 	}
+	c.hooks = newHooks(log, options, c.note)
+	return c
 }
 
 // Start makes every app in the store true again, resumes unfinished releases,
 // takes away what belongs to no app, and follows what instances do from then on.
+//
+// Releases that were under way go on at once; the apps to which nothing
+// happened are looked at a few at a time, so that ten thousand of them cost a
+// pass over the rows and no more memory than a few.
 func (c *Controller) Start(ctx context.Context) error {
 	var apps []string
+	var unfinished []platform.Release
+	shas := make(map[string]string)
 	err := c.store.Read(ctx, func(tx *store.Tx) (err error) {
-		apps, err = tx.AllAppIDs()
-		return err
+		if apps, err = tx.AllAppIDs(); err != nil {
+			return err
+		}
+		if unfinished, err = tx.UnfinishedReleases(""); err != nil {
+			return err
+		}
+		for _, release := range unfinished {
+			if shas[release.UUID], err = shaOf(tx, release); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return err
@@ -207,11 +245,15 @@ func (c *Controller) Start(ctx context.Context) error {
 	if len(apps) == 0 {
 		c.fleet.Settled()
 	}
-	for _, app := range apps {
-		c.wake(app)
+	changes := c.scheduler.Watch(c.work) // before anybody waits for one
+	c.hooks.run(c.work, c.goRun)
+	for _, release := range unfinished {
+		c.hooks.announce(release, shas[release.UUID])
+		c.wake(release.App)
 	}
+	c.goRun(func() { c.firstPass(apps) })
 	c.goRun(func() {
-		for app := range c.scheduler.Watch(c.work) {
+		for app := range changes {
 			c.notices.publish(app)
 			c.wake(app)
 		}
@@ -294,11 +336,7 @@ func roleOn(tx *store.Tx, caller platform.Caller, app platform.App) (platform.Ro
 	case caller.User == app.Owner:
 		return platform.RoleOwner, nil
 	}
-	shared, err := tx.IsCollaborator(app.ID, caller.User)
-	if err != nil || !shared {
-		return "", err
-	}
-	return platform.RoleOperator, nil
+	return tx.RoleOf(app.ID, caller.User)
 }
 
 // note writes one line of the controller into the app's stream.

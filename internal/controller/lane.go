@@ -14,30 +14,66 @@ import (
 // costs nothing.
 type lane struct {
 	wanted bool // somebody called wake since the last pass began
+	// looked are called when a pass is over, or goes on to what takes time.
+	looked []func()
 }
 
 // retryPause is how long a lane waits after a pass that failed.
 const retryPause = time.Second
 
 // wake has the app's lane look again. It never blocks.
-func (c *Controller) wake(app string) {
+func (c *Controller) wake(app string) { c.wakeThen(app, nil) }
+
+// wakeThen is wake, and looked is called, if not nil, when the lane has looked.
+func (c *Controller) wakeThen(app string, looked func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return
 	}
-	if l, ok := c.lanes[app]; ok {
-		l.wanted = true
-		return
+	l, runs := c.lanes[app]
+	if !runs {
+		l = &lane{}
+		c.lanes[app] = l
+		c.running.Go(func() { c.runLane(app, l) })
 	}
-	l := &lane{wanted: true}
-	c.lanes[app] = l
-	c.running.Go(func() { c.runLane(app, l) })
+	l.wanted = true
+	if looked != nil {
+		l.looked = append(l.looked, looked)
+	}
+}
+
+// firstLanes bounds how many lanes the first pass has look at a time.
+const firstLanes = 16
+
+// firstPass has every app looked at once.
+func (c *Controller) firstPass(apps []string) {
+	slots := make(chan struct{}, firstLanes)
+	for _, app := range apps {
+		select {
+		case slots <- struct{}{}:
+			c.wakeThen(app, func() { <-slots })
+		case <-c.work.Done():
+			return
+		}
+	}
+}
+
+// tellLooked calls those who wait for the lane to have looked.
+func (c *Controller) tellLooked(l *lane) {
+	c.mu.Lock()
+	waiting := l.looked
+	l.looked = nil
+	c.mu.Unlock()
+	for _, looked := range waiting {
+		looked()
+	}
 }
 
 func (c *Controller) runLane(app string, l *lane) {
 	for c.nextPass(app, l) {
-		err := c.reconcile(c.work, app)
+		err := c.reconcile(c.work, app, func() { c.tellLooked(l) })
+		c.tellLooked(l)
 		switch {
 		case err == nil:
 			c.said(app)
@@ -79,16 +115,21 @@ func (c *Controller) nextPass(app string, l *lane) bool {
 }
 
 // reconcile makes the app what its rows say. It is level-triggered: what is
-// true already costs a look.
-func (c *Controller) reconcile(ctx context.Context, app string) error {
+// true already costs a look. It calls looked before it does what takes time.
+func (c *Controller) reconcile(ctx context.Context, app string, looked func()) error {
 	wish, err := c.wish(ctx, app)
 	if errors.Is(err, platform.ErrNotFound) {
-		return c.sweep(ctx, app)
+		looked()
+		return c.leave(ctx, app)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if wish.next != nil {
+	case wish.app.RenamedFrom != "":
+		looked()
+		return c.carryRename(ctx, wish)
+	case wish.next != nil:
+		looked()
 		return c.rollout(ctx, wish)
 	}
 	if err := c.scheduler.Apply(ctx, c.workload(wish.app, wish.current)); err != nil {
@@ -167,6 +208,22 @@ func loadDeployable(tx *store.Tx, release platform.Release) (*deployable, error)
 	services, err := tx.Services(release.App)
 	d.addressed = addressedBy(services)
 	return d, err
+}
+
+// leave takes away what is left of an id that no app has, unless an app that
+// is being renamed still runs by it: then it wakes that one, for what changed
+// may be what it waits for.
+func (c *Controller) leave(ctx context.Context, app string) error {
+	id, err := c.renameTo(ctx, app)
+	if err != nil {
+		return err
+	}
+	if id == "" {
+		return c.sweep(ctx, app)
+	}
+	c.notices.publish(id)
+	c.wake(id)
+	return nil
 }
 
 // sweep takes away what is left of an app that has no row any more.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,20 +22,23 @@ import (
 // goes. It returns nil when the new release serves; the build and the deploy
 // go on when ctx ends. One push of an app at a time: else ErrBusy.
 func (c *Controller) Push(ctx context.Context, caller platform.Caller, app string, src platform.Source, out io.Writer) error {
-	if err := c.Authorize(ctx, caller, app); err != nil {
+	if err := c.mayPush(ctx, caller, app); err != nil {
 		return err
 	}
 	done, err := c.lockPush(app)
 	if err != nil {
 		return err
 	}
-	result := make(chan error, 1)
-	started := c.goRun(func() {
+	return c.onward(ctx, func(ctx context.Context) error {
 		defer done()
-		result <- c.push(c.work, caller, app, src, out)
+		return c.push(ctx, caller, app, src, out)
 	})
-	if !started {
-		done()
+}
+
+// onward runs the work of a verb, which goes on when ctx ends.
+func (c *Controller) onward(ctx context.Context, work func(context.Context) error) error {
+	result := make(chan error, 1)
+	if !c.goRun(func() { result <- work(c.work) }) {
 		return fmt.Errorf("slipway is stopping: %w", platform.ErrUnavailable)
 	}
 	select {
@@ -42,6 +47,18 @@ func (c *Controller) Push(ctx context.Context, caller platform.Caller, app strin
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// mayPush is Authorize for the push itself. The repository of an app that is
+// being renamed moves, so that a push would keep it from moving.
+func (c *Controller) mayPush(ctx context.Context, caller platform.Caller, app string) error {
+	return c.store.Read(ctx, func(tx *store.Tx) error {
+		a, err := may(tx, caller, app, platform.RoleDeployer)
+		if err == nil && a.RenamedFrom != "" {
+			err = &platform.UserError{Kind: platform.ErrBusy, Message: "The app is being renamed; push again in a moment"}
+		}
+		return err
+	})
 }
 
 func (c *Controller) lockPush(app string) (unlock func(), err error) {
@@ -172,18 +189,11 @@ func (c *Controller) releaseBuild(ctx context.Context, caller platform.Caller, a
 	}
 	for {
 		release, err := c.newRelease(ctx, caller, app, platform.RoleDeployer, func(tx *store.Tx, current *deployable) (platform.Release, error) {
-			if err := tx.InsertBuild(build); err != nil {
-				return platform.Release{}, err
-			}
-			if err := firstFormation(tx, app, current, build); err != nil {
-				return platform.Release{}, err
-			}
-			return platform.Release{Config: current.release.Config, Build: build.UUID, Summary: buildSummary(caller.User, build)}, nil
+			return insertBuild(tx, caller, current, build)
 		})
 		if !errors.Is(err, platform.ErrBusy) {
 			if err == nil {
-				c.note(app, "INFO build %s-%s created", app, short(build.UUID))
-				c.note(app, "INFO %s", release.Summary)
+				c.noteBuild(build, release)
 			}
 			return release, err
 		}
@@ -193,69 +203,31 @@ func (c *Controller) releaseBuild(ctx context.Context, caller platform.Caller, a
 	}
 }
 
+// insertBuild writes a build with its event, and makes the release of it.
+func insertBuild(tx *store.Tx, caller platform.Caller, current *deployable, build platform.Build) (platform.Release, error) {
+	if err := tx.InsertBuild(build); err != nil {
+		return platform.Release{}, err
+	}
+	if err := firstFormation(tx, build.App, current, build); err != nil {
+		return platform.Release{}, err
+	}
+	release := platform.Release{Config: current.release.Config, Build: build.UUID, Summary: buildSummary(caller.User, build)}
+	return release, tx.InsertEvent(event(caller, "build.created", build.App, map[string]string{"build": build.UUID, "image": build.Image, "sha": build.SHA}))
+}
+
+func (c *Controller) noteBuild(build platform.Build, release platform.Release) {
+	c.note(build.App, "INFO build %s-%s created", build.App, short(build.UUID))
+	c.note(build.App, "INFO %s", release.Summary)
+	if release.State == platform.ReleaseFailed {
+		c.note(build.App, "ERROR (app::deploy): %s failed: %s", release.Tag(), release.Exception)
+	}
+}
+
 func buildSummary(user string, build platform.Build) string {
 	if build.SHA == "" {
 		return user + " deployed " + build.Image
 	}
 	return user + " deployed " + build.SHA[:min(7, len(build.SHA))]
-}
-
-// firstFormation gives an app its quantities with its first build.
-func firstFormation(tx *store.Tx, id string, current *deployable, build platform.Build) error {
-	app, err := tx.App(id)
-	if err != nil || current.hasBuild() || len(app.Formation) > 0 {
-		return err
-	}
-	return tx.SetFormation(id, platform.FirstFormation(build.Procfile))
-}
-
-// newRelease writes a release, its event and what write adds in one
-// transaction, and sets the app's lane on it. ErrBusy while another release
-// has not come to its end: that is the app's lock, and it survives a crash.
-func (c *Controller) newRelease(ctx context.Context, caller platform.Caller, app string, need platform.Role, write func(*store.Tx, *deployable) (platform.Release, error)) (platform.Release, error) {
-	var release platform.Release
-	err := c.store.Write(ctx, func(tx *store.Tx) error {
-		if _, err := may(tx, caller, app, need); err != nil {
-			return err
-		}
-		unfinished, err := tx.UnfinishedReleases(app)
-		if err != nil {
-			return err
-		}
-		if len(unfinished) > 0 {
-			return &platform.UserError{Kind: platform.ErrBusy, Message: fmt.Sprintf("Deployment for %s-%s is already in progress", app, "web")}
-		}
-		current, err := currentDeployable(tx, app)
-		if err != nil {
-			return err
-		}
-		if release, err = write(tx, current); err != nil {
-			return err
-		}
-		now := time.Now().Truncate(time.Second).UTC()
-		release.UUID, release.App, release.Owner = uuid.NewString(), app, caller.User
-		release.State, release.Created, release.Updated = platform.ReleasePending, now, now
-		if release, err = tx.InsertRelease(release); err != nil {
-			return err
-		}
-		return tx.InsertEvent(event(caller, "release.created", app, map[string]string{"release": release.Tag(), "summary": release.Summary}))
-	})
-	if err == nil {
-		c.wake(app)
-	}
-	return release, err
-}
-
-// awaitIdle blocks until no release of the app is unfinished.
-func (c *Controller) awaitIdle(ctx context.Context, app string) error {
-	return c.await(ctx, app, nil, func() (bool, error) {
-		var unfinished []platform.Release
-		err := c.store.Read(ctx, func(tx *store.Tx) (err error) {
-			unfinished, err = tx.UnfinishedReleases(app)
-			return err
-		})
-		return len(unfinished) == 0, err
-	})
 }
 
 func (c *Controller) tellDone(ctx context.Context, release platform.Release) error {
@@ -275,7 +247,7 @@ func (c *Controller) tellDone(ctx context.Context, release platform.Release) err
 	}
 	c.tell(release.App, "Done, %s:%s deployed to Slipway\n", release.App, release.Tag())
 	switch {
-	case len(formation) == 0 || platform.FormationText(formation) == "":
+	case !slices.ContainsFunc(slices.Collect(maps.Values(formation)), func(n int) bool { return n > 0 }):
 		c.tell(release.App, "Nothing runs yet: start it with `slipway ps scale <type>=1`\n")
 	case len(hosts) > 0:
 		c.tell(release.App, "       %s\n", c.options.URL(hosts[0]))

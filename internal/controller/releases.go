@@ -30,20 +30,21 @@ func (c *Controller) Release(ctx context.Context, caller platform.Caller, app st
 }
 
 // Rollback makes and deploys a new release with the code and config of an old
-// one; version 0 means the last one before the current that succeeded.
+// one; version 0 means the last one before the current that succeeded. It does
+// not wait for a release that is under way: that one fails and makes room.
 func (c *Controller) Rollback(ctx context.Context, caller platform.Caller, app string, version int) (platform.Release, error) {
 	if version < 0 {
 		return platform.Release{}, platform.Invalid("", "version cannot be below 0")
 	}
-	release, err := c.newRelease(ctx, caller, app, platform.RoleDeployer, func(tx *store.Tx, current *deployable) (platform.Release, error) {
+	release, err := c.addRelease(ctx, caller, app, platform.RoleDeployer, func(tx *store.Tx, current *deployable) (platform.Release, error) {
 		target, err := rollbackTarget(tx, app, current, version)
 		if err != nil {
 			return platform.Release{}, err
 		}
-		r := platform.Release{Config: target.Config, Build: target.Build, Owner: caller.User}
+		r := platform.Release{Config: target.Config, Build: target.Build}
 		r.Summary = fmt.Sprintf("%s rolled back to %s", caller.User, target.Tag())
 		return r, nil
-	})
+	}, unnamed)
 	if err != nil {
 		return platform.Release{}, err
 	}

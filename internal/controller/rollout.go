@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"time"
 
@@ -43,7 +44,7 @@ func (c *Controller) deploy(ctx context.Context, w wish) (*platform.Receipt, err
 	if err := c.releasePhase(ctx, w.next); err != nil {
 		return nil, err
 	}
-	if err := c.scheduler.Apply(ctx, c.workload(w.app, w.sideBySide()...)); err != nil {
+	if err := c.scheduler.Apply(ctx, c.sideBySide(w)); err != nil {
 		return nil, err
 	}
 	if err := c.awaitUp(ctx, w); err != nil {
@@ -60,12 +61,19 @@ func (c *Controller) awaitNode(ctx context.Context, d *deployable) error {
 	return c.fleet.WaitSynced(ctx)
 }
 
-// sideBySide are the releases whose instances run during the rollout.
-func (w wish) sideBySide() []*deployable {
-	if w.current == nil {
-		return []*deployable{w.next}
-	}
-	return []*deployable{w.current, w.next}
+// sideBySide asks for the instances of both releases of a rollout, each with
+// its own formation.
+func (c *Controller) sideBySide(w wish) platform.Workload {
+	work := c.workload(w.app, w.current)
+	work.Groups = append(work.Groups, c.nextGroups(w)...)
+	return work
+}
+
+// nextGroups are the groups of the release that is rolled out.
+func (c *Controller) nextGroups(w wish) []platform.Group {
+	app := w.app
+	app.Formation = nextFormation(app.Formation, w.current, w.next)
+	return c.groups(app, w.next)
 }
 
 // releasePhase runs the Procfile's release process, once: a crash while it
@@ -121,19 +129,24 @@ func (c *Controller) advance(ctx context.Context, d *deployable, state platform.
 // awaitUp blocks until every instance of the new release is up. It fails as
 // soon as one cannot come up, and says why.
 func (c *Controller) awaitUp(ctx context.Context, w wish) error {
-	groups := c.groups(w.app, w.next)
+	return c.awaitGroups(ctx, w.next, c.nextGroups(w))
+}
+
+// awaitGroups blocks until the groups of d are up.
+func (c *Controller) awaitGroups(ctx context.Context, d *deployable, groups []platform.Group) error {
 	if len(groups) == 0 {
 		return nil
 	}
-	c.tell(w.app.ID, "-----> Starting %s\n", formationOf(groups))
-	ctx, cancel := context.WithTimeout(ctx, c.deployTimeout(w.next))
+	app := d.release.App
+	c.tell(app, "-----> Starting %s\n", formationOf(groups))
+	ctx, cancel := context.WithTimeout(ctx, c.deployTimeout(d))
 	defer cancel()
 	var pending error
-	err := c.await(ctx, w.app.ID, nil, func() (up bool, err error) {
-		if err := c.wanted(ctx, w.next.release); err != nil {
+	err := c.await(ctx, app, nil, func() (up bool, err error) {
+		if err := c.wanted(ctx, d.release); err != nil {
 			return false, err
 		}
-		instances, err := c.scheduler.Instances(ctx, w.app.ID)
+		instances, err := c.scheduler.Instances(ctx, app)
 		if err != nil {
 			return false, err
 		}
@@ -141,16 +154,28 @@ func (c *Controller) awaitUp(ctx context.Context, w wish) error {
 		return pending == nil, err
 	})
 	if errors.Is(err, context.DeadlineExceeded) && pending != nil {
-		return fmt.Errorf("%w after %s", pending, c.deployTimeout(w.next))
+		return fmt.Errorf("%w after %s", pending, c.deployTimeout(d))
 	}
 	return err
 }
 
-// wanted returns an error when the release's app was destroyed meanwhile.
+// wanted returns an error when the release's app was destroyed meanwhile, or a
+// rollback was asked for that shall not wait for it.
 func (c *Controller) wanted(ctx context.Context, r platform.Release) error {
 	return c.store.Read(ctx, func(tx *store.Tx) error {
-		_, err := tx.Release(r.App, r.Version)
-		return err
+		if _, err := tx.Release(r.App, r.Version); err != nil {
+			return err
+		}
+		unfinished, err := tx.UnfinishedReleases(r.App)
+		if err != nil {
+			return err
+		}
+		for _, other := range unfinished {
+			if other.Version > r.Version {
+				return fmt.Errorf("%s took its place", other.Tag())
+			}
+		}
+		return nil
 	})
 }
 
@@ -198,10 +223,10 @@ func (c *Controller) succeed(ctx context.Context, w wish, receipt *platform.Rece
 		if err := tx.UpdateRelease(release); err != nil {
 			return err
 		}
-		if err := retireProcesses(tx, w); err != nil {
+		if err := takeFormation(tx, w); err != nil {
 			return err
 		}
-		return tx.InsertEvent(event(platform.Caller{User: release.Owner}, "release.deployed", release.App, map[string]string{"release": release.Tag()}))
+		return tx.InsertEvent(event(platform.Caller{User: release.Owner}, "release.succeeded", release.App, map[string]string{"release": release.Tag()}))
 	})
 	if err != nil {
 		return err
@@ -214,35 +239,25 @@ func (c *Controller) succeed(ctx context.Context, w wish, receipt *platform.Rece
 	return nil
 }
 
-// retireProcesses forgets the quantities of process types that the new
-// release does not have (Deis contract 2.4).
-func retireProcesses(tx *store.Tx, w wish) error {
-	if !w.next.hasBuild() {
-		return nil
-	}
+// takeFormation gives the app the formation its new release runs with.
+func takeFormation(tx *store.Tx, w wish) error {
 	app, err := tx.App(w.app.ID)
 	if err != nil {
 		return err
 	}
-	changed := false
-	for process := range app.Formation {
-		if _, has := w.next.build.Procfile[process]; !has {
-			delete(app.Formation, process)
-			changed = true
-		}
-	}
-	if !changed {
+	after := nextFormation(app.Formation, w.current, w.next)
+	if maps.Equal(after, app.Formation) {
 		return nil
 	}
-	return tx.SetFormation(app.ID, app.Formation)
+	return tx.SetFormation(app.ID, after)
 }
 
 // fail ends the rollout badly: the former release serves as before.
 func (c *Controller) fail(ctx context.Context, w wish, receipt *platform.Receipt, cause error) error {
 	release := w.next.release
 	release.State, release.Receipt, release.Updated = platform.ReleaseFailed, receipt, time.Now()
-	release.Exception = cause.Error()
-	release.Summary = failedSummary(w.next)
+	release.Exception = deployFault(release, w.current, cause)
+	release.Summary = failedSummary(w)
 	// The route first: were the row first, a crash would leave requests on
 	// instances that nobody wants. The other way round the release is rolled
 	// out once more.
@@ -270,14 +285,32 @@ func (c *Controller) fail(ctx context.Context, w wish, receipt *platform.Receipt
 }
 
 // failedSummary rewords the ledger's line (Deis contract 5).
-func failedSummary(d *deployable) string {
+func failedSummary(w wish) string {
+	d := w.next
+	user := d.release.Owner
 	switch {
-	case strings.HasPrefix(d.release.Summary, d.release.Owner+" rolled back to "):
-		return d.release.Owner + " performed roll back to a release that failed"
-	case d.hasBuild() && d.release.Summary == buildSummary(d.release.Owner, d.build):
-		return fmt.Sprintf("%s deployed %s which failed", d.release.Owner, short(d.release.Build))
+	case strings.HasPrefix(d.release.Summary, user+" rolled back to "):
+		if w.current != nil {
+			user = w.current.release.Owner
+		}
+		return user + " performed roll back to a release that failed"
+	case d.hasBuild() && d.release.Summary == buildSummary(user, d.build):
+		return failedBuild(user, d.build)
 	}
-	return d.release.Owner + " deployed a config that failed"
+	return user + " deployed a config that failed"
+}
+
+func failedBuild(user string, build platform.Build) string {
+	return fmt.Sprintf("%s deployed %s which failed", user, short(build.UUID))
+}
+
+// deployFault words why a release failed (Deis contract 2.4).
+func deployFault(release platform.Release, current *deployable, cause error) string {
+	if !current.hasBuild() {
+		return cause.Error()
+	}
+	return fmt.Sprintf("There was a problem deploying %s. Rolling back process types to release %s.\n%s",
+		release.Tag(), current.release.Tag(), cause)
 }
 
 // tell adds to the story the user of a push is reading.

@@ -35,7 +35,12 @@ func (c *Controller) lockRoute(app string) (unlock func()) {
 func (c *Controller) refreshRoute(ctx context.Context, app string) (version int64, err error) {
 	defer c.lockRoute(app)()
 	release, cutover := 0, int64(0)
-	if now := c.fleet.Route(app); now != nil {
+	now := c.fleet.Route(app)
+	if now == nil {
+		if led, err := c.ledByFormer(ctx, app); led || err != nil {
+			return 0, err
+		}
+	} else {
 		release, cutover = now.Release, now.Cutover
 	}
 	return c.writeRoute(ctx, app, release, cutover)

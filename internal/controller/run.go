@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"strings"
 
 	"github.com/slipway-paas/slipway/internal/logs"
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -29,10 +30,35 @@ func (c *Controller) Run(ctx context.Context, caller platform.Caller, app, comma
 	if !current.hasBuild() {
 		return 0, platform.Invalid("", "No build associated with this release to run this command")
 	}
-	c.note(app, "INFO %s runs '%s'", caller.User, command)
+	if err := c.noteRun(ctx, caller, app, command); err != nil {
+		return 0, err
+	}
 	spec := c.spec(current, "run")
 	spec.Args = []string{command}
 	return c.scheduler.Run(ctx, app, current.release.Version, spec, stream)
+}
+
+// noteRun writes down that a command was asked for. The log, which goes with
+// the app, has all of it, as the contract has it; the audit trail, which stays,
+// the program's name, for arguments may be secrets.
+func (c *Controller) noteRun(ctx context.Context, caller platform.Caller, app, command string) error {
+	err := c.store.Write(ctx, func(tx *store.Tx) error {
+		return tx.InsertEvent(event(caller, "command.run", app, map[string]string{"program": programOf(command)}))
+	})
+	if err == nil {
+		c.note(app, "INFO %s runs '%s'", caller.User, command)
+	}
+	return err
+}
+
+// programOf is the first word of a command line that sets no variable.
+func programOf(command string) string {
+	for word := range strings.FieldsSeq(command) {
+		if !strings.Contains(word, "=") {
+			return word[:min(len(word), 100)]
+		}
+	}
+	return ""
 }
 
 // LogQuery narrows an app's log stream.

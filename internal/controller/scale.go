@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -18,7 +19,7 @@ import (
 func (c *Controller) Scale(ctx context.Context, caller platform.Caller, app string, formation map[string]int) error {
 	var before map[string]int
 	changed := false
-	err := c.store.Write(ctx, func(tx *store.Tx) error {
+	err := c.store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		a, err := may(tx, caller, app, platform.RoleOperator)
 		if err != nil {
 			return err
@@ -45,11 +46,13 @@ func (c *Controller) Scale(ctx context.Context, caller platform.Caller, app stri
 	}
 	c.note(app, "INFO %s scaled pods %s", caller.User, platform.FormationText(formation))
 	c.wake(app)
-	err = c.settled(ctx, app)
-	if err == nil || ctx.Err() != nil || errors.Is(err, platform.ErrUnavailable) {
-		return err
-	}
-	return c.unscale(context.WithoutCancel(ctx), app, before, err)
+	return c.onward(ctx, func(ctx context.Context) error {
+		err := c.settled(ctx, app)
+		if err == nil || ctx.Err() != nil || errors.Is(err, platform.ErrUnavailable) {
+			return err
+		}
+		return c.unscale(ctx, app, before, err)
+	})
 }
 
 func validFormation(tx *store.Tx, app string, formation map[string]int) error {
@@ -177,8 +180,14 @@ func (c *Controller) Restart(ctx context.Context, caller platform.Caller, app, p
 	for _, i := range old {
 		names = append(names, i.ID)
 	}
+	err = c.store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		return tx.InsertEvent(event(caller, "pods.restarted", app, map[string]string{"instances": strings.Join(names, " ")}))
+	})
+	if err != nil {
+		return nil, err
+	}
 	c.note(app, "INFO %s restarted %d instances", caller.User, len(names))
-	if err := c.scheduler.Replace(ctx, app, names); err != nil {
+	if err := c.scheduler.Replace(context.WithoutCancel(ctx), app, names); err != nil {
 		return nil, err
 	}
 	wait, cancel := context.WithTimeout(ctx, restartWait)
