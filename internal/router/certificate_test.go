@@ -85,8 +85,11 @@ func TestOfSeveralUploadsForAHostTheLastIsServed(t *testing.T) {
 	e.serves(addr, certs, map[string]int{"blog.test": 1, "www.blog.test": 0, "shop.test": 3, "old.test": 4})
 	tell(0, 1, 2, 3)
 	e.serves(addr, certs, map[string]int{"blog.test": 2, "www.blog.test": 2, "shop.test": 3, "old.test": 0})
-	tell(3, 2, 1, 0) // the same in another order is no news
-	e.serves(addr, certs, map[string]int{"blog.test": 2, "shop.test": 3})
+	tell(3, 2, 1, 0)
+	e.serves(addr, certs, map[string]int{"blog.test": 1, "www.blog.test": 2, "shop.test": 3})
+	next := selfSigned(t, "apps.test", "*.apps.test", "blog.test")
+	e.SetEdge(platform.EdgeState{Domain: "apps.test", Certificates: []platform.EdgeCertificate{next, certs[1], certs[3]}})
+	e.serves(addr, certs, map[string]int{"blog.test": 1, "shop.test": 3}) // what comes anew does not come last
 	tell(0, 1, 3)
 	e.serves(addr, certs, map[string]int{"blog.test": 1, "www.blog.test": 0, "shop.test": 3})
 	tell(1)
