@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"net/http/httptest"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -19,7 +20,7 @@ func TestTheLastInTheListIsServed(t *testing.T) {
 	one := rapid.Custom(func(t *rapid.T) platform.EdgeCertificate {
 		return platform.EdgeCertificate{
 			Certificate: pair.Certificate + rapid.SampledFrom([]string{"", "\n", "\n\n"}).Draw(t, "text"), Key: pair.Key,
-			Hosts:       rapid.SliceOfN(hosts, 0, 3).Draw(t, "hosts"),
+			Hosts: rapid.SliceOfN(hosts, 0, 3).Draw(t, "hosts"),
 		}
 	})
 	rapid.Check(t, func(t *rapid.T) {
@@ -60,10 +61,8 @@ func somePair(t *testing.T) platform.EdgeCertificate {
 func lastFor(list []platform.EdgeCertificate, chain []string) *platform.EdgeCertificate {
 	for _, pattern := range chain {
 		for i := len(list) - 1; i >= 0; i-- {
-			for _, host := range list[i].Hosts {
-				if host == pattern {
-					return &list[i]
-				}
+			if slices.Contains(list[i].Hosts, pattern) {
+				return &list[i]
 			}
 		}
 	}
