@@ -124,4 +124,3 @@ func (c *cluster) stop() {
 	}
 	_ = os.RemoveAll(c.dir)
 }
-
