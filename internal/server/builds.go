@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,6 +18,9 @@ const (
 	maxSHA         = 40
 	maxImage       = 1024
 )
+
+// imageForm is what any reference to an image looks like; who pulls it knows more.
+var imageForm = regexp.MustCompile(`^[\w][\w./:@+-]*$`)
 
 func (s *server) listBuilds(c *call) (answer, error) {
 	builds, count, err := s.desk.Builds(c.ctx(), c.caller, c.app(), c.page())
@@ -52,6 +56,9 @@ func (s *server) createBuild(c *call) (answer, error) {
 func (f *fields) build() controller.NewBuild {
 	build := controller.NewBuild{Image: f.required("image"), SHA: f.short("sha", maxSHA), Dockerfile: f.optional("dockerfile")}
 	f.short("image", maxImage)
+	if build.Image != "" && !imageForm.MatchString(build.Image) {
+		f.reject("image", "The given image is invalid")
+	}
 	procfile, _ := f.optionalObject("procfile")
 	build.Procfile = make(map[string]string, len(procfile))
 	for _, process := range slices.Sorted(maps.Keys(procfile)) {

@@ -85,7 +85,7 @@ func (d describer) operation(r *route) *huma.Operation {
 	op := &huma.Operation{
 		Method: r.method, Path: strings.ReplaceAll(r.path, "...}", "}"), Summary: r.summary,
 		OperationID: operationID(r), Tags: []string{tag(r)},
-		Responses: map[string]*huma.Response{strconv.Itoa(r.status): {Description: http.StatusText(r.status), Content: d.content(r.gives)}},
+		Responses: map[string]*huma.Response{strconv.Itoa(r.status): {Description: http.StatusText(r.status), Content: d.answer(r)}},
 	}
 	if scheme := map[guard]string{forUsers: "token", forBuilder: "builder"}[r.guard]; scheme != "" {
 		op.Security = []map[string][]string{{scheme: {}}}
@@ -102,7 +102,11 @@ func (d describer) operation(r *route) *huma.Operation {
 		op.RequestBody = &huma.RequestBody{Content: d.content(r.takes)}
 	}
 	for _, status := range r.failures() {
-		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: d.failure(status)}
+		content := d.failure(status)
+		if text, ok := r.gives.(answer); ok && r.guard == forAll {
+			content = d.content(text) // health is for those who read no JSON
+		}
+		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: content}
 	}
 	return op
 }
@@ -115,9 +119,14 @@ func (r *route) failures() []int {
 	}
 	if r.guard != forAll {
 		all[http.StatusUnauthorized] = true
+		all[http.StatusServiceUnavailable] = true
 	}
-	if r.takes != nil {
+	if r.guard == forBuilder || r.guard == forUsers && !r.reachesApps() {
+		all[http.StatusForbidden] = true
+	}
+	if !reads(r.method) { // a body is read also where none is needed
 		all[http.StatusBadRequest] = true
+		all[http.StatusRequestTimeout] = true
 		all[http.StatusRequestEntityTooLarge] = true
 		all[http.StatusUnsupportedMediaType] = true
 	}
@@ -126,6 +135,16 @@ func (r *route) failures() []int {
 		all[http.StatusNotFound] = true
 	}
 	return slices.Sorted(maps.Keys(all))
+}
+
+// answer is the body of success.
+func (d describer) answer(r *route) map[string]*huma.MediaType {
+	content := d.content(r.gives)
+	if r.or != nil {
+		json := content["application/json"]
+		json.Schema = &huma.Schema{OneOf: []*huma.Schema{json.Schema, d.content(r.or)["application/json"].Schema}}
+	}
+	return content
 }
 
 func (d describer) content(body any) map[string]*huma.MediaType {

@@ -21,6 +21,7 @@ type route struct {
 	summary string
 	takes   any // zero value of the body's type; nil: no body
 	gives   any // zero value of the answer's type; nil: empty
+	or      any // another form of the answer
 	status  int // of success
 	also    []int
 	query   []parameter

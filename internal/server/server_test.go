@@ -33,6 +33,8 @@ type door struct {
 	log  bytes.Buffer // of the server: read it when the server is closed
 
 	tokens map[string]string
+	// database is the file of a real store.
+	database string
 }
 
 // logged closes the door and returns what was logged.
@@ -86,6 +88,11 @@ func openWith(t *testing.T, desk server.Desk, users server.Users, key string) *d
 func (d *door) register(name string) {
 	d.t.Helper()
 	d.expect("", "POST", "/v2/auth/register/", `{"username":"`+name+`","password":"secret","email":""}`, 201, "")
+	d.login(name)
+}
+
+func (d *door) login(name string) {
+	d.t.Helper()
 	var answer struct{ Token string }
 	body := d.expect("", "POST", "/v2/auth/login/", `{"username":"`+name+`","password":"secret"}`, 200, "")
 	if err := json.Unmarshal([]byte(body), &answer); err != nil {
@@ -115,12 +122,19 @@ func (d *door) do(user, method, path, body string, headers ...string) *http.Resp
 	return response
 }
 
+// read empties and closes the body, so that the connection is used again.
+func read(response *http.Response) []byte {
+	data, _ := io.ReadAll(response.Body) // what broke off was not sent
+	response.Body.Close()
+	return data
+}
+
 // status reads and forgets the body, so that the connection is used again.
 func (d *door) status(user, method, path, body string) int {
 	d.t.Helper()
 	response := d.do(user, method, path, body)
-	_, _ = io.Copy(io.Discard, response.Body)
-	response.Body.Close()
+	data := read(response)
+	d.checkDescribed(method, path, response.StatusCode, response.Header.Get("Content-Type"), data)
 	return response.StatusCode
 }
 
@@ -135,6 +149,7 @@ func (d *door) expect(user, method, path, body string, status int, want string, 
 	if response.StatusCode != status || want != "" && string(data) != want {
 		d.t.Errorf("%s %s %s: got %d %s\nwant %d %s", method, path, body, response.StatusCode, data, status, want)
 	}
+	d.checkDescribed(method, path, response.StatusCode, response.Header.Get("Content-Type"), data)
 	return string(data)
 }
 

@@ -62,7 +62,9 @@ func openStreet(t *testing.T) *door {
 		idleNode(ctx, node.URL)
 	}()
 	t.Cleanup(func() { leave(); <-left; node.Close() })
-	return openAt(t, desk, users)
+	d := openAt(t, desk, users)
+	d.database = dir + "/slipway.db"
+	return d
 }
 
 // idleNode agrees with every state it is told and runs nothing, until ctx ends.
