@@ -195,7 +195,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 		return nil, err
 	}
 	p.opened.add(lines.Close)
-	if p.fleet, err = fleet.Open(log, fleet.Options{Dir: o.path("fleet"), Logs: lines}); err != nil {
+	if p.fleet, err = fleet.Open(log, fleet.Options{Dir: o.path("fleet"), Logs: lines, Keys: ring}); err != nil {
 		return nil, err
 	}
 	p.opened.add(closing(p.fleet.Close))

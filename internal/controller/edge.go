@@ -49,7 +49,7 @@ func (c *Controller) writeEdge(ctx context.Context) (int64, error) {
 	edge := *c.edge
 	edge.Certificates = slices.Clone(edge.Certificates)
 	for _, certificate := range attached {
-		served := platform.EdgeCertificate{Certificate: certificate.Chain, Key: certificate.Key}
+		served := platform.EdgeCertificate{Name: certificate.Name, Certificate: certificate.Chain, Key: certificate.Key}
 		for _, domain := range certificate.Domains {
 			served.Hosts = append(served.Hosts, c.fullHost(domain))
 		}

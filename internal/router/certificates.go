@@ -1,11 +1,13 @@
 package router
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 )
@@ -14,13 +16,15 @@ import (
 type certificate struct {
 	wish  platform.EdgeCertificate // as told
 	hosts []string                 // normal
-	pair  *tls.Certificate         // nil: it cannot be read, because of
-	err   error
+	place int                      // in the list; guarded by Router.mu
+	pair  *tls.Certificate         // nil: it cannot be read
+	err   error                    // what is wrong with it
 }
 
 var errNoCertificate = errors.New("no certificate for this name")
 
-func newCertificate(wish platform.EdgeCertificate) *certificate {
+// readCertificate parses one; what is wrong with it is in it.
+func readCertificate(wish platform.EdgeCertificate) *certificate {
 	c := &certificate{wish: wish}
 	var wrong []string
 	if c.hosts, wrong = normalPatterns(wish.Hosts); len(wrong) > 0 {
@@ -42,65 +46,104 @@ func (c *certificate) same(wish platform.EdgeCertificate) bool {
 	return c.wish.Name == wish.Name && c.wish.Certificate == wish.Certificate && c.wish.Key == wish.Key && slices.Equal(c.wish.Hosts, wish.Hosts)
 }
 
-// setCertificates makes state's all there are. Only those that changed are
-// parsed, and only their hosts are touched, each at once: handshakes under way
-// and those for other hosts notice nothing. Of several for one host the last
-// told wins. The others are compared, which is all that 10,000 of them cost.
-func (r *Router) setCertificates(state platform.EdgeState) {
-	old, wish := r.served, state.Certificates
-	first := 0
-	for first < min(len(old), len(wish)) && old[first].same(wish[first]) {
+// certificates are those that handshakes are answered with. Looking up takes no
+// lock; changes must not run at the same time.
+type certificates struct {
+	told []*certificate            // in the order that they were told in
+	held sync.Map                  // what a host is answered with; a wildcard as what follows its "*"
+	by   map[string][]*certificate // all for a host, by the keys of held
+}
+
+// set makes wish all there are. Of several for one host the last in the list
+// is served. Only what changed is parsed, and only its hosts are touched, each
+// at once: handshakes under way and those for other hosts notice nothing. The
+// others are compared, and that is all that 10,000 of them cost.
+func (c *certificates) set(wish []platform.EdgeCertificate) {
+	first, last := 0, 0
+	for first < min(len(c.told), len(wish)) && c.told[first].same(wish[first]) {
 		first++
 	}
-	last := 0
-	for last < min(len(old), len(wish))-first && old[len(old)-1-last].same(wish[len(wish)-1-last]) {
+	for last < min(len(c.told), len(wish))-first && c.told[len(c.told)-1-last].same(wish[len(wish)-1-last]) {
 		last++
 	}
+	old := c.told[first : len(c.told)-last]
 	left := map[string][]*certificate{} // by text, to be found again elsewhere in the list
-	for _, c := range old[first : len(old)-last] {
-		left[c.wish.Certificate] = append(left[c.wish.Certificate], c)
+	for _, cert := range old {
+		left[cert.wish.Certificate] = append(left[cert.wish.Certificate], cert)
 	}
-	next := slices.Clone(old[:first])
+	var fresh []*certificate
 	for _, w := range wish[first : len(wish)-last] {
-		next = append(next, r.serveCertificate(w, left))
+		fresh = append(fresh, again(w, left))
 	}
-	next = append(next, old[len(old)-last:]...)
-	for _, gone := range left {
-		for _, c := range gone {
-			for _, host := range c.hosts {
-				r.certs.leave(host, c)
-			}
-		}
+	c.told = slices.Concat(c.told[:first], fresh, c.told[len(c.told)-last:])
+	for place, cert := range c.told {
+		cert.place = place
 	}
-	r.served = next
-	r.complain("certificates", complaintsOf(next))
+	c.settle(old, fresh)
 }
 
-// serveCertificate is the one among left that wish tells of again, and is then
-// not left any more, or a new one.
-func (r *Router) serveCertificate(wish platform.EdgeCertificate, left map[string][]*certificate) *certificate {
+// settle brings the hosts of certificates that came, went or moved up to date.
+func (c *certificates) settle(old, fresh []*certificate) {
+	touched := map[string]bool{}
+	for _, cert := range old {
+		for _, host := range cert.hosts {
+			key := keyOf(host)
+			touched[key] = true
+			c.by[key] = slices.DeleteFunc(c.by[key], func(other *certificate) bool { return other == cert })
+		}
+	}
+	for _, cert := range fresh {
+		for _, host := range cert.hosts {
+			touched[keyOf(host)] = true
+			c.by[keyOf(host)] = append(c.by[keyOf(host)], cert)
+		}
+	}
+	for key := range touched {
+		if len(c.by[key]) == 0 {
+			delete(c.by, key)
+			c.held.Delete(key)
+			continue
+		}
+		c.held.Store(key, slices.MaxFunc(c.by[key], func(a, b *certificate) int { return cmp.Compare(a.place, b.place) }))
+	}
+}
+
+// again is the one among left that wish tells of again, and is then not left
+// any more, or a new one.
+func again(wish platform.EdgeCertificate, left map[string][]*certificate) *certificate {
 	alike := left[wish.Certificate]
-	for i, c := range alike {
-		if c.same(wish) {
+	for i, cert := range alike {
+		if cert.same(wish) {
 			left[wish.Certificate] = slices.Delete(alike, i, i+1)
-			return c
+			return cert
 		}
 	}
-	c := newCertificate(wish)
-	for _, host := range c.hosts {
-		r.certs.take(host, c)
-	}
-	return c
+	return readCertificate(wish)
 }
 
-func complaintsOf(certs []*certificate) (lines []string) {
-	for _, c := range certs {
-		if c.err != nil {
-			name := c.wish.Name
+// find is the certificate for a normal pattern: its own, else its parent's
+// wildcard, which stands for one label (RFC 6125, 6.4.3); nil for none.
+func (c *certificates) find(host string) *certificate {
+	if cert, ok := c.held.Load(keyOf(host)); ok {
+		return cert.(*certificate)
+	}
+	if dot := strings.IndexByte(host, '.'); dot > 0 {
+		if cert, ok := c.held.Load(host[dot:]); ok {
+			return cert.(*certificate)
+		}
+	}
+	return nil
+}
+
+// complaints are what is wrong with those that were told.
+func (c *certificates) complaints() (lines []string) {
+	for _, cert := range c.told {
+		if cert.err != nil {
+			name := cert.wish.Name
 			if name == "" {
-				name = strings.Join(c.wish.Hosts, " ")
+				name = strings.Join(cert.wish.Hosts, " ")
 			}
-			lines = append(lines, fmt.Sprintf("%.80q: %v", name, c.err))
+			lines = append(lines, fmt.Sprintf("%.80q: %v", name, cert.err))
 		}
 	}
 	return lines
@@ -114,7 +157,7 @@ func (r *Router) setFallback(state platform.EdgeState) {
 		if !ok {
 			continue
 		}
-		if c := r.certificateFor(host); c != nil {
+		if c := r.certs.find(host); c != nil {
 			r.fallback.Store(c)
 			return
 		}
@@ -122,25 +165,11 @@ func (r *Router) setFallback(state platform.EdgeState) {
 	r.fallback.Store(nil)
 }
 
-// certificateFor is the certificate for a normal pattern: its own, else its
-// parent's wildcard, which stands for one label (RFC 6125, 6.4.3); nil for none.
-func (r *Router) certificateFor(host string) *certificate {
-	if c, ok := r.certs.at(keyOf(host)); ok {
-		return c
-	}
-	if dot := strings.IndexByte(host, '.'); dot > 0 {
-		if c, ok := r.certs.at(host[dot:]); ok {
-			return c
-		}
-	}
-	return nil
-}
-
 // certificate answers a handshake. Names that no certificate is for get the
 // platform's, so that the client can say what is wrong.
 func (r *Router) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if host, ok := normalHost(hello.ServerName); ok {
-		if c := r.certificateFor(host); c != nil {
+		if c := r.certs.find(host); c != nil {
 			return c.pair, nil
 		}
 	}

@@ -10,6 +10,11 @@
 // looks at the count. So a request is either seen by Drain, which waits for
 // it, or it is turned away and picks again from the current route.
 //
+// Who may come in, and where to, is decided in one place: see refusal. Hosts
+// are claimed, so that one that passes from an app to another is at no moment
+// nobody's: see claims. Nothing that a change of one app costs grows with the
+// number of apps.
+//
 // The bytes themselves move behind one seam, carrier; everything else in the
 // package does not know how. Today that is net/http, which reads some doubtful
 // messages that a stricter parser would refuse: a length besides a chunked

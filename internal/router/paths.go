@@ -1,6 +1,7 @@
 package router
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"regexp"
@@ -39,7 +40,7 @@ type paths struct {
 
 type pathRule struct {
 	process string
-	match   func(path string) bool
+	match   func(asked string) bool
 }
 
 // pathsAfter are the paths of a wish; when it is the one that old came from,
@@ -91,25 +92,25 @@ func (p *paths) add(process, pattern string, left *int) error {
 // "^~ /prefix", "= /exact", "~ regex" and "~* regex" for any case. The space
 // may be left out. A regular expression matches anywhere unless it says ^ or $.
 func compilePattern(pattern string, maxWeight int) (match func(string) bool, weight int, err error) {
-	for _, form := range []string{"^~", "~*", "~", "=", ""} {
-		text, ok := strings.CutPrefix(pattern, form)
-		if !ok {
-			continue
+	form := ""
+	for _, known := range []string{"^~", "~*", "~", "="} {
+		if strings.HasPrefix(pattern, known) {
+			form = known
+			break
 		}
-		text = strings.TrimSpace(text)
-		switch {
-		case form == "~*":
-			return compileRegexp("(?i)", text, maxWeight)
-		case form == "~":
-			return compileRegexp("", text, maxWeight)
-		case !strings.HasPrefix(text, "/"):
-			return nil, 0, fmt.Errorf("it begins with none of /, =, ~ and ~*")
-		case form == "=":
-			return func(path string) bool { return path == text }, 0, nil
-		}
-		return func(path string) bool { return strings.HasPrefix(path, text) }, 0, nil
 	}
-	panic("unreachable: every pattern begins with nothing")
+	text := strings.TrimSpace(pattern[len(form):])
+	switch {
+	case form == "~*":
+		return compileRegexp("(?i)", text, maxWeight)
+	case form == "~":
+		return compileRegexp("", text, maxWeight)
+	case !strings.HasPrefix(text, "/"):
+		return nil, 0, errors.New("it begins with none of /, =, ~ and ~*")
+	case form == "=":
+		return func(asked string) bool { return asked == text }, 0, nil
+	}
+	return func(asked string) bool { return strings.HasPrefix(asked, text) }, 0, nil
 }
 
 func compileRegexp(flags, text string, maxWeight int) (match func(string) bool, weight int, err error) {
@@ -119,7 +120,7 @@ func compileRegexp(flags, text string, maxWeight int) (match func(string) bool, 
 	}
 	weight = weigh(tree)
 	if weight > maxWeight {
-		return nil, 0, fmt.Errorf("with it, the regular expressions of this app are too large to be matched quickly")
+		return nil, 0, errors.New("with it, the regular expressions of this app are too large to be matched quickly")
 	}
 	re, err := regexp.Compile(flags + text)
 	if err != nil {
@@ -132,16 +133,14 @@ func compileRegexp(flags, text string, maxWeight int) (match func(string) bool, 
 // least 1, without compiling it: x{1000} of a long x would be a million.
 func weigh(re *syntax.Regexp) int {
 	weight := 1
-	switch re.Op {
-	case syntax.OpLiteral:
+	switch {
+	case re.Op == syntax.OpLiteral:
 		weight = len(re.Rune)
-	case syntax.OpCharClass:
-		if len(re.Rune) > 8 {
-			weight = 3 // is searched for
-		}
-	case syntax.OpConcat:
+	case re.Op == syntax.OpCharClass && len(re.Rune) > 8:
+		weight = 3 // is searched for
+	case re.Op == syntax.OpConcat:
 		weight = 0
-	case syntax.OpAlternate:
+	case re.Op == syntax.OpAlternate:
 		weight = len(re.Sub)
 	}
 	for _, sub := range re.Sub {
@@ -169,9 +168,9 @@ func (p *paths) process(asWritten string) (string, refusal) {
 	return process, admitted
 }
 
-func (p *paths) first(path string) string {
+func (p *paths) first(asked string) string {
 	for _, rule := range p.rules {
-		if rule.match(path) {
+		if rule.match(asked) {
 			return rule.process
 		}
 	}

@@ -25,7 +25,7 @@ type Router struct {
 
 	table claims[*app]
 	edge  atomic.Pointer[edge]
-	certs claims[*certificate]
+	certs certificates
 	// fallback is for names that no certificate is for.
 	fallback atomic.Pointer[certificate]
 
@@ -33,7 +33,6 @@ type Router struct {
 	apps      map[string]*app
 	instances map[string]*instance
 	leaving   map[*instance]bool // nothing refers to them; somebody may be inside
-	served    []*certificate     // as told last
 	young     []*app             // their last cutover began lately, or drains yet
 	wrong     map[string][]string
 	demanding map[*app]bool // those for HTTPS only
@@ -61,6 +60,7 @@ func New(logger *slog.Logger, opt Options) *Router {
 		wrong: map[string][]string{}, demanding: map[*app]bool{},
 		quiet: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
+	r.certs.by = map[string][]*certificate{}
 	r.edge.Store(&edge{})
 	r.begin()
 	return r
@@ -104,7 +104,8 @@ func (r *Router) SetEdge(state platform.EdgeState) {
 }
 
 func (r *Router) setEdge(state platform.EdgeState) {
-	r.setCertificates(state)
+	r.certs.set(state.Certificates)
+	r.complain("certificates", r.certs.complaints())
 	r.setFallback(state)
 	old := r.edge.Load()
 	next := &edge{hosts: map[string]bool{}, app: old.app}

@@ -45,14 +45,14 @@ func (tx *Tx) Apps(user string, page platform.Page) ([]platform.App, int, error)
 // AppIDs lists the ids of the apps that user owns or has a role on that covers
 // need, in order.
 func (tx *Tx) AppIDs(user string, need platform.Role) ([]string, error) {
-	query, args := "SELECT id FROM apps WHERE owner = ?", []any{user}
+	covering, args := "''", []any{user, user}
 	for _, role := range []platform.Role{platform.RoleViewer, platform.RoleDeployer, platform.RoleOperator, platform.RoleAdmin} {
 		if role.Covers(need) {
-			query += " UNION SELECT app FROM collaborators WHERE username = ? AND role = ?"
-			args = append(args, user, string(role))
+			covering, args = covering+", ?", append(args, string(role))
 		}
 	}
-	return all(tx, scanText, "SELECT id FROM ("+query+") AS mine ORDER BY id COLLATE BINARY", args...)
+	return all(tx, scanText, `SELECT id FROM (SELECT id FROM apps WHERE owner = ?
+		UNION SELECT app FROM collaborators WHERE username = ? AND role IN (`+covering+`)) AS mine ORDER BY id COLLATE BINARY`, args...)
 }
 
 // AllAppIDs lists the ids of all apps in order.

@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 // database makes a fresh one, a schema of its own in the one database of the
 // server, and returns its url; without PostgreSQL on this machine the test is
 // skipped.
-func (c *cluster) database(t *testing.T) string {
+func (c *cluster) database(t testing.TB) string {
 	t.Helper()
 	c.start.Do(func() { c.err = c.run() })
 	if c.err != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -115,11 +116,12 @@ func all[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...any
 type selection struct {
 	columns, from, order string
 	args                 []any
+	count                string // a query of the length, where there is a better one than to count
 }
 
 // window reads one page of a selection and the length of the whole.
 func window[T any](tx *Tx, page platform.Page, scan func(scanner) (T, error), s selection) ([]T, int, error) {
-	count, err := tx.count("SELECT COUNT(*) FROM "+s.from, s.args...)
+	count, err := tx.count(cmp.Or(s.count, "SELECT COUNT(*) FROM "+s.from), s.args...)
 	if err != nil {
 		return nil, 0, err
 	}

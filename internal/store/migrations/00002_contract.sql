@@ -4,6 +4,9 @@
 
 -- +goose Up
 ALTER TABLE apps ADD COLUMN renamed_from TEXT NOT NULL DEFAULT '';
+CREATE INDEX apps_renamed_from ON apps (renamed_from) WHERE renamed_from <> '';
+DROP INDEX apps_of_owner;
+CREATE INDEX apps_of_owner ON apps (owner, id);
 
 ALTER TABLE tokens ADD COLUMN role TEXT NOT NULL DEFAULT '';
 ALTER TABLE tokens ADD COLUMN apps TEXT NOT NULL DEFAULT '[]';
@@ -20,6 +23,8 @@ CREATE INDEX users_superusers ON users (username) WHERE superuser;
 CREATE INDEX keys_by_md5 ON keys (fingerprint);
 
 ALTER TABLE collaborators ADD COLUMN role TEXT NOT NULL DEFAULT 'operator';
+DROP INDEX collaborators_of_user;
+CREATE INDEX collaborators_of_user ON collaborators (username, app, role);
 
 ALTER TABLE configs ADD COLUMN tags TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE configs ADD COLUMN registry TEXT NOT NULL DEFAULT '{}';

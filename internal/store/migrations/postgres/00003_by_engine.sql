@@ -9,4 +9,5 @@ FOR EACH STATEMENT EXECUTE FUNCTION events_never_change();
 -- Lists are in the order of bytes, whatever the database's own order is.
 CREATE INDEX apps_in_order ON apps (id COLLATE "C");
 CREATE INDEX users_in_order ON users (username COLLATE "C");
-CREATE INDEX domains_in_order ON domains (app, domain COLLATE "C");
+DROP INDEX domains_of_app;
+CREATE INDEX domains_of_app ON domains (app, domain COLLATE "C");

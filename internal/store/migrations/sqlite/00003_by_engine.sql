@@ -1,3 +1,7 @@
+-- An app's domains in their order.
+DROP INDEX domains_of_app;
+CREATE INDEX domains_of_app ON domains (app, domain);
+
 -- The audit trail grows, and nothing else. A replaced row fires no trigger of
 -- its deletion, so no id may come twice or late.
 CREATE TRIGGER events_never_change BEFORE UPDATE ON events
