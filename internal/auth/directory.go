@@ -89,9 +89,12 @@ func (d *Directory) validate() error {
 		// A DN without a password would be an unauthenticated bind (RFC 4513, 5.1.2).
 		return errors.New("the directory's bind DN and bind password need each other")
 	}
-	for _, dn := range []string{d.options.UserBase, d.options.GroupBase, d.options.BindDN} {
-		// Active Directory also binds by user@domain and DOMAIN\user.
-		if _, err := ldap.ParseDN(dn); err != nil && !(dn == d.options.BindDN && strings.ContainsAny(dn, `@\`)) {
+	dns := []string{d.options.UserBase, d.options.GroupBase}
+	if !strings.ContainsAny(d.options.BindDN, `@\`) { // Active Directory also binds by user@domain and DOMAIN\user
+		dns = append(dns, d.options.BindDN)
+	}
+	for _, dn := range dns {
+		if _, err := ldap.ParseDN(dn); err != nil {
 			return fmt.Errorf("%q is no DN: %w", dn, err)
 		}
 	}

@@ -3,11 +3,13 @@ package auth_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -397,4 +399,60 @@ func TestOfManyLoginsAtOnceOneMakesTheAccount(t *testing.T) {
 			r.Errorf("registered %d times", len(registered))
 		}
 	})
+}
+
+// relay passes connections on to an address and counts the requests.
+func relay(t *testing.T, to string) (string, *atomic.Int64) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	var requests atomic.Int64
+	pass := func(conn net.Conn) {
+		server, err := net.Dial("tcp", to)
+		if err != nil {
+			conn.Close()
+			return
+		}
+		all.Go(func() { _, _ = io.Copy(conn, server); conn.Close() })
+		part := make([]byte, 1<<16)
+		for { // a request is one write, and waits for its answer
+			n, err := conn.Read(part)
+			if err != nil {
+				break
+			}
+			requests.Add(1)
+			_, _ = server.Write(part[:n])
+		}
+		server.Close()
+	}
+	all.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() { pass(conn) })
+		}
+	})
+	t.Cleanup(func() { listener.Close(); all.Wait() })
+	return listener.Addr().String(), &requests
+}
+
+func TestTheDirectoryIsAskedAsMuchForNobodyAsForSomebody(t *testing.T) {
+	server := directory(t)
+	address, requests := relay(t, server.plain)
+	options := server.options()
+	options.Endpoint = "ldap://" + address
+	r := withUsers(t).asking(options)
+	r.enters("dora", "doradora")
+	for _, name := range []string{"dora", "ann", "bob", "nobody"} { // of the directory, of both, local, of none
+		requests.Store(0)
+		r.staysOut(name, "wrong")
+		if got := requests.Load(); got != 3 { // Slipway's own bind, the search, the bind as the entry
+			t.Errorf("%s: %d requests, want 3", name, got)
+		}
+	}
 }
