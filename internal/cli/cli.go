@@ -144,7 +144,7 @@ func offerNoFiles(cmd *cobra.Command) {
 const rootHelp = `Slipway takes your code from git push to a live, watched, reversible service.
 
 Which app: -a APP, else $SLIPWAY_APP, else the git remote that leads to the platform.
-Which platform: -c CONTEXT or $SLIPWAY_CONTEXT, else the one last logged in to.
+Which platform: -c CONTEXT or $SLIPWAY_CONTEXT, else the one in use (slipway contexts).
 For scripts: $SLIPWAY_URL and $SLIPWAY_TOKEN stand in for a login, --json gives every
 answer as JSON, and nothing asks questions unless it is on a terminal.
 
