@@ -199,7 +199,7 @@ func unless(err error, kinds ...error) error {
 // imageBuild is the row for what was asked. A Procfile that was not given is
 // that of the push that made the image.
 func (c *Controller) imageBuild(caller platform.Caller, app string, asked NewBuild, source *platform.Build, current *deployable) (platform.Build, error) {
-	now := time.Now().Truncate(time.Second).UTC()
+	now := time.Now().Truncate(time.Microsecond).UTC() // builds are listed by it
 	build := platform.Build{
 		UUID: uuid.NewString(), App: app, Owner: caller.User, Image: asked.Image, SHA: asked.SHA,
 		Dockerfile: asked.Dockerfile, Procfile: maps.Clone(asked.Procfile), Created: now, Updated: now,

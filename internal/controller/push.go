@@ -179,7 +179,7 @@ func (c *Controller) removeSources(ctx context.Context, app, keep string) error 
 // releaseBuild writes build, release and event in one transaction. It waits
 // for a change of the app that is under way, rather than refuse a push.
 func (c *Controller) releaseBuild(ctx context.Context, caller platform.Caller, app string, src platform.Source, result builder.Result) (platform.Release, error) {
-	now := time.Now().Truncate(time.Second).UTC()
+	now := time.Now().Truncate(time.Microsecond).UTC() // builds are listed by it
 	build := platform.Build{
 		UUID: uuid.NewString(), App: app, Owner: caller.User, Image: result.Image,
 		SHA: src.Commit[:min(8, len(src.Commit))], Procfile: result.Procfile, Created: now, Updated: now,

@@ -132,6 +132,15 @@ func (c *Controller) awaitUp(ctx context.Context, w wish) error {
 	return c.awaitGroups(ctx, w.next, c.nextGroups(w))
 }
 
+// startGrace is how long an instance may be one that cannot start: what kept it
+// from that may be that the platform was away a moment ago, with its registry.
+const startGrace = 2 * time.Second
+
+// startError says that an instance cannot start, as far as its node knows.
+type startError struct{ instance, message string }
+
+func (e *startError) Error() string { return e.instance + " cannot start: " + e.message }
+
 // awaitGroups blocks until the groups of d are up.
 func (c *Controller) awaitGroups(ctx context.Context, d *deployable, groups []platform.Group) error {
 	if len(groups) == 0 {
@@ -141,8 +150,11 @@ func (c *Controller) awaitGroups(ctx context.Context, d *deployable, groups []pl
 	c.tell(app, "-----> Starting %s\n", formationOf(groups))
 	ctx, cancel := context.WithTimeout(ctx, c.deployTimeout(d))
 	defer cancel()
+	begun := time.Now()
+	tick := time.NewTicker(startGrace / 4)
+	defer tick.Stop()
 	var pending error
-	err := c.await(ctx, app, nil, func() (up bool, err error) {
+	err := c.await(ctx, app, tick.C, func() (up bool, err error) {
 		if err := c.wanted(ctx, d.release); err != nil {
 			return false, err
 		}
@@ -151,6 +163,9 @@ func (c *Controller) awaitGroups(ctx context.Context, d *deployable, groups []pl
 			return false, err
 		}
 		pending, err = readiness(groups, instances)
+		if errors.As(err, new(*startError)) && time.Since(begun) < startGrace {
+			return false, nil
+		}
 		return pending == nil, err
 	})
 	if errors.Is(err, context.DeadlineExceeded) && pending != nil {
@@ -200,7 +215,7 @@ func readiness(groups []platform.Group, instances []platform.Instance) (pending,
 			case instance.State == platform.InstanceUp:
 				up++
 			case instance.State == platform.InstanceError:
-				return nil, fmt.Errorf("%s cannot start: %s", instance.ID, instance.Message)
+				return nil, &startError{instance.ID, instance.Message}
 			case instance.CrashLoop:
 				return nil, fmt.Errorf("%s crashes again and again: %s", instance.ID, instance.Message)
 			case instance.Message != "":
