@@ -51,9 +51,3 @@ func (tx *Tx) RoleOf(app, user string) (platform.Role, error) {
 }
 
 var errNoRole = errors.New("no role")
-
-// IsCollaborator reports whether the user shares the app; its owner does not.
-func (tx *Tx) IsCollaborator(app, user string) (bool, error) {
-	n, err := tx.count("SELECT COUNT(*) FROM collaborators WHERE app = ? AND username = ?", app, user)
-	return n > 0, err
-}

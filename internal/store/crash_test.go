@@ -45,9 +45,15 @@ func wantLedger(t *testing.T, s *store.Store, atLeast int) {
 				t.Errorf("release %d has version %d", i+1, r.Version)
 			}
 		}
-		_, events, err := tx.EventLog(platform.EventQuery{App: "blog"})
-		if events != n || n < atLeast {
-			t.Errorf("%d releases and %d events, want as many and at least %d", n, events, atLeast)
+		events, count, err := tx.EventLog(platform.EventQuery{App: "blog", Page: platform.Page{Limit: 1 << 20}})
+		if count != n || n < atLeast {
+			t.Errorf("%d releases and %d events, want as many and at least %d", n, count, atLeast)
+		}
+		slices.SortFunc(events, func(a, b platform.Event) int { return int(a.ID - b.ID) })
+		for i, e := range events {
+			if e.ID != int64(i+1) {
+				t.Errorf("event %d has id %d", i+1, e.ID)
+			}
 		}
 		return err
 	})

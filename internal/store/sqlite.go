@@ -49,16 +49,36 @@ func (e *sqlite) open(ctx context.Context) (*sql.DB, error) {
 		"cache_size(-512)",            // KiB a connection
 		"journal_size_limit(4194304)", // after a burst the log shrinks to 4 MiB
 	}}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: pragmas.Encode()}).String())
+	connector, err := driver.NewConnector((&url.URL{Scheme: "file", Path: path, RawQuery: pragmas.Encode()}).String())
 	if err != nil {
 		return nil, err
 	}
+	db := sql.OpenDB(reusing{connector})
 	db.SetMaxOpenConns(4)
 	db.SetMaxIdleConns(2)
-	if err := e.check(ctx, db); err != nil {
+	if err := e.settle(ctx, db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// settle checks until no other process is in the way: while one makes the
+// write-ahead log, SQLite refuses a second one at once, whatever busy_timeout says.
+func (e *sqlite) settle(ctx context.Context, db *sql.DB) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		err := e.check(ctx, db)
+		if err == nil || e.fault(err).kind != faultLost || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("check database %s: %w", e.path, ctx.Err())
+		}
+	}
 }
 
 // check reads every page once: damage is better found now than in a deploy.

@@ -37,12 +37,6 @@ func (tx *Tx) Token(hash string) (platform.Token, platform.User, error) {
 	return found.token, found.user, err
 }
 
-// TokenUser is the user whose token has the hash.
-func (tx *Tx) TokenUser(hash string) (platform.User, error) {
-	_, user, err := tx.Token(hash)
-	return user, err
-}
-
 // NamedTokens lists the user's named tokens by name.
 func (tx *Tx) NamedTokens(user string) ([]platform.Token, error) {
 	return all(tx, func(row scanner) (t platform.Token, err error) {
