@@ -98,7 +98,7 @@ func TestWhatDeisClientsAcceptIsAccepted(t *testing.T) {
 
 // TestEveryCommandOfDeisWorks: the colon forms and shortcuts, with their flags.
 func TestEveryCommandOfDeisWorks(t *testing.T) {
-	for _, line := range strings.Split(strings.TrimSpace(`
+	for line := range strings.SplitSeq(strings.TrimSpace(`
 apps:create blog --no-remote --buildpack=https://example.com/pack.git
 apps:list --limit=1
 apps:info -a blog

@@ -73,11 +73,11 @@ func number(n int) string { return strconv.Itoa(n) }
 func probeText(p *api.Probe) string {
 	switch {
 	case p.HTTPGet != nil:
-		text := fmt.Sprintf("httpGet :%d%s", p.HTTPGet.Port, p.HTTPGet.Path)
+		words := []string{fmt.Sprintf("httpGet :%d%s", p.HTTPGet.Port, p.HTTPGet.Path)}
 		for _, header := range p.HTTPGet.HTTPHeaders {
-			text += fmt.Sprintf(" %s:%s", header.Name, header.Value)
+			words = append(words, header.Name+":"+header.Value)
 		}
-		return text
+		return strings.Join(words, " ")
 	case p.TCPSocket != nil:
 		return fmt.Sprintf("tcpSocket :%d", p.TCPSocket.Port)
 	case p.Exec != nil:

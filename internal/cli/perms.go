@@ -26,9 +26,6 @@ func (c *cli) permsCmd() *cobra.Command {
 	return c.ofApp(cmd)
 }
 
-// shared is somebody and their role.
-type shared struct{ user, role string }
-
 func (c *cli) permsListCmd() *cobra.Command {
 	var admins bool
 	var limit int
