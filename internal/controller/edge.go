@@ -31,9 +31,8 @@ func (c *Controller) reedge(ctx context.Context) error {
 	return nil
 }
 
-// writeEdge hands fleet the edge with every certificate. The platform's own
-// come first: on a name that an app's is for as well, the later counts. The
-// caller holds edgeLock, so that no older list overwrites a newer one.
+// writeEdge hands fleet the edge with every certificate. The caller holds
+// edgeLock, so that no older list overwrites a newer one.
 func (c *Controller) writeEdge(ctx context.Context) (int64, error) {
 	if c.edge == nil {
 		return 0, nil // SetEdge will
@@ -47,13 +46,27 @@ func (c *Controller) writeEdge(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	edge := *c.edge
-	edge.Certificates = slices.Clone(edge.Certificates)
-	for _, certificate := range attached {
-		served := platform.EdgeCertificate{Name: certificate.Name, Certificate: certificate.Chain, Key: certificate.Key}
-		for _, domain := range certificate.Domains {
-			served.Hosts = append(served.Hosts, c.fullHost(domain))
-		}
-		edge.Certificates = append(edge.Certificates, served)
-	}
+	edge.Certificates = c.served(edge.Certificates, attached)
 	return c.fleet.SetEdge(edge)
+}
+
+// served are the platform's own certificates and those attached to domains, by
+// host. A host that has one attached is taken from the platform's own, which
+// would be renewed, and so be the newest claim to it, while the other stays.
+func (c *Controller) served(own []platform.EdgeCertificate, attached []platform.Certificate) []platform.EdgeCertificate {
+	taken := make(map[string]bool)
+	var others []platform.EdgeCertificate
+	for _, certificate := range attached {
+		other := platform.EdgeCertificate{Name: certificate.Name, Certificate: certificate.Chain, Key: certificate.Key}
+		for _, domain := range certificate.Domains {
+			host := c.fullHost(domain)
+			other.Hosts, taken[host] = append(other.Hosts, host), true
+		}
+		others = append(others, other)
+	}
+	own = slices.Clone(own)
+	for i := range own {
+		own[i].Hosts = slices.DeleteFunc(slices.Clone(own[i].Hosts), func(host string) bool { return taken[host] })
+	}
+	return append(own, others...)
 }

@@ -8,15 +8,16 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/store"
 )
 
-// Bounds of an app's services.
+// Bounds of one service; those of all of an app are platform.MaxPaths and
+// MaxPathWeight.
 const (
-	maxServices    = 100
-	maxPatterns    = 20 // of one service
+	maxPatterns    = 20
 	maxPatternText = 4 << 10
 )
 
@@ -45,14 +46,19 @@ func (c *Controller) SetService(ctx context.Context, caller platform.Caller, app
 		if _, err = may(tx, caller, app, platform.RoleOperator); err != nil {
 			return err
 		}
-		if before, err = serviceOf(tx, app, process); err != nil {
+		services, err := tx.Services(app)
+		if err != nil {
 			return err
 		}
+		before = serviceOf(services, process)
 		if changed = before == nil || before.Pattern != pattern; !changed {
 			return nil
 		}
 		if before != nil {
 			service.Created = before.Created
+		}
+		if err := bearable(services, service); err != nil {
+			return err
 		}
 		if err := tx.PutService(service); err != nil {
 			return err
@@ -70,22 +76,36 @@ func (c *Controller) SetService(ctx context.Context, caller platform.Caller, app
 	return true, c.address(ctx, service)
 }
 
-// serviceOf is the service of a process type, or nil. It refuses a new one
-// beside too many.
-func serviceOf(tx *store.Tx, app, process string) (*platform.Service, error) {
-	services, err := tx.Services(app)
-	if err != nil {
-		return nil, err
+// serviceOf is the service of a process type, or nil.
+func serviceOf(services []platform.Service, process string) *platform.Service {
+	at := slices.IndexFunc(services, func(s platform.Service) bool { return s.Process == process })
+	if at < 0 {
+		return nil
 	}
-	for _, service := range services {
-		if service.Process == process {
-			return &service, nil
+	return &services[at]
+}
+
+// bearable returns nil when routers can match the patterns of all services,
+// one of which is put in, quickly enough.
+func bearable(services []platform.Service, service platform.Service) error {
+	count, weight := 0, 0
+	for _, s := range append(slices.DeleteFunc(slices.Clone(services), func(s platform.Service) bool { return s.Process == service.Process }), service) {
+		paths, err := patterns(s.Pattern)
+		if err != nil {
+			continue // of an older kind: routers leave it out
+		}
+		count += len(paths)
+		for _, p := range paths {
+			weight += p.weight
 		}
 	}
-	if len(services) >= maxServices {
-		return nil, platform.Invalid("procfile_type", "An app has at most %d services.", maxServices)
+	switch {
+	case count > platform.MaxPaths:
+		return platform.Invalid("path_pattern", "The services of an app have at most %d patterns.", platform.MaxPaths)
+	case weight > platform.MaxPathWeight:
+		return platform.Invalid("path_pattern", "The regular expressions of this app are too large to be matched quickly.")
 	}
-	return nil, nil
+	return nil
 }
 
 // address waits until the running instances of a process type have an address,
@@ -97,9 +117,12 @@ func (c *Controller) address(ctx context.Context, service platform.Service) erro
 		return cause
 	}
 	err := c.store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-		now, err := serviceOf(tx, app, process)
-		if err != nil || now == nil || now.Pattern != service.Pattern {
-			return err // somebody decided anew
+		services, err := tx.Services(app)
+		if err != nil {
+			return err
+		}
+		if now := serviceOf(services, process); now == nil || now.Pattern != service.Pattern {
+			return nil // somebody decided anew
 		}
 		if err := tx.DeleteService(app, process); err != nil {
 			return err
@@ -148,28 +171,25 @@ func validService(process, pattern string) error {
 	return errors.Join(errs...)
 }
 
-// pathPattern is one pattern of a service: op is "" (prefix), "=", "~" or "~*".
-type pathPattern struct{ op, text string }
-
-// String is the path as routers read it: see platform.PathRoute.
-func (p pathPattern) String() string { return strings.TrimSpace(p.op + " " + p.text) }
-
-// rank orders kinds of paths: the lower matches first.
-func (p pathPattern) rank() int {
-	switch p.op {
-	case "=":
-		return 0
-	case "":
-		return 2
-	}
-	return 1
+// pathPattern is one pattern of a service, in the form of an nginx location.
+type pathPattern struct {
+	op     string // "" and "^~" (prefix), "=", "~" or "~*"
+	text   string
+	weight int // of a regular expression
 }
 
-// patterns reads the comma list of a service. "^/users" without a sign is read
-// as the regular expression that it can only be.
+// String is the pattern as routers read it: see platform.PathRoute.
+func (p pathPattern) String() string { return strings.TrimSpace(p.op + " " + p.text) }
+
+// rank orders kinds of patterns: the lower matches first.
+func (p pathPattern) rank() int {
+	return slices.Index([]string{"=", "^~", "~", ""}, strings.TrimSuffix(p.op, "*"))
+}
+
+// patterns reads the comma list of a service.
 func patterns(text string) ([]pathPattern, error) {
 	refused := platform.Invalid("path_pattern", "Service value should be valid regex (or set of regex split by comma)")
-	if text == "" || len(text) > maxPatternText || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if text == "" || len(text) > maxPatternText || strings.ContainsFunc(text, unicode.IsControl) {
 		return nil, refused
 	}
 	items := strings.Split(text, ",")
@@ -187,22 +207,31 @@ func patterns(text string) ([]pathPattern, error) {
 	return paths, nil
 }
 
-func parsePath(item string) (pathPattern, bool) {
-	p := pathPattern{text: item}
-	for _, op := range []string{"~*", "~", "="} {
+// parsePath reads one pattern. "^/users" without a sign is taken for the
+// regular expression that it can only be.
+func parsePath(item string) (p pathPattern, ok bool) {
+	p.text = item
+	for _, op := range []string{"^~", "~*", "~", "="} {
 		if rest, ok := strings.CutPrefix(item, op); ok {
-			p = pathPattern{op: op, text: strings.TrimSpace(rest)}
+			p.op, p.text = op, strings.TrimSpace(rest)
 			break
 		}
 	}
 	if strings.HasPrefix(item, "^/") {
 		p.op = "~"
 	}
-	if p.op == "" || p.op == "=" {
+	switch {
+	case p.text == "" || len(p.String()) > platform.MaxPath:
+		return p, false
+	case p.op != "~" && p.op != "~*":
 		return p, strings.HasPrefix(p.text, "/")
 	}
-	_, err := regexp.Compile(p.text)
-	return p, err == nil && p.text != ""
+	var err error
+	if p.weight, err = platform.PathWeight(p.text); err != nil || p.weight > platform.MaxPathWeight {
+		return p, err == nil // too large to be compiled: bearable says so
+	}
+	_, err = regexp.Compile(p.text)
+	return p, err == nil
 }
 
 // pathRoutes are the services that lead requests away, in the order in which
@@ -224,7 +253,7 @@ func pathRoutes(services []platform.Service, leads func(process string) bool) []
 	}
 	slices.SortStableFunc(leadings, func(a, b lead) int {
 		byRank := cmp.Compare(a.path.rank(), b.path.rank())
-		if byRank == 0 && a.path.op == "" {
+		if byRank == 0 && strings.HasPrefix(a.path.text, "/") && a.path.weight == 0 {
 			return cmp.Compare(len(b.path.text), len(a.path.text))
 		}
 		return byRank

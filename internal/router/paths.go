@@ -5,22 +5,16 @@ import (
 	"fmt"
 	"path"
 	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strings"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
-// What one app's patterns may cost. A regular expression (RE2) takes time in
-// proportion to the path and to its own size, so both have a bound: together
-// they keep the slowest match at about ten milliseconds of one core.
-const (
-	maxPatterns      = 200
-	maxPatternLength = 1024 // bytes
-	maxWeight        = 500  // instructions of all regular expressions of an app
-	maxMatched       = 2048 // bytes of a path that regular expressions are asked about
-)
+// maxMatched bounds the paths that regular expressions are asked about, in
+// bytes. With platform's bounds of the expressions it keeps the slowest match
+// at about ten milliseconds of one core.
+const maxMatched = 2048
 
 // paths say which process type serves which path. Immutable; nil is the main
 // one for all.
@@ -54,7 +48,7 @@ func pathsAfter(old *paths, wish []platform.PathRoute) *paths {
 		return old
 	}
 	p := &paths{wish: slices.Clone(wish)}
-	left := maxWeight
+	left := platform.MaxPathWeight
 	for _, service := range wish {
 		for _, pattern := range service.Patterns {
 			if err := p.add(mainAs(service.Process), pattern, &left); err != nil {
@@ -72,11 +66,11 @@ func samePaths(a, b platform.PathRoute) bool {
 // add appends a rule; left is the weight that regular expressions may still have.
 func (p *paths) add(process, pattern string, left *int) error {
 	pattern = strings.TrimSpace(pattern)
-	if len(p.rules) == maxPatterns {
-		return fmt.Errorf("an app may have %d paths", maxPatterns)
+	if len(p.rules) == platform.MaxPaths {
+		return fmt.Errorf("an app may have %d paths", platform.MaxPaths)
 	}
-	if len(pattern) > maxPatternLength {
-		return fmt.Errorf("it is longer than %d bytes", maxPatternLength)
+	if len(pattern) > platform.MaxPath {
+		return fmt.Errorf("it is longer than %d bytes", platform.MaxPath)
 	}
 	match, weight, err := compilePattern(pattern, *left)
 	if err != nil {
@@ -114,11 +108,10 @@ func compilePattern(pattern string, maxWeight int) (match func(string) bool, wei
 }
 
 func compileRegexp(flags, text string, maxWeight int) (match func(string) bool, weight int, err error) {
-	tree, err := syntax.Parse(text, syntax.Perl) // by itself: a flag before must not complete it
+	weight, err = platform.PathWeight(text) // by itself: a flag before must not complete it
 	if err != nil {
 		return nil, 0, err
 	}
-	weight = weigh(tree)
 	if weight > maxWeight {
 		return nil, 0, errors.New("with it, the regular expressions of this app are too large to be matched quickly")
 	}
@@ -127,29 +120,6 @@ func compileRegexp(flags, text string, maxWeight int) (match func(string) bool, 
 		return nil, 0, err
 	}
 	return re.MatchString, weight, nil
-}
-
-// weigh is about how many instructions a regular expression compiles to, at
-// least 1, without compiling it: x{1000} of a long x would be a million.
-func weigh(re *syntax.Regexp) int {
-	weight := 1
-	switch {
-	case re.Op == syntax.OpLiteral:
-		weight = len(re.Rune)
-	case re.Op == syntax.OpCharClass && len(re.Rune) > 8:
-		weight = 3 // is searched for
-	case re.Op == syntax.OpConcat:
-		weight = 0
-	case re.Op == syntax.OpAlternate:
-		weight = len(re.Sub)
-	}
-	for _, sub := range re.Sub {
-		weight = min(weight+weigh(sub), maxWeight+1)
-	}
-	if re.Op == syntax.OpRepeat {
-		weight *= max(re.Min+1, re.Max, 1)
-	}
-	return min(max(weight, 1), maxWeight+1)
 }
 
 // process is the process type that serves a decoded path, "" for the main one.
