@@ -59,6 +59,7 @@ type place struct {
 	scheduler *local.Scheduler
 	registry  string // host:port
 	edge      string // host:port of the node's router
+	edgeTLS   string // the same for https
 
 	// builds is what a push is built to.
 	builds func(builder.Request) (builder.Result, error)
@@ -128,13 +129,13 @@ func (p *place) withNode() *place {
 	rt := must(process.New(quiet, process.Options{Dir: filepath.Join(p.dir, "rt"), Sandbox: machine()}))(t)
 	serving, ended := make(chan node.Info, 1), make(chan error, 1)
 	options := node.Options{
-		ID: "here", Dir: filepath.Join(p.dir, "node"), ControlSocket: socket, HTTP: "127.0.0.1:0",
+		ID: "here", Dir: filepath.Join(p.dir, "node"), ControlSocket: socket, HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0",
 		Serving: func(info node.Info) { serving <- info },
 	}
 	go func() { ended <- node.Run(context.Background(), quiet, options, rt) }()
 	select {
 	case info := <-serving:
-		p.edge = info.HTTP
+		p.edge, p.edgeTLS = info.HTTP, info.HTTPS
 	case err := <-ended:
 		t.Fatalf("the node ended: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/fleet"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/store"
 )
@@ -62,8 +63,12 @@ func (c *Controller) reroute(ctx context.Context, app string) error {
 	return nil
 }
 
-// told waits until the routers have a version, but not for long.
+// told waits until the routers have a version, but not for long, nor for any
+// that are away.
 func (c *Controller) told(ctx context.Context, version int64) {
+	if !slices.ContainsFunc(c.fleet.Nodes(), func(n fleet.Node) bool { return n.Connected }) {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, rerouteTimeout)
 	defer cancel()
 	_ = c.fleet.Acked(ctx, version) // who is away takes it when it comes back
@@ -169,7 +174,7 @@ func backends(instances []platform.Instance, release int, addressed map[string]b
 	main := mainProcess(instances, release, now)
 	var all []platform.Backend
 	for _, instance := range instances {
-		if instance.Release != release || instance.State == platform.InstanceTerminating || instance.State == platform.InstanceDown {
+		if instance.Release != release || outbound(instance) {
 			continue
 		}
 		backend := platform.Backend{Instance: instance.ID}
@@ -189,6 +194,11 @@ func backends(instances []platform.Instance, release int, addressed map[string]b
 	return all
 }
 
+// outbound reports whether an instance takes no new requests and will not again.
+func outbound(i platform.Instance) bool {
+	return i.State == platform.InstanceTerminating || i.State == platform.InstanceDown
+}
+
 // mainProcess is the process type that gets what no service leads elsewhere:
 // web, or cmd where no web is. While the first web of a release that has cmd
 // starts, cmd goes on answering. An instance that crashed counts: the router,
@@ -196,7 +206,7 @@ func backends(instances []platform.Instance, release int, addressed map[string]b
 func mainProcess(instances []platform.Instance, release int, now *platform.Route) string {
 	cmd, web := false, false
 	for _, i := range instances {
-		if i.Release != release || i.State == platform.InstanceTerminating || i.State == platform.InstanceDown {
+		if i.Release != release || outbound(i) {
 			continue
 		}
 		cmd = cmd || i.Process == "cmd"

@@ -113,7 +113,10 @@ func bearable(services []platform.Service, service platform.Service) error {
 func (c *Controller) address(ctx context.Context, service platform.Service) error {
 	app, process := service.App, service.Process
 	cause := c.turnedOver(ctx, app, process)
-	if cause == nil || ctx.Err() != nil || errors.Is(cause, platform.ErrUnavailable) || errors.Is(cause, platform.ErrNotFound) {
+	if cause == nil {
+		return c.reroute(ctx, app) // its paths are led to it now
+	}
+	if ctx.Err() != nil || errors.Is(cause, platform.ErrUnavailable) || errors.Is(cause, platform.ErrNotFound) {
 		return cause
 	}
 	err := c.store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {

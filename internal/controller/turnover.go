@@ -18,6 +18,7 @@ import (
 type turnover struct {
 	old     platform.Group // its instances of before, as they run
 	fresh   int            // of its own that are up
+	present int            // no longer wanted and not yet on their way out
 	failure error          // why they will not be
 }
 
@@ -25,7 +26,9 @@ type turnover struct {
 func (c *Controller) turnoverOf(app string, group platform.Group) turnover {
 	seen := make(map[string]platform.Instance)
 	for _, instance := range c.fleet.Instances(app) {
-		seen[instance.ID] = instance
+		if instance.Process == group.Process && instance.Release == group.Release {
+			seen[instance.ID] = instance
+		}
 	}
 	var t turnover
 	wanted, doomed := c.fleet.Wanted(app)
@@ -34,6 +37,7 @@ func (c *Controller) turnoverOf(app string, group platform.Group) turnover {
 			continue
 		}
 		now := seen[instance.ID]
+		delete(seen, instance.ID)
 		switch {
 		case instance.Spec.Port != group.Spec.Port:
 			t.addOld(instance)
@@ -41,6 +45,11 @@ func (c *Controller) turnoverOf(app string, group platform.Group) turnover {
 			t.fresh++
 		case now.State == platform.InstanceError || now.CrashLoop:
 			t.failure = fmt.Errorf("%s does not come up: %s", now.ID, now.Message)
+		}
+	}
+	for _, instance := range seen {
+		if !outbound(instance) {
+			t.present++
 		}
 	}
 	return t
@@ -84,7 +93,7 @@ func (c *Controller) turnedOver(ctx context.Context, app, process string) error 
 		}
 		t := c.turnoverOf(app, groups[at])
 		pending = fmt.Errorf("only %d of %d %s are up with an address", t.fresh, groups[at].Quantity, process)
-		return t.old.Quantity == 0 && t.fresh >= groups[at].Quantity, t.failure
+		return t.old.Quantity == 0 && t.present == 0 && t.fresh >= groups[at].Quantity, t.failure
 	})
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return fmt.Errorf("%w after %s", pending, c.options.DeployTimeout)

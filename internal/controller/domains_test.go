@@ -1,0 +1,94 @@
+package controller_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/slipway-paas/slipway/internal/controller"
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/store"
+)
+
+func TestADomainLeadsToItsAppUntilItIsRemoved(t *testing.T) {
+	p := open(t, controller.Options{Domain: "example.com"})
+	bob, ann := p.user("bob"), p.user("ann")
+	p.app(bob, "blog")
+	p.write(func(tx *store.Tx) error { return tx.SetCollaborator("blog", "ann", platform.RoleOperator) })
+	for _, domain := range []string{"Домена.ru.", "*.shop.org", "journal"} {
+		if _, err := p.AddDomain(t.Context(), ann, "blog", domain); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if hosts := p.fleet.Route("blog").Hosts; !slices.Equal(hosts, []string{"*.shop.org", "blog.example.com", "journal.example.com", "xn--80ahd1agd.ru"}) {
+		t.Errorf("the route's hosts are %q", hosts)
+	}
+	if err := p.RemoveDomain(t.Context(), ann, "blog", "*.shop.org"); !errors.Is(err, platform.ErrForbidden) {
+		t.Errorf("a collaborator removes: %v", err)
+	}
+	for _, domain := range []string{"домена.ru", "*.shop.org", "journal.example.com", "blog"} {
+		if err := p.RemoveDomain(t.Context(), bob, "blog", domain); err != nil {
+			t.Errorf("remove %s: %v", domain, err)
+		}
+	}
+	if hosts := p.fleet.Route("blog").Hosts; len(hosts) != 0 {
+		t.Errorf("left are %q", hosts)
+	}
+	for _, domain := range []string{"домена.ru", "never.org", "no_name", ""} {
+		var missing *platform.NotFoundError
+		if err := p.RemoveDomain(t.Context(), bob, "blog", domain); !errors.As(err, &missing) || missing.Kind != "Domain" {
+			t.Errorf("remove %q: %v", domain, err)
+		}
+	}
+	events := p.eventsOf("blog")
+	for _, want := range []string{"domain.added ann domain=xn--80ahd1agd.ru", "domain.removed bob domain=xn--80ahd1agd.ru"} {
+		if !slices.Contains(events, want) {
+			t.Errorf("%q is not among the events %q", want, events)
+		}
+	}
+}
+
+func TestNobodyTakesANameOfThePlatformOrUnderAnothersApp(t *testing.T) {
+	p := open(t, controller.Options{Domain: "apps.example.com", Reserved: []string{"slipway", "git", "deis", "deis-builder"}})
+	bob, eve, root := p.user("bob"), p.user("eve"), p.user("root")
+	root.Admin = true
+	p.app(bob, "blog")
+	p.app(bob, "gone")
+	p.app(eve, "evil")
+	for _, domain := range []string{"journal", "www.shop.org"} {
+		if _, err := p.AddDomain(t.Context(), bob, "blog", domain); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.RemoveDomain(t.Context(), bob, "gone", "gone"); err != nil {
+		t.Fatal(err)
+	}
+	const used = "domain: Domain is already in use by another application"
+	for domain, words := range map[string]string{
+		"blog": used, "blog.apps.example.com": used, "x.blog.apps.example.com": used, "*.blog.apps.example.com": used,
+		"a.b.journal.apps.example.com": used, "journal": used, "gone": used, "x.gone.apps.example.com": used, "www.shop.org": used, "WWW.shop.org.": used,
+		"slipway": "domain: slipway is a reserved name.", "git.apps.example.com": "domain: git is a reserved name.",
+		"x.deis.apps.example.com": "domain: deis is a reserved name.", "deis-builder": "domain: deis-builder is a reserved name.",
+		"*.apps.example.com": "domain: *.apps.example.com belongs to the platform",
+		"apps.example.com":   "domain: apps.example.com belongs to the platform; an administrator may give it to an app",
+		"*.example.com":      "domain: *.example.com belongs to the platform; an administrator may give it to an app",
+		"*.com":              "domain: Hostname does not look valid.",
+	} {
+		if _, err := p.AddDomain(t.Context(), eve, "evil", domain); !errors.Is(err, platform.ErrInvalid) || err.Error() != words {
+			t.Errorf("%s: %v, want %s", domain, err, words)
+		}
+	}
+	for _, domain := range []string{"gone", "x.blog.apps.example.com", "*.journal.apps.example.com"} {
+		if _, err := p.AddDomain(t.Context(), bob, "blog", domain); err != nil {
+			t.Errorf("bob, whose they are, takes %s: %v", domain, err)
+		}
+	}
+	for _, domain := range []string{"apps.example.com", "*.example.com", "y.blog.apps.example.com"} {
+		if _, err := p.AddDomain(t.Context(), root, "evil", domain); err != nil {
+			t.Errorf("an administrator gives %s: %v", domain, err)
+		}
+	}
+	if _, err := p.AddDomain(t.Context(), eve, "evil", "x.free.apps.example.com"); err != nil {
+		t.Errorf("a name under nobody's: %v", err)
+	}
+}
