@@ -255,7 +255,7 @@ func TestACertificateCoversTheNamesThatClientsTakeItFor(t *testing.T) {
 }
 
 func FuzzWhatParsesCanBeServed(f *testing.F) {
-	for _, kind := range [][]string{ec, ed, rsa} {
+	for _, kind := range [][]string{ec, ed} { // RSA is so slow here that nothing would be tried
 		dir := made(f, kind, "-addext", "subjectAltName=DNS:shop.example.com")
 		f.Add(file(f, dir, "cert.pem"), file(f, dir, "key.pem"))
 	}
