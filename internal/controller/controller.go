@@ -12,7 +12,6 @@ import (
 	"maps"
 	"os"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 
@@ -158,6 +157,7 @@ type Controller struct {
 	notices  *notices // something of an app changed
 	progress *progress
 	hooks    *hooks
+	agenda   *agenda
 
 	// work ends with Close: loops and builds run under it.
 	work    context.Context // owned by the controller, ended by Close
@@ -192,6 +192,7 @@ func New(log *slog.Logger, parts Parts, options Options) *Controller {
 		building:  make(chan struct{}, options.Builds),
 		notices:   newNotices(),
 		progress:  newProgress(),
+		agenda:    newAgenda(),
 		work:      work,
 		stop:      stop,
 		lanes:     make(map[string]*lane),
@@ -232,11 +233,7 @@ func (c *Controller) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// A destroyed app whose instances were still leaving has no row: its lane
-	// removes what is left.
-	apps = append(apps, c.fleet.Apps()...)
-	slices.Sort(apps)
-	apps = slices.Compact(apps)
+	apps = c.known(apps)
 	c.mu.Lock()
 	for _, app := range apps {
 		c.unsaid[app] = struct{}{}
@@ -251,11 +248,12 @@ func (c *Controller) Start(ctx context.Context) error {
 		c.hooks.announce(release, shas[release.UUID])
 		c.wake(release.App)
 	}
-	c.goRun(func() { c.firstPass(apps) })
+	c.agenda.addAll(apps)
+	c.goRun(func() { c.runAgenda(c.work) })
 	c.goRun(func() {
 		for app := range changes {
 			c.notices.publish(app)
-			c.wake(app)
+			c.agenda.addChanged(app)
 		}
 	})
 	return nil

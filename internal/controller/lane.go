@@ -43,22 +43,6 @@ func (c *Controller) wakeThen(app string, looked func()) {
 	}
 }
 
-// firstLanes bounds how many lanes the first pass has look at a time.
-const firstLanes = 16
-
-// firstPass has every app looked at once.
-func (c *Controller) firstPass(apps []string) {
-	slots := make(chan struct{}, firstLanes)
-	for _, app := range apps {
-		select {
-		case slots <- struct{}{}:
-			c.wakeThen(app, func() { <-slots })
-		case <-c.work.Done():
-			return
-		}
-	}
-}
-
 // tellLooked calls those who wait for the lane to have looked.
 func (c *Controller) tellLooked(l *lane) {
 	c.mu.Lock()

@@ -48,7 +48,7 @@ var machine = sync.OnceValue(func() *sandbox.Sandbox { return sandbox.New(contex
 // scheduler and registry, and after withNode a node with real processes.
 type place struct {
 	*controller.Controller
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	options controller.Options
 
@@ -65,7 +65,7 @@ type place struct {
 	builds func(builder.Request) (builder.Result, error)
 }
 
-func open(t *testing.T, options controller.Options) *place {
+func open(t testing.TB, options controller.Options) *place {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "slip") // a socket's path is short
 	if err != nil {
@@ -108,8 +108,8 @@ func (p *place) start() {
 	}
 }
 
-func must[T any](value T, err error) func(*testing.T) T {
-	return func(t *testing.T) T {
+func must[T any](value T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)

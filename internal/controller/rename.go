@@ -85,7 +85,7 @@ func (c *Controller) renamed(ctx context.Context, caller platform.Caller, old, i
 			}
 			return err
 		})
-		return now.ID == old || now.RenamedFrom == "", err
+		return now.RenamedFrom == "", err
 	})
 	switch {
 	case err != nil:
