@@ -21,7 +21,7 @@ import (
 )
 
 // selfSigned makes a certificate for the hosts that lasts for a while.
-func selfSigned(t *testing.T, life time.Duration, hosts ...string) (chain, key string) {
+func selfSigned(t testing.TB, life time.Duration, hosts ...string) (chain, key string) {
 	t.Helper()
 	private := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	template := &x509.Certificate{
