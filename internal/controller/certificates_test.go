@@ -142,8 +142,7 @@ func TestACertificateIsAttachedByWhoOwnsItAndOperatesTheApp(t *testing.T) {
 	bounded.Scope, root.Admin = platform.Scope{Apps: []string{"blog"}}, true
 
 	kind := func(err error) string {
-		var missing *platform.NotFoundError
-		if errors.As(err, &missing) {
+		if missing, ok := errors.AsType[*platform.NotFoundError](err); ok {
 			return missing.Kind
 		}
 		return ""
