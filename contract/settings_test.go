@@ -144,8 +144,8 @@ var serviceChecks = []check{
 		u := p.user(t)
 		c, services := p.as(t, u), "/v2/apps/"+u.app(t)+"/services/"
 		c.get(services).status(200).json(`{"services":[]}`)
-		c.post(services, object{"procfile_type": "hooks", "path_pattern": "~ ^/users/[0-9]+/hook,/notify"}).status(201)
-		c.get(services).status(200).json(`{"services":[{"procfile_type":"hooks","path_pattern":"~ ^/users/[0-9]+/hook,/notify"}]}`)
+		c.post(services, object{"procfile_type": "hooks", "path_pattern": "/notify,~ ^/users/[0-9]+/hook"}).status(201)
+		c.get(services).status(200).json(`{"services":[{"procfile_type":"hooks","path_pattern":"/notify,~ ^/users/[0-9]+/hook"}]}`)
 	}},
 	{"POST /v2/apps/<id>/services/", "it is 201, and 204 when nothing changed; what is no expression a 400", func(t *testing.T, p *platform) {
 		u := p.user(t)
