@@ -21,9 +21,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/keep"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/router"
 	"github.com/slipway-paas/slipway/internal/runtime"
+	"github.com/slipway-paas/slipway/internal/secret"
 )
 
 // Options are what a node is started with.
@@ -31,9 +33,15 @@ type Options struct {
 	// ID names the machine, in [A-Za-z0-9._-]. Required; it must stay the same
 	// for the life of Dir.
 	ID string
-	// Dir keeps the last state, which holds the apps' environment: it is made
-	// with mode 0700. One node at a time supervises it. Required.
+	// Dir keeps the last state; made with mode 0700. One node at a time
+	// supervises it. Required.
 	Dir string
+	// Keys seal what is secret in Dir: the apps' environment, the keys of
+	// certificates, the registry's password. Nil keeps it in the clear, for tests.
+	Keys *secret.Ring
+	// Problem, when not empty, is something that is wrong with how the node was
+	// started, in words; it is told until the node ends.
+	Problem string
 	// ControlSocket is the unix socket of the control plane. It need not be
 	// there yet. Required.
 	ControlSocket string
@@ -105,10 +113,10 @@ func Run(ctx context.Context, log *slog.Logger, o Options, rt runtime.Runtime) e
 	if o.ID == "" || o.Dir == "" || o.ControlSocket == "" {
 		return errors.New("a node needs an id, a directory and a control socket")
 	}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+	file, err := openStateFile(log, o.Dir, keep.Seals(o.Keys))
+	if err != nil {
 		return fmt.Errorf("make the node's directory: %w", err)
 	}
-	file := openStateFile(log, o.Dir)
 	defer file.close()
 	if _, err := file.load(); err != nil { // before anybody is asked to leave
 		return err
@@ -190,6 +198,8 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 		n.link.epoch.Store(&have.Epoch)
 	}
 	n.puller.have, n.reports.acked = have, have.Version
+	n.reports.problem("keys", n.file.shut)
+	n.reports.problem("start", n.opt.Problem)
 	n.setRegistry(have.Edge)
 	running, err := n.runtime.Adopt(ctx)
 	if err != nil {
@@ -222,6 +232,9 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 	n.doors.serve(&work, n.router, failed)
 	e.take(n.log)
 	n.front.old = e.predecessor
+	if err := n.file.reseal(have); err != nil {
+		n.log.Warn("secrets of the last state stay as they were sealed", "err", err)
+	}
 	if err := control.answer(); err != nil {
 		n.log.Error("node cannot be asked or replaced until it is started again", "err", err)
 	}

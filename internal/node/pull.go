@@ -84,9 +84,11 @@ func (p *puller) attend(ctx context.Context) (answered bool) {
 	}
 	p.setConnected(true)
 	nudge(p.logs.kick)
-	// Nothing newer than this was ever begun here, so what is not in it may go.
 	have, _ := p.look()
-	p.super.want(have.specs())
+	if have.Version > 0 {
+		// Nothing newer than this was ever begun here, so what is not in it may go.
+		p.super.want(have.specs())
+	}
 	for {
 		news, epoch, err := p.link.poll(ctx, have.Version)
 		if err != nil {
@@ -123,11 +125,14 @@ func (p *puller) note(err error) {
 func (p *puller) apply(news platform.NodeState, epoch string) {
 	old, _ := p.look()
 	next, changed := old.merge(news, epoch)
-	if err := p.file.save(next); err != nil {
+	if err := p.file.save(old, next, news); err != nil {
 		p.log.Error("state could not be kept, the last one stays on the disk", "err", err)
 		p.reports.problem("state", "the node cannot keep its state, after a power cut it would serve an older one: "+err.Error())
 	} else {
 		p.reports.problem("state", "")
+	}
+	if news.Full {
+		p.reports.problem("keys", "")
 	}
 	p.mu.Lock()
 	p.have = next

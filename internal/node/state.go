@@ -1,22 +1,26 @@
 package node
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
-	"time"
+	"strings"
 
+	"github.com/slipway-paas/slipway/internal/keep"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
-// format is the layout of the node's directory.
-const format = 1
+// format is the layout of the node's directory: since 2, state.json tells the
+// version, edge.json and one file an app the rest, so that a change costs the
+// same with one app and with ten thousand; the secrets in them are sealed.
+const format = 2
 
-// state is what this machine shall do, as last heard.
+// state is what this machine shall do, as last heard. Version 0 is that of a
+// state that may lack something: what is not in it may be wanted.
 type state struct {
 	Format  int                          `json:"format"`
 	Epoch   string                       `json:"epoch"`
@@ -56,112 +60,212 @@ func (s state) merge(news platform.NodeState, epoch string) (next state, changed
 	return next, changed
 }
 
-// lag is how far settled.json stays behind.
-const lag = 250 * time.Millisecond
-
-// stateFile keeps the last good state. Two files take turns at being the one
-// that certainly is on the disk: state.json is replaced at every change and
-// survives kill -9 at once; settled.json is a copy that was forced to the disk
-// before it got its name, for a power cut that leaves state.json empty.
+// stateFile keeps the last good state. An app's file is written before the
+// version that tells of it, so a node that died in between asks for it again.
+// After a power cut the files may be of different moments: they serve, and
+// everything is asked for.
 type stateFile struct {
 	log   *slog.Logger
-	dir   string
-	dirty chan struct{} // capacity 1
-	stop  chan struct{}
-	done  chan struct{}
+	files *keep.Folder
+	seals keep.Sealer
+	boot  string
+
+	// unsaved are files that are not as the state is: by app, or edgeFile.
+	unsaved map[string]bool
+	// shut says why secrets could not be opened; empty: they could.
+	shut string
 }
 
-func openStateFile(log *slog.Logger, dir string) *stateFile {
-	f := &stateFile{log: log, dir: dir, dirty: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
-	go f.settle()
-	return f
+const (
+	headFile   = "state.json"
+	formerFile = "settled.json" // of format 1: the twin of state.json
+	edgeFile   = "edge.json"
+)
+
+func appFile(id string) string { return filepath.Join("apps", id+".json") }
+
+// head is state.json. Edge and Apps are in it up to format 1.
+type head struct {
+	Format  int                          `json:"format"`
+	Epoch   string                       `json:"epoch"`
+	Version int64                        `json:"version"`
+	Boot    string                       `json:"boot,omitempty"`
+	Edge    *platform.EdgeState          `json:"edge,omitempty"`
+	Apps    map[string]platform.AppState `json:"apps,omitempty"`
 }
 
-// load returns the newest state that is whole; an empty one when there is none.
+func openStateFile(log *slog.Logger, dir string, seals keep.Sealer) (*stateFile, error) {
+	files, err := keep.Open(log, dir, true)
+	if err != nil {
+		return nil, err
+	}
+	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return &stateFile{
+		log: log, files: files, seals: seals, boot: strings.TrimSpace(string(boot)), unsaved: make(map[string]bool),
+	}, nil
+}
+
+func (f *stateFile) close() { f.files.Close() }
+
+// load returns the newest state there is; an empty one when there is none. It
+// writes nothing: another node may be in office.
 func (f *stateFile) load() (state, error) {
-	for _, name := range []string{"state.json", "settled.json"} {
-		var s state
-		data, err := os.ReadFile(filepath.Join(f.dir, name))
-		if errors.Is(err, os.ErrNotExist) {
+	f.shut = ""
+	clear(f.unsaved)
+	var h head
+	found, whole, err := f.get(headFile, &h)
+	if err == nil && !found {
+		found, _, err = f.get(formerFile, &h)
+	}
+	switch {
+	case err != nil:
+		return state{}, err
+	case h.Format > format:
+		return state{}, fmt.Errorf("%s has format %d and this node reads up to %d: run the newer Slipway that wrote it, or give the node an empty --state: %w",
+			f.files.Path(headFile), h.Format, format, platform.ErrConflict)
+	case found && h.Format < format:
+		return f.former(h), nil
+	}
+	s := state{Format: format, Epoch: h.Epoch, Version: h.Version, Apps: make(map[string]platform.AppState)}
+	if !f.loadEdge(&s) || !f.loadApps(&s) || !whole || h.Boot != f.boot {
+		s.Version = 0
+	}
+	return s, nil
+}
+
+// former is the state of a node of format 1, to be kept anew.
+func (f *stateFile) former(h head) state {
+	s := state{Format: format, Epoch: h.Epoch, Version: h.Version, Apps: h.Apps}
+	if h.Edge != nil {
+		s.Edge = *h.Edge
+	}
+	f.unsaved[edgeFile] = true
+	for id := range s.Apps {
+		f.unsaved[id] = true
+	}
+	return s
+}
+
+// get reads a file. One that makes no sense is logged, and not whole; found
+// then says that its twin stood in.
+func (f *stateFile) get(name string, v any) (found, whole bool, err error) {
+	err = f.files.Get(name, v)
+	switch {
+	case err == nil:
+		return true, true, nil
+	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, keep.ErrDamaged):
+		return false, true, nil
+	case errors.Is(err, keep.ErrDamaged):
+		f.log.Error("last state was unreadable", "file", f.files.Path(name), "err", err)
+		h, isHead := v.(*head)
+		return isHead && h.Format > 0, false, nil
+	}
+	return false, false, err
+}
+
+func (f *stateFile) loadEdge(s *state) (whole bool) {
+	_, whole, err := f.get(edgeFile, &s.Edge)
+	if err != nil {
+		f.log.Error("last state was unreadable", "file", f.files.Path(edgeFile), "err", err)
+		return false
+	}
+	opened, stale, err := f.seals.OpenEdge(s.Edge)
+	s.Edge = opened
+	return f.opened(edgeFile, stale, err) && whole
+}
+
+func (f *stateFile) loadApps(s *state) (whole bool) {
+	ids, err := f.files.List("apps")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f.log.Error("last state was unreadable", "file", f.files.Path("apps"), "err", err)
+		return false
+	}
+	whole = true
+	for _, id := range ids {
+		var app platform.AppState
+		_, one, err := f.get(appFile(id), &app)
+		if err != nil || app.App != id {
+			f.log.Error("last state was unreadable", "file", f.files.Path(appFile(id)), "err", err)
+			whole = false
 			continue
 		}
-		if err == nil {
-			err = json.Unmarshal(data, &s)
-		}
-		switch {
-		case err != nil:
-			f.log.Error("last state was unreadable", "file", filepath.Join(f.dir, name), "err", err)
-		case s.Format > format:
-			return state{}, fmt.Errorf("%s has format %d and this node reads up to %d: run the newer Slipway that wrote it, or give the node an empty --state: %w",
-				filepath.Join(f.dir, name), s.Format, format, platform.ErrConflict)
-		default:
-			return s, nil
-		}
+		opened, stale, err := f.seals.OpenApp(app)
+		s.Apps[id] = opened
+		whole = f.opened(id, stale, err) && one && whole
 	}
-	return state{Format: format}, nil
+	return whole
 }
 
-// save replaces the state; when it fails the last good one is still there.
-func (f *stateFile) save(s state) error {
-	data, err := json.Marshal(s)
+// opened takes note of how the opening of a file's secrets went.
+func (f *stateFile) opened(name string, stale bool, err error) bool {
+	if stale {
+		f.unsaved[name] = true
+	}
 	if err != nil {
-		return err
+		if f.shut == "" {
+			f.log.Error("secrets of the last state could not be opened", "err", err)
+		}
+		f.shut = "the node could not open the secrets it keeps; what runs goes on, and the rest is asked for: " + err.Error()
 	}
-	path := filepath.Join(f.dir, "state.json")
-	if err := os.WriteFile(path+".tmp", data, 0o600); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".tmp", path); err != nil {
-		return err
-	}
-	select {
-	case f.dirty <- struct{}{}:
-	default:
-	}
-	return nil
+	return err == nil
 }
 
-// settle makes settled.json a copy of state.json, behind the changes.
-func (f *stateFile) settle() {
-	defer close(f.done)
-	for {
-		select {
-		case <-f.stop:
-			return
-		case <-f.dirty:
-		}
-		select {
-		case <-f.stop:
-			return
-		case <-time.After(lag): // not in the way of the next change
-		}
-		if err := f.copySettled(); err != nil {
-			f.log.Warn("last state did not reach the disk", "dir", f.dir, "err", err)
-		}
+// reseal writes what load found in the clear, or under an older key.
+func (f *stateFile) reseal(s state) error {
+	if len(f.unsaved) == 0 {
+		return nil
 	}
+	return f.write(s)
 }
 
-func (f *stateFile) copySettled() error {
-	data, err := os.ReadFile(filepath.Join(f.dir, "state.json"))
-	if err != nil {
-		return err
+// save keeps next, which came of old by news. When it fails, what is on the
+// disk is older and asks for the same news again.
+func (f *stateFile) save(old, next state, news platform.NodeState) error {
+	if news.Edge != nil && !platform.Same(old.Edge, next.Edge) {
+		f.unsaved[edgeFile] = true
 	}
-	path := filepath.Join(f.dir, "settled.json")
-	file, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
+	for _, app := range news.Apps {
+		if before, known := old.Apps[app.App]; !known || old.Version == 0 || !platform.Same(before, app) {
+			f.unsaved[app.App] = true
+		}
 	}
-	defer file.Close()
-	if _, err := file.Write(data); err != nil {
-		return err
+	for _, id := range news.Removed {
+		f.unsaved[id] = true
 	}
-	if err := file.Sync(); err != nil {
-		return err
+	if news.Full { // files may be there that the memory knows nothing of
+		ids, _ := f.files.List("apps")
+		for _, id := range ids {
+			if _, wanted := next.Apps[id]; !wanted {
+				f.unsaved[id] = true
+			}
+		}
 	}
-	return os.Rename(path+".tmp", path)
+	return f.write(next)
 }
 
-func (f *stateFile) close() {
-	close(f.stop)
-	<-f.done
+func (f *stateFile) write(s state) error {
+	if err := os.MkdirAll(f.files.Path("apps"), 0o700); err != nil {
+		return err
+	}
+	for name := range f.unsaved {
+		if err := f.writeOne(s, name); err != nil {
+			return err
+		}
+		delete(f.unsaved, name)
+	}
+	if err := f.files.Put(headFile, head{Format: format, Epoch: s.Epoch, Version: s.Version, Boot: f.boot}); err != nil {
+		return err
+	}
+	return f.files.Remove(formerFile)
+}
+
+func (f *stateFile) writeOne(s state, name string) error {
+	if name == edgeFile {
+		return f.files.Put(edgeFile, f.seals.Edge(s.Edge))
+	}
+	app, wanted := s.Apps[name]
+	if !wanted {
+		return f.files.Remove(appFile(name))
+	}
+	return f.files.Put(appFile(name), f.seals.App(app))
 }
