@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -77,7 +78,7 @@ func TestAPassWithoutAChangeWritesNothingAndTellsNobody(t *testing.T) {
 		t.Errorf("files were %v and are %v", before, after)
 	}
 	n := &node{desk: &desk{T: t, Fleet: f, handler: f.Handler()}, id: "one"}
-	n.news()
+	n.hear()
 	if n.since != version {
 		t.Errorf("the version became %d, it was %d", n.since, version)
 	}
@@ -100,13 +101,25 @@ func files(t *testing.T, dir string) (all []string) {
 	return all
 }
 
+// hear is news that are there for sure, however long they take to be said.
+func (n *node) hear() platform.NodeState {
+	n.Helper()
+	answer := n.ask(http.MethodGet, fmt.Sprintf("state?node=%s&since=%d", n.id, n.since), nil)
+	var state platform.NodeState
+	if err := json.Unmarshal(answer.Body.Bytes(), &state); err != nil {
+		n.Fatal(err)
+	}
+	n.since, n.epoch = state.Version, answer.Header().Get("Slipway-Epoch")
+	return state
+}
+
 func TestANodeHearsOfManyAppsOnlyWhatChanged(t *testing.T) {
 	f := openSealed(t, t.TempDir(), nil)
 	defer f.Close()
 	n := &node{desk: &desk{T: t, Fleet: f, handler: f.Handler()}, id: "one"}
 	const many = 300 // the list of changes is put in order several times on the way
 	pass(t, f, many)
-	if got := n.news(); got == nil || len(got.Apps) != many {
+	if got := n.hear(); len(got.Apps) != many {
 		t.Fatalf("at first it heard of %d apps", len(got.Apps))
 	}
 	behind := *n
@@ -118,15 +131,15 @@ func TestANodeHearsOfManyAppsOnlyWhatChanged(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := n.news(); got == nil || got.Full || len(got.Apps) != many/2 {
+		if got := n.hear(); got.Full || len(got.Apps) != many/2 {
 			t.Fatalf("in round %d it heard %d apps, full: %t", round, len(got.Apps), got.Full)
 		}
 	}
 	if _, err := f.Remove("app-0"); err != nil {
 		t.Fatal(err)
 	}
-	got := behind.news()
-	if got == nil || len(got.Apps) != many/2-1 || !slices.Equal(got.Removed, []string{"app-0"}) || got.Apps[0].Route.Cutover != 14 {
+	got := behind.hear()
+	if len(got.Apps) != many/2-1 || !slices.Equal(got.Removed, []string{"app-0"}) || got.Apps[0].Route.Cutover != 14 {
 		t.Errorf("a node that was away heard of %d apps, %v", len(got.Apps), got.Removed)
 	}
 }

@@ -75,6 +75,19 @@ func (s Sealer) OpenEnv(env map[string]string, about string) (plain map[string]s
 	return plain, stale, nil
 }
 
+// Instance returns a spec with its environment sealed; the one given stays.
+func (s Sealer) Instance(spec platform.InstanceSpec) platform.InstanceSpec {
+	spec.Spec.Env = s.Env(spec.Spec.Env, envOf(spec.App))
+	return spec
+}
+
+// OpenInstance undoes Instance. An environment that cannot be opened is left
+// out, and err says why.
+func (s Sealer) OpenInstance(spec platform.InstanceSpec) (opened platform.InstanceSpec, stale bool, err error) {
+	spec.Spec.Env, stale, err = s.OpenEnv(spec.Spec.Env, envOf(spec.App))
+	return spec, stale, err
+}
+
 func envOf(app string) string { return "environment of " + app }
 
 // App returns an app's state with its secrets sealed; the one given stays.
@@ -102,12 +115,12 @@ func (s Sealer) OpenApp(state platform.AppState) (opened platform.AppState, stal
 	opened = state
 	opened.Instances = nil
 	for _, i := range state.Instances {
-		env, old, failed := s.OpenEnv(i.Spec.Env, envOf(state.App))
+		i.App = state.App
+		i, old, failed := s.OpenInstance(i)
 		if failed != nil {
 			err = failed // one says it for all
 			continue
 		}
-		i.Spec.Env = env
 		opened.Instances = append(opened.Instances, i)
 		stale = stale || old
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -30,6 +31,9 @@ type instance struct {
 	spec  platform.InstanceSpec
 	exits chan runtime.Exit // of the running copy
 
+	incomplete bool                                  // adopted without its environment
+	told       atomic.Pointer[platform.InstanceSpec] // then, the spec that was wanted last
+
 	removed    chan struct{} // closed when it is no longer wanted
 	removeOnce sync.Once
 
@@ -38,6 +42,7 @@ type instance struct {
 	crashes   int       // in a row
 	upSince   time.Time // of this copy; zero: not yet
 	last      *runtime.Running
+	shut      error     // why spec lacks its environment
 	startHook hookState // of this copy
 	stopHook  hookState
 
@@ -135,6 +140,10 @@ func (i *instance) start(ctx context.Context) {
 	case <-i.removed:
 		return
 	}
+	if err := i.learn(); err != nil {
+		i.unstarted(err)
+		return
+	}
 	i.forgetExits()
 	before := hooks{i.startHook, i.stopHook}
 	i.expectHooks()
@@ -155,6 +164,20 @@ func (i *instance) start(ctx context.Context) {
 	default:
 		i.unstarted(err)
 	}
+}
+
+// learn completes the spec of an adopted copy whose key is gone with what the
+// control plane says.
+func (i *instance) learn() error {
+	if i.shut == nil {
+		return nil
+	}
+	told := i.told.Load()
+	if told == nil {
+		return fmt.Errorf("its environment was not told again yet, and what was kept cannot be opened: %w", i.shut)
+	}
+	i.spec, i.shut = *told, nil
+	return nil
 }
 
 // forgetExits takes note of ends that came while nothing was known to run:

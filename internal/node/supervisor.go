@@ -58,6 +58,7 @@ func (s *supervisor) adopt(ctx context.Context, running []runtime.Running) {
 	for _, r := range running {
 		i := newInstance(s, r.Spec)
 		s.instances[r.Spec.ID] = i
+		i.shut, i.incomplete = r.Shut, r.Shut != nil
 		i.begin(r)
 		i.recall()
 		looks.Go(func() {
@@ -148,7 +149,10 @@ func (s *supervisor) expect(specs []platform.InstanceSpec) {
 // add begins an instance unless there is one; one that is leaving comes back
 // after it is gone.
 func (s *supervisor) add(spec platform.InstanceSpec) {
-	if s.instances[spec.ID] != nil {
+	if i := s.instances[spec.ID]; i != nil {
+		if i.incomplete {
+			i.told.Store(&spec)
+		}
 		return
 	}
 	s.logs.keep(spec.ID)

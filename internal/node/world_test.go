@@ -36,6 +36,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/runtime/process"
 	"github.com/slipway-paas/slipway/internal/scheduler/local"
+	"github.com/slipway-paas/slipway/internal/secret"
 )
 
 // nodeEnv tells a copy of the test binary to be a node.
@@ -51,6 +52,7 @@ func TestMain(m *testing.M) {
 type nodeOrder struct {
 	Dir, Control, HTTP string
 	Runtime            string // directory
+	Keys               string // file
 	Drain              time.Duration
 }
 
@@ -68,7 +70,11 @@ func beNode(text string) {
 		panic(err)
 	}
 	log := testLog().With("node", os.Getpid())
-	rt, err := process.New(log, process.Options{Dir: order.Runtime})
+	ring, err := secret.OpenFile(order.Keys)
+	if err != nil {
+		panic(err)
+	}
+	rt, err := process.New(log, process.Options{Dir: order.Runtime, Keys: ring})
 	if err != nil {
 		panic(err)
 	}
@@ -76,7 +82,7 @@ func beNode(text string) {
 	defer stop()
 	options := node.Options{
 		ID: "test", Dir: order.Dir, ControlSocket: order.Control, HTTP: order.HTTP,
-		DrainTimeout: order.Drain, Serving: func(node.Info) { fmt.Println("serving") },
+		Keys: ring, DrainTimeout: order.Drain, Serving: func(node.Info) { fmt.Println("serving") },
 	}
 	if err := node.Run(ctx, log, options, rt); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -198,7 +204,7 @@ func (w *world) node() *nodeProcess {
 
 func (w *world) launch() *nodeProcess {
 	w.Helper()
-	order, err := json.Marshal(nodeOrder{w.path("node"), w.path("c.sock"), "127.0.0.1:0", w.path("rt"), 20 * time.Second})
+	order, err := json.Marshal(nodeOrder{w.path("node"), w.path("c.sock"), "127.0.0.1:0", w.path("rt"), w.path("secret.key"), 20 * time.Second})
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -65,6 +65,10 @@ type Running struct {
 	// what they have consumed.
 	Output    string
 	Isolation platform.Isolation
+	// Shut says why Spec lacks its environment: the key it is sealed under is
+	// gone. The instance runs on with it; a Start with this Spec would be
+	// without. Nil: Spec is whole.
+	Shut error
 }
 
 // Exit is how an instance ended.

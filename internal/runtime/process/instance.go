@@ -110,7 +110,7 @@ func (r *Runtime) launch(ctx context.Context, i *instance, spec platform.Instanc
 	i.image = image.dir
 	i.record = record{Spec: spec, OneOff: i.oneOff, UID: uid}
 	if spec.Spec.Port {
-		before, _ := readRecord(i.dir, i.id)
+		before, _, _ := r.readRecord(i.dir, i.id)
 		if i.record.Port, err = r.ports.take(before.Port); err != nil {
 			return err
 		}
@@ -118,9 +118,9 @@ func (r *Runtime) launch(ctx context.Context, i *instance, spec platform.Instanc
 	if err := makeInstanceDir(i.dir, uid); err != nil {
 		return err
 	}
-	i.record.Env = environment(spec.Spec, image.Env, i.record.Port)
+	i.record.env = environment(spec.Spec, image.Env, i.record.Port)
 	p := sandbox.Process{
-		Name: i.id, Argv: append(r.entrypoint(image), spec.Spec.Args...), Env: i.record.Env, Dir: image.workingDir(),
+		Name: i.id, Argv: append(r.entrypoint(image), spec.Spec.Args...), Env: i.record.env, Dir: image.workingDir(),
 		UID: uid, Limits: spec.Spec.Limits, Status: filepath.Join(i.dir, statusFile), Mounts: mounts(image, i.dir),
 	}
 	err = connect(i.dir, &p)
@@ -134,7 +134,7 @@ func (r *Runtime) launch(ctx context.Context, i *instance, spec platform.Instanc
 	i.record.Started = time.Now()
 	confined, err := r.sandbox.Start(p, func(handle sandbox.Handle) error {
 		i.record.Handle = handle
-		return i.record.write(i.dir)
+		return r.writeRecord(i.dir, i.record)
 	})
 	if err != nil {
 		return err
@@ -264,7 +264,7 @@ func (r *Runtime) Adopt(ctx context.Context) ([]runtime.Running, error) {
 
 func (r *Runtime) adopt(id string) (runtime.Running, bool) {
 	dir := r.dir(id)
-	rec, err := readRecord(dir, id)
+	rec, stale, err := r.readRecord(dir, id)
 	switch {
 	case err != nil:
 		// No record: it never began. Damaged by a power cut: nothing runs since.
@@ -275,6 +275,14 @@ func (r *Runtime) adopt(id string) (runtime.Running, bool) {
 		r.cleanCut(id) // a restart may have been cut before its record
 		return runtime.Running{}, false
 	}
+	if stale {
+		if err := r.writeRecord(dir, rec); err != nil {
+			r.log.Warn("secrets of an instance stay as they were sealed", "instance", id, "err", err)
+		}
+	}
+	if rec.shut != nil {
+		r.log.Error("environment of an instance could not be opened; it runs on, and is not restarted without it", "instance", id, "err", rec.shut)
+	}
 	i := &instance{
 		id: id, dir: dir, oneOff: rec.OneOff, record: rec,
 		started: make(chan struct{}), gone: make(chan struct{}),
@@ -282,6 +290,9 @@ func (r *Runtime) adopt(id string) (runtime.Running, bool) {
 	close(i.started)
 	confined, exit, err := r.sandbox.Adopt(rec.Handle)
 	i.image = r.images.keep(rec.Spec.App, rec.Spec.Spec.Image)
+	if image, err := r.images.read(i.image); err == nil && rec.shut == nil {
+		i.record.env = environment(rec.Spec.Spec, image.Env, rec.Port)
+	}
 	if rec.Port != 0 {
 		r.ports.keep(rec.Port)
 	}
@@ -334,12 +345,12 @@ func (r *Runtime) told(id string) {
 	if _, again := r.live[id]; again {
 		return
 	}
-	rec, err := readRecord(r.dir(id), id)
+	rec, _, err := r.readRecord(r.dir(id), id)
 	if err != nil {
 		return // forgotten already
 	}
-	rec.Ended, rec.Env, rec.Spec.Spec.Env = true, nil, nil
-	if err := rec.write(r.dir(id)); err != nil {
+	rec.Ended, rec.Spec.Spec.Env = true, nil
+	if err := r.writeRecord(r.dir(id), rec); err != nil {
 		r.log.Warn("end of an instance was not recorded", "instance", id, "err", err)
 	}
 }

@@ -48,7 +48,7 @@ func (r *Runtime) Exec(ctx context.Context, id string, argv []string, stream pla
 	// What the launcher added to the environment is only there.
 	env := i.confined.Environ()
 	if env == nil {
-		env = i.record.Env
+		env = i.record.env
 	}
 	return r.enter(ctx, i, sandbox.Process{Argv: argv, Env: env, Dir: "/app"}, stream)
 }
@@ -64,8 +64,12 @@ func (r *Runtime) Shell(ctx context.Context, id, line string, stream platform.IO
 	if err != nil {
 		return 0, fmt.Errorf("image of %s: %w", id, err)
 	}
+	env := i.record.env
+	if env == nil { // the key to it is gone
+		env = i.confined.Environ()
+	}
 	return r.enter(ctx, i, sandbox.Process{
-		Argv: append(r.entrypoint(image), line), Env: i.record.Env, Dir: image.workingDir(),
+		Argv: append(r.entrypoint(image), line), Env: env, Dir: image.workingDir(),
 	}, stream)
 }
 

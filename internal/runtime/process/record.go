@@ -14,19 +14,24 @@ import (
 )
 
 // record is what is on disk of an instance. It is written while the process
-// is held before its command begins: an instance that runs has a record. It
-// holds config values and is readable by the platform only.
+// is held before its command begins: an instance that runs has a record. Its
+// config values are sealed, the rest is not: an instance is found again even
+// when the key is gone.
 type record struct {
 	Spec platform.InstanceSpec `json:"spec"`
 	// OneOff: a Run, which ends with the platform that asked for it.
 	OneOff  bool           `json:"one_off,omitempty"`
 	Handle  sandbox.Handle `json:"handle"`
-	Env     []string       `json:"env"`
 	UID     int            `json:"uid"`
 	Port    int            `json:"port,omitempty"`
 	Started time.Time      `json:"started"`
 	// Ended: its exit was told to a watcher; what is left is its output.
 	Ended bool `json:"ended,omitempty"`
+
+	// env is the whole environment, made of Spec and the image.
+	env []string
+	// shut says why Spec's environment could not be opened; nil: it was.
+	shut error
 }
 
 const (
@@ -37,7 +42,8 @@ const (
 	tmpDir     = "tmp"
 )
 
-func (rec record) write(dir string) error {
+func (r *Runtime) writeRecord(dir string, rec record) error {
+	rec.Spec = r.seals.Instance(rec.Spec)
 	text, err := json.Marshal(rec)
 	if err != nil {
 		return err
@@ -49,23 +55,24 @@ func (rec record) write(dir string) error {
 }
 
 // readRecord returns an error matching errDamaged for what is no record of id.
-func readRecord(dir, id string) (record, error) {
-	var rec record
+// stale says that it should be written anew.
+func (r *Runtime) readRecord(dir, id string) (rec record, stale bool, err error) {
 	text, err := os.ReadFile(filepath.Join(dir, recordFile))
 	if err != nil {
-		return rec, err
+		return rec, false, err
 	}
 	if err := json.Unmarshal(text, &rec); err != nil || rec.Spec.ID != id {
-		return rec, fmt.Errorf("record of %s: %w", id, errors.Join(errDamaged, err))
+		return rec, false, fmt.Errorf("record of %s: %w", id, errors.Join(errDamaged, err))
 	}
-	return rec, nil
+	rec.Spec, stale, rec.shut = r.seals.OpenInstance(rec.Spec)
+	return rec, stale, nil
 }
 
 // running is what the record says of an instance that runs.
 func (rec record) running(dir string, isolation platform.Isolation) runtime.Running {
 	return runtime.Running{
 		Spec: rec.Spec, Address: address(rec.Port), Started: rec.Started,
-		Output: filepath.Join(dir, outputFile), Isolation: isolation,
+		Output: filepath.Join(dir, outputFile), Isolation: isolation, Shut: rec.shut,
 	}
 }
 

@@ -11,9 +11,11 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/slipway-paas/slipway/internal/keep"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/runtime"
 	"github.com/slipway-paas/slipway/internal/sandbox"
+	"github.com/slipway-paas/slipway/internal/secret"
 )
 
 // Options are what a Runtime needs to know.
@@ -21,6 +23,8 @@ type Options struct {
 	// Dir is the state directory, made if need be. One Runtime at a time may
 	// hold it. Required.
 	Dir string
+	// Keys seal the apps' environment in Dir. Nil keeps it in the clear, for tests.
+	Keys *secret.Ring
 	// Sandbox runs the instances. Nil: one is made, which takes some tens of
 	// milliseconds to find out what the machine offers.
 	Sandbox *sandbox.Sandbox
@@ -52,6 +56,7 @@ type Runtime struct {
 	log     *slog.Logger
 	options Options
 	sandbox *sandbox.Sandbox
+	seals   keep.Sealer
 	uids    *uids
 	ports   *ports
 	images  *images
@@ -92,7 +97,7 @@ func New(log *slog.Logger, options Options) (*Runtime, error) {
 		options.Sandbox = sandbox.New(context.Background(), log, dir)
 	}
 	r := &Runtime{
-		log: log, options: options, sandbox: options.Sandbox,
+		log: log, options: options, sandbox: options.Sandbox, seals: keep.Seals(options.Keys),
 		ports: newPorts(options.FirstPort, options.LastPort),
 		exits: newExits(), live: make(map[string]*instance), done: make(chan struct{}),
 	}
