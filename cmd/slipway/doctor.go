@@ -12,7 +12,7 @@ import (
 
 // examine is what the control plane answers an admin who asks what is wrong.
 func examine(ctx context.Context, o *options, f *fleet.Fleet, offer sandbox.Offer) []doctor.Finding {
-	seen := &doctor.Node{}
+	seen := &doctor.Node{Problems: f.Problems()}
 	for _, n := range f.Nodes() {
 		seen.Connected = seen.Connected || n.Connected
 		seen.Runtime = n.Runtime

@@ -21,12 +21,13 @@ import (
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/runtime/process"
 	"github.com/slipway-paas/slipway/internal/sandbox"
+	"github.com/slipway-paas/slipway/internal/secret"
 )
 
 func nodeCommand() *cobra.Command {
 	var o options
 	var file string
-	var stop bool
+	var stop, owned bool
 	cmd := &cobra.Command{
 		Use:   "node",
 		Short: "Run the data plane of this machine: the edge and the apps",
@@ -47,39 +48,96 @@ SIGTERM drains and leaves; the apps run on, and the next node finds them.`,
 			if stop {
 				return stopNode(cmd.Context(), &o)
 			}
-			return runNode(cmd.Context(), logger(o.Verbose), &o)
+			return runNode(cmd.Context(), logger(o.Verbose), &o, owned)
 		},
 	}
 	o.flags(cmd.Flags())
 	cmd.Flags().StringVar(&file, "config", os.Getenv("SLIPWAY_CONFIG"), "file of options, a line \"name = value\" each")
 	cmd.Flags().BoolVar(&stop, "stop", false, "stop the running node and its apps, and return when they are gone")
+	cmd.Flags().BoolVar(&owned, ownedFlag, false, "end at once when nobody wants a node any more")
+	_ = cmd.Flags().MarkHidden(ownedFlag) // it is there
 	return cmd
 }
 
-func runNode(ctx context.Context, log *slog.Logger, o *options) error {
+// ownedFlag is what a control plane starts a node with.
+const ownedFlag = "owned"
+
+func runNode(ctx context.Context, log *slog.Logger, o *options, owned bool) error {
 	ctx, end := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer end()
 	if err := o.prepareState(); err != nil {
 		return err
 	}
-	engine, err := process.New(log, process.Options{Dir: o.path("runtime"), Sandbox: sandbox.New(ctx, log, o.State), Version: version})
+	ring, problem := o.nodeRing(log)
+	engine, err := process.New(log, process.Options{Dir: o.path("runtime"), Sandbox: sandbox.New(ctx, log, o.State), Keys: ring, Version: version})
 	if err != nil {
 		return err
 	}
-	defer serveProfiles(log, o.debugSocket("node"))()
 	return node.Run(ctx, log, node.Options{
-		ID: "local", Dir: o.path("node"), Version: version,
+		ID: "local", Dir: o.path("node"), Version: version, Keys: ring, Problem: problem,
 		ControlSocket: o.controlSocket(), Socket: o.nodeSocket(),
 		HTTP: o.HTTP, HTTPS: o.HTTPS, Listen: listen,
+		Serving: func(node.Info) {
+			if owned && !nodeWanted(o) {
+				// Stopped before it could be asked to: nobody found it then.
+				go func() { _ = node.Stop(context.Background(), o.nodeSocket(), true) }()
+			}
+		},
 	}, engine)
 }
 
+// nodeRing is ring for a node, which serves with keys or without: then under
+// one that nobody has, so that nothing is kept in the clear.
+func (o *options) nodeRing(log *slog.Logger) (ring *secret.Ring, problem string) {
+	ring, err := o.ring()
+	if err == nil {
+		return ring, ""
+	}
+	log.Error("keys could not be read", "err", err)
+	return secret.New(), "the node serves without the keys of its secrets, and remembers nothing after its end: " + err.Error()
+}
+
+// wantNode says that a control plane of this state wants a node of its own,
+// until stopNode says otherwise. A node that was started looks at it after it can be
+// asked to stop, so that whoever says otherwise either finds it or is heard.
+func wantNode(o *options) error {
+	file, err := os.OpenFile(o.ownedNodePath(), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+func nodeWanted(o *options) bool {
+	_, err := os.Stat(o.ownedNodePath())
+	return err == nil
+}
+
+// ownNode notes which node a control plane started, if one is wanted still.
+func ownNode(o *options, pid int) error {
+	file, err := os.OpenFile(o.ownedNodePath(), os.O_WRONLY|os.O_TRUNC, 0)
+	if isMissing(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(file, pid)
+	return errors.Join(err, file.Close())
+}
+
 // ensureNode starts a node in a session of its own unless one runs that is of
-// this version; one of another version is taken over by the new one.
-func ensureNode(ctx context.Context, log *slog.Logger, o *options) error {
+// this version; one of another version is taken over by the new one. A node
+// that is started again ends at once if nobody wants it by then.
+func ensureNode(ctx context.Context, log *slog.Logger, o *options, again bool) error {
 	if running, err := node.Status(ctx, o.nodeSocket()); err == nil && running.Version == version {
 		log.Info("found the node", "pid", running.Pid)
 		return nil
+	}
+	if !again {
+		if err := wantNode(o); err != nil {
+			return err
+		}
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -94,7 +152,9 @@ func ensureNode(ctx context.Context, log *slog.Logger, o *options) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, "node", "--state", o.State, "--http", o.HTTP, "--https", o.HTTPS, fmt.Sprintf("--verbose=%t", o.Verbose)) //nolint:noctx // it outlives us
+	cmd := exec.Command(self, "node", "--state", o.State, "--http", o.HTTP, "--https", o.HTTPS, fmt.Sprintf("--verbose=%t", o.Verbose), //nolint:noctx // it outlives us
+		"--secret-key-file", o.SecretKeyFile, "--"+ownedFlag)
+	cmd.Env = o.withSecretKeys(os.Environ())
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -105,7 +165,7 @@ func ensureNode(ctx context.Context, log *slog.Logger, o *options) error {
 	if err := awaitNode(ctx, o, cmd.Process.Pid, exited, output, from); err != nil {
 		return err
 	}
-	return writeFile(o.ownedNodePath(), strconv.Itoa(cmd.Process.Pid)+"\n")
+	return ownNode(o, cmd.Process.Pid)
 }
 
 // ownedNodePath names the node that a control plane of this state started, so
@@ -168,12 +228,11 @@ func watchNode(ctx context.Context, log *slog.Logger, o *options, connected func
 		if connected() {
 			continue
 		}
-		_, wanted := os.Stat(o.ownedNodePath())
-		if _, err := node.Status(ctx, o.nodeSocket()); wanted != nil || !errors.Is(err, platform.ErrNotFound) {
+		if _, err := node.Status(ctx, o.nodeSocket()); !nodeWanted(o) || !errors.Is(err, platform.ErrNotFound) {
 			continue
 		}
 		log.Warn("the node is gone, starting another")
-		if err := ensureNode(ctx, log, o); err != nil && ctx.Err() == nil {
+		if err := ensureNode(ctx, log, o, true); err != nil && ctx.Err() == nil {
 			log.Error("no node", "err", err)
 		}
 	}

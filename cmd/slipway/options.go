@@ -47,6 +47,7 @@ type options struct {
 	// secret.key in State. Without it, config cannot be read: keep a copy. With
 	// SLIPWAY_SECRET_KEY in the environment it is neither read nor made.
 	SecretKeyFile string
+	secretKeys    string // of the environment, once ring took them
 	// BuilderKeyFile holds the key that a builder elsewhere shows to /v2/hooks.
 	// Who has it may deploy as any user. Empty: builder.key in State.
 	BuilderKeyFile string

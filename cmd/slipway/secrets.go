@@ -21,12 +21,25 @@ import (
 
 // ring is the keys that secrets are sealed under: those of the environment, or
 // those of the key file, which is made when it is not there. The control plane
-// and the node of one machine share them.
+// and the node of one machine share them. The environment is taken: the
+// processes this one starts do not have it.
 func (o *options) ring() (*secret.Ring, error) {
 	if keys := os.Getenv(secret.EnvironmentVariable); keys != "" {
-		return secret.FromEnvironment(keys)
+		o.secretKeys = keys
+		_ = os.Unsetenv(secret.EnvironmentVariable) // fails for malformed names only
+	}
+	if o.secretKeys != "" {
+		return secret.FromEnvironment(o.secretKeys)
 	}
 	return secret.OpenFile(o.secretKeyFile())
+}
+
+// withSecretKeys is the environment of a node: it shares the keys.
+func (o *options) withSecretKeys(environ []string) []string {
+	if o.secretKeys == "" {
+		return environ
+	}
+	return append(environ, secret.EnvironmentVariable+"="+o.secretKeys)
 }
 
 func secretsCommand() *cobra.Command {

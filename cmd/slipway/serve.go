@@ -92,7 +92,7 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 
 	failed := make(chan error, 8)
 	p.serve(failed)
-	if err := ensureNode(ctx, log, o); err != nil {
+	if err := ensureNode(ctx, log, o, false); err != nil {
 		return err
 	}
 	watching, unwatch := context.WithCancel(ctx)
@@ -206,7 +206,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	}
 	users := auth.New(log, db, auth.Options{Registration: o.Registration, Directory: directory})
 	p.opened.add(closing(users.Close))
-	password, err := password(o.path("registry.password"))
+	password, err := o.registryPassword(ring)
 	if err != nil {
 		return nil, err
 	}

@@ -15,8 +15,26 @@ import (
 	"github.com/slipway-paas/slipway/internal/builder/buildpack"
 	"github.com/slipway-paas/slipway/internal/fleet"
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/secret"
 	"github.com/slipway-paas/slipway/internal/server"
 )
+
+// registryPassword is the registry's, which only this machine needs: it is
+// kept sealed, and made anew when it cannot be opened.
+func (o *options) registryPassword(ring *secret.Ring) (string, error) {
+	path := o.path("registry.password")
+	const about = "registry.password"
+	text, err := os.ReadFile(path)
+	if err != nil && !isMissing(err) {
+		return "", err
+	}
+	kept := strings.TrimSpace(string(text))
+	if plain, err := ring.Open(kept, about); err == nil && !ring.Stale(kept) {
+		return string(plain), nil
+	}
+	fresh := rand.Text()
+	return fresh, writeFile(path, ring.Seal([]byte(fresh), about)+"\n")
+}
 
 // password reads a random secret of this state directory, made at first use.
 func password(path string) (string, error) {

@@ -53,6 +53,7 @@ type disk struct {
 	edge    *edgeRecord
 	records []record // as loaded
 	stale   []record // of records, those to be sealed anew
+	lost    []string // apps whose files made no sense
 	// shut are files whose secrets cannot be opened, and why the last cannot.
 	shut    int
 	shutFor error
@@ -128,7 +129,10 @@ func (d *disk) load() (whole bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		whole = whole && ok
+		if !ok {
+			d.lost = append(d.lost, id)
+			whole = false
+		}
 	}
 	if d.shut > 0 {
 		d.log.Error("state files could not be opened and were set aside", "files", d.shut, "err", d.shutFor)

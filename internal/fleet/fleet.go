@@ -54,6 +54,7 @@ type Fleet struct {
 	settle time.Duration
 	closed context.Context
 	close  context.CancelFunc
+	work   sync.WaitGroup
 
 	write sync.Mutex // held over a change: the file first, then the memory
 
@@ -64,6 +65,7 @@ type Fleet struct {
 	edgeAt  int64 // version of the edge; 0: never set
 	apps    map[string]*app
 	changes []change          // by version
+	lost    map[string]bool   // apps whose files made no sense, and that nobody spoke of since
 	homes   map[string]string // the app of each instance seen, claimed or not
 	nodes   map[string]*node
 	// unclaimed are what nodes run by the order of a directory that is lost, by
@@ -92,7 +94,7 @@ type change struct {
 }
 
 // Open loads the desired state from o.Dir. Nothing runs until Close but what
-// callers run, and the goroutine that brings files to the disk. An unreadable
+// callers run, and what brings files to the disk and seals them anew. An unreadable
 // file is set aside and logged, and the nodes are told everything anew; a
 // directory of a newer Slipway is an error.
 func Open(log *slog.Logger, o Options) (*Fleet, error) {
@@ -106,7 +108,7 @@ func Open(log *slog.Logger, o Options) (*Fleet, error) {
 	f := &Fleet{
 		log: log, logs: o.Logs, disk: d, settle: o.Settle, opened: time.Now(), said: time.Now(),
 		apps: make(map[string]*app), nodes: make(map[string]*node), runs: make(map[string]*run),
-		homes: make(map[string]string), unclaimed: make(map[string]map[string]platform.Instance),
+		lost: make(map[string]bool), homes: make(map[string]string), unclaimed: make(map[string]map[string]platform.Instance),
 		subs: make(map[*subscriber]struct{}),
 	}
 	f.closed, f.close = context.WithCancel(context.Background())
@@ -119,15 +121,69 @@ func Open(log *slog.Logger, o Options) (*Fleet, error) {
 		f.install(r)
 		f.version = max(f.version, r.Version)
 	}
+	for _, id := range d.lost {
+		f.lost[id] = platform.ValidAppID(id) == nil
+	}
 	f.orderChanges()
 	d.records = nil
+	f.work.Go(f.followKeys)
 	return f, nil
+}
+
+// keyPause is the time between two looks at which key is the newest.
+const keyPause = time.Minute
+
+// followKeys seals everything anew when there is a newer key: then the older
+// one can go.
+func (f *Fleet) followKeys() {
+	tick := time.NewTicker(keyPause)
+	defer tick.Stop()
+	for under := f.disk.seals.Key(); ; {
+		select {
+		case <-f.closed.Done():
+			return
+		case <-tick.C:
+		}
+		key := f.disk.seals.Key()
+		if key == under {
+			continue
+		}
+		if err := f.reseal(); err != nil {
+			f.log.Warn("state files stay as they were sealed", "err", err)
+			continue
+		}
+		under = key
+	}
+}
+
+func (f *Fleet) reseal() error {
+	f.write.Lock()
+	defer f.write.Unlock()
+	f.mu.Lock()
+	edge := edgeRecord{f.edgeAt, f.edge}
+	records := make([]record, 0, len(f.apps))
+	for _, a := range f.apps {
+		records = append(records, a.record)
+	}
+	f.mu.Unlock()
+	if edge.Version > 0 {
+		if err := f.disk.putEdge(edge); err != nil {
+			return err
+		}
+	}
+	for _, r := range records {
+		if err := f.disk.putApp(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close ends every wait, the polls of the nodes among them, and brings the last
 // files to the disk. Closing again does nothing.
 func (f *Fleet) Close() {
 	f.close()
+	f.work.Wait()
 	f.disk.files.Close()
 }
 
@@ -181,7 +237,7 @@ func (f *Fleet) Problems() []string { return f.disk.problems() }
 // Remove ends everything of the app. An unknown app is no error.
 func (f *Fleet) Remove(id string) (version int64, err error) {
 	f.mu.Lock()
-	_, known := f.apps[id]
+	known := f.apps[id] != nil || f.lost[id]
 	version = f.version
 	f.mu.Unlock()
 	if !known {
@@ -222,6 +278,7 @@ func (f *Fleet) change(id string, edit func(*record)) (int64, error) {
 	}
 	f.mu.Lock()
 	f.install(r)
+	delete(f.lost, id)
 	f.said = time.Now()
 	if news {
 		f.version = max(f.version, r.Version)
@@ -350,13 +407,19 @@ func (f *Fleet) Route(id string) *platform.Route {
 	return nil
 }
 
-// Apps returns the ids of the apps that something is wanted of, in no order.
+// Apps returns the ids of the apps that something is wanted of, or was when
+// their files were lost, in no order.
 func (f *Fleet) Apps() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var ids []string
 	for id, a := range f.apps {
 		if !a.Removed {
+			ids = append(ids, id)
+		}
+	}
+	for id, valid := range f.lost {
+		if valid {
 			ids = append(ids, id)
 		}
 	}

@@ -259,6 +259,22 @@ func TestAnUnreadableFileIsSetAside(t *testing.T) {
 	}
 	d = open(t, dir)
 	defer d.Close()
+	if specs, _ := d.Wanted("blog"); len(specs) > 0 {
+		t.Errorf("wanted are %v", specs)
+	}
+	n := &node{desk: d, id: "one"}
+	if got := n.news(); got == nil || !slices.Equal(apps(got), []string{"shop:1"}) || !slices.Equal(got.Kept, []string{"blog"}) {
+		t.Errorf("a node hears %+v", got)
+	}
+	if got := slices.Sorted(slices.Values(d.Apps())); !slices.Equal(got, []string{"blog", "shop"}) {
+		t.Errorf("apps: %v", got) // that of a lost file may be of no app, and has to be looked at
+	}
+	if _, err := d.Remove("blog"); err != nil {
+		t.Fatal(err)
+	}
+	if got := n.news(); got == nil || !slices.Equal(got.Removed, []string{"blog"}) {
+		t.Errorf("then it hears %+v", got)
+	}
 	if got := d.Apps(); !slices.Equal(got, []string{"shop"}) {
 		t.Errorf("apps: %v", got)
 	}

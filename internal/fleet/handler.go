@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -156,6 +158,7 @@ func (f *Fleet) news(n *node, epoch string, since int64) (platform.NodeState, bo
 	}
 	if state.Full {
 		since = -1
+		state.Kept = slices.Sorted(maps.Keys(f.lost))
 	}
 	for id, a := range f.changedAfter(since) {
 		if !a.Removed {

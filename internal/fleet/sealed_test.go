@@ -127,12 +127,13 @@ func TestAFleetWithoutItsKeyLetsNodesGoOnAndNamesTheCure(t *testing.T) {
 		if said := strings.Join(f.Problems(), "\n"); !strings.Contains(said, "put that key back") || !strings.Contains(said, ring.Newest()) {
 			t.Errorf("its problems are %q", said)
 		}
+		f.Settled() // as far as the controller can tell
+		if got := n.news(); got == nil || !got.Full || len(got.Apps) > 0 || !slices.Equal(got.Kept, []string{"blog"}) {
+			t.Errorf("when all was said it heard %+v", got)
+		}
 		setSecrets(t, f)
-		time.Sleep(29 * time.Second)
-		setSecrets(t, f) // changes nothing
-		f.Settled()
-		if got := n.news(); got == nil || !got.Full || len(got.Apps) != 1 {
-			t.Errorf("when all was said it heard %v", apps(got))
+		if got := n.news(); got == nil || got.Full || len(got.Apps) != 1 {
+			t.Errorf("when the app was said it heard %+v", got)
 		}
 	})
 }
@@ -156,6 +157,31 @@ func TestANodeThatForgotEverythingIsToldWhenAllWasSaid(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		if got := n.news(); got == nil || !got.Full {
 			t.Errorf("after 30 s without a word it heard %v", apps(got))
+		}
+	})
+}
+
+func TestAKeyThatIsRotatedAwayIsSoonNeededNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, keys := t.TempDir(), filepath.Join(t.TempDir(), "keys")
+		ring, err := secret.OpenFile(keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := openSealed(t, dir, ring)
+		defer f.Close()
+		setSecrets(t, f)
+		older := ring.Newest()
+		if _, err := ring.Rotate(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(61 * time.Second)
+		synctest.Wait()
+		for _, name := range []string{"edge.json", "apps/blog.json"} {
+			text, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil || !strings.Contains(string(text), ring.Newest()) || strings.Contains(string(text), older) {
+				t.Errorf("%s is %s, %v", name, text, err)
+			}
 		}
 	})
 }

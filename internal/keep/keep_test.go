@@ -102,8 +102,7 @@ func TestASecretGoesToItsPlaceAlone(t *testing.T) {
 	ring := secret.New()
 	seals := keep.Seals(ring)
 	spec := platform.InstanceSpec{ID: "blog-web-1", App: "blog"}
-	spec.Spec.Env = map[string]string{"": "no variable", "TOKEN": "5ecret"}
-	delete(spec.Spec.Env, "")
+	spec.Spec.Env = map[string]string{"TOKEN": "5ecret"}
 	sealed := seals.Instance(spec)
 	if len(sealed.Spec.Env) != 1 || strings.Contains(sealed.Spec.Env[""], "5ecret") || spec.Spec.Env["TOKEN"] != "5ecret" {
 		t.Errorf("sealed it is %v, the one given %v", sealed.Spec.Env, spec.Spec.Env)
@@ -112,12 +111,15 @@ func TestASecretGoesToItsPlaceAlone(t *testing.T) {
 		t.Errorf("opened it is %+v, %t, %v", opened, stale, err)
 	}
 	sealed.App = "shop"
-	if opened, _, err := seals.OpenInstance(sealed); err == nil || opened.Spec.Env != nil {
+	if opened, _, err := seals.OpenInstance(sealed); err == nil || !keep.Sealed(opened.Spec.Env) {
 		t.Errorf("another app opened it: %v, %v", opened.Spec.Env, err)
 	}
 	sealed.App = "blog"
-	if opened, _, err := keep.Seals(nil).OpenInstance(sealed); err == nil || opened.Spec.Env != nil {
+	if opened, _, err := keep.Seals(nil).OpenInstance(sealed); err == nil || !keep.Sealed(opened.Spec.Env) {
 		t.Errorf("it was opened without a key: %v, %v", opened.Spec.Env, err)
+	}
+	if twice := seals.Instance(sealed); !platform.Same(twice, sealed) {
+		t.Errorf("it was sealed twice: %v", twice.Spec.Env)
 	}
 	if opened, stale, err := seals.OpenInstance(spec); !platform.Same(opened, spec) || !stale || err != nil {
 		t.Errorf("one in the clear is %+v, %t, %v", opened, stale, err)

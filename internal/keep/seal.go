@@ -19,6 +19,15 @@ type Sealer struct{ ring *secret.Ring }
 // Seals is a Sealer with the keys of ring; nil: the zero Sealer.
 func Seals(ring *secret.Ring) Sealer { return Sealer{ring} }
 
+// Key names the key that is sealed under now: another one than before says
+// that what was kept should be kept anew.
+func (s Sealer) Key() string {
+	if s.ring == nil {
+		return ""
+	}
+	return s.ring.Newest()
+}
+
 var errNoKey = errors.New("sealed, and there is no key to open it with")
 
 // Text seals a text; about names what it belongs to, and Open needs the same.
@@ -32,24 +41,30 @@ func (s Sealer) Text(plain, about string) string {
 // OpenText undoes Text. A text that was never sealed is returned as it is.
 // stale says that it should be sealed anew.
 func (s Sealer) OpenText(text, about string) (plain string, stale bool, err error) {
-	sealed := secret.KeyID(text) != ""
 	switch {
-	case !sealed:
+	case secret.KeyID(text) == "":
 		return text, text != "" && s.ring != nil, nil
 	case s.ring == nil:
 		return "", false, errNoKey
 	}
 	opened, err := s.ring.Open(text, about)
-	return string(opened), s.ring.Stale(text), err
+	return string(opened), err == nil && s.ring.Stale(text), err
 }
 
 // sealedKey is the name that a sealed environment goes by as its only entry:
 // no variable has it.
 const sealedKey = ""
 
-// Env seals an environment whole: its names are nobody's business either.
+// Sealed reports whether an environment is one that Env made.
+func Sealed(env map[string]string) bool {
+	_, sealed := env[sealedKey]
+	return sealed
+}
+
+// Env seals an environment whole: its names are nobody's business either. One
+// that is sealed stays as it is.
 func (s Sealer) Env(env map[string]string, about string) map[string]string {
-	if s.ring == nil || len(env) == 0 {
+	if s.ring == nil || len(env) == 0 || Sealed(env) {
 		return env
 	}
 	text, err := json.Marshal(env)
@@ -59,18 +74,19 @@ func (s Sealer) Env(env map[string]string, about string) map[string]string {
 	return map[string]string{sealedKey: s.ring.Seal(text, about)}
 }
 
-// OpenEnv undoes Env, as OpenText undoes Text.
+// OpenEnv undoes Env, as OpenText undoes Text. With an error comes the
+// environment as it was given.
 func (s Sealer) OpenEnv(env map[string]string, about string) (plain map[string]string, stale bool, err error) {
 	text, sealed := env[sealedKey]
 	if !sealed {
 		return env, len(env) > 0 && s.ring != nil, nil
 	}
 	opened, stale, err := s.OpenText(text, about)
-	if err != nil {
-		return nil, stale, err
+	if err == nil {
+		err = json.Unmarshal([]byte(opened), &plain)
 	}
-	if err := json.Unmarshal([]byte(opened), &plain); err != nil {
-		return nil, stale, err
+	if err != nil {
+		return env, false, err
 	}
 	return plain, stale, nil
 }
@@ -81,8 +97,8 @@ func (s Sealer) Instance(spec platform.InstanceSpec) platform.InstanceSpec {
 	return spec
 }
 
-// OpenInstance undoes Instance. An environment that cannot be opened is left
-// out, and err says why.
+// OpenInstance undoes Instance. An environment that cannot be opened stays
+// sealed, and err says why.
 func (s Sealer) OpenInstance(spec platform.InstanceSpec) (opened platform.InstanceSpec, stale bool, err error) {
 	spec.Spec.Env, stale, err = s.OpenEnv(spec.Spec.Env, envOf(spec.App))
 	return spec, stale, err
@@ -109,8 +125,8 @@ func (s Sealer) App(state platform.AppState) platform.AppState {
 	return state
 }
 
-// OpenApp undoes App. Instances whose environment cannot be opened are left
-// out, and err says why.
+// OpenApp undoes App. An environment that cannot be opened stays sealed, and
+// err says why.
 func (s Sealer) OpenApp(state platform.AppState) (opened platform.AppState, stale bool, err error) {
 	opened = state
 	opened.Instances = nil
@@ -119,7 +135,6 @@ func (s Sealer) OpenApp(state platform.AppState) (opened platform.AppState, stal
 		i, old, failed := s.OpenInstance(i)
 		if failed != nil {
 			err = failed // one says it for all
-			continue
 		}
 		opened.Instances = append(opened.Instances, i)
 		stale = stale || old

@@ -156,7 +156,7 @@ func (n *node) assemble() (err error) {
 	n.reports.look, n.reports.cutovers, n.reports.edge = n.super.look, n.router.Cutovers, n.router.Problems
 	n.puller = &puller{
 		log: n.log, link: n.link, socket: n.opt.ControlSocket, file: n.file, router: n.front,
-		super: n.super, reports: n.reports, logs: n.logs, registry: n.setRegistry, run: n.run,
+		super: n.super, reports: n.reports, logs: n.logs, registry: n.setRegistry, run: n.run, reseal: n.reseal,
 	}
 	return nil
 }
@@ -177,6 +177,15 @@ func (n *node) forgetOutput(id string) error {
 		return o.Forget(id)
 	}
 	return nil
+}
+
+// reseal tells a runtime that keeps secrets that there is a newer key.
+func (n *node) reseal() {
+	if r, ok := n.runtime.(interface{ Reseal() error }); ok {
+		if err := r.Reseal(); err != nil {
+			n.log.Warn("secrets of instances stay as they were sealed", "err", err)
+		}
+	}
 }
 
 // setRegistry tells a runtime that pulls images from where.

@@ -33,6 +33,7 @@ type puller struct {
 	logs     *shipper
 	registry func(platform.EdgeState) // told of every edge before anything is started with it
 	run      func(platform.RunOrder)
+	reseal   func() // what others keep, under a newer key
 
 	why string // it was not reached last
 
@@ -67,6 +68,7 @@ func (p *puller) pull(ctx context.Context) {
 		if p.attend(ctx) {
 			n = 0
 		}
+		p.followKeys()
 		p.setConnected(false)
 		pause := min(firstRetry<<min(n, 10), longestRetry)
 		if awaitSocket(ctx, p.socket, pause/2+rand.N(pause/2)) {
@@ -97,6 +99,7 @@ func (p *puller) attend(ctx context.Context) (answered bool) {
 			}
 			return true
 		}
+		p.followKeys()
 		if news == nil {
 			continue
 		}
@@ -107,6 +110,13 @@ func (p *puller) attend(ctx context.Context) (answered bool) {
 			p.apply(*news, epoch)
 			have, _ = p.look()
 		}
+	}
+}
+
+// followKeys seals what is kept anew when there is a newer key.
+func (p *puller) followKeys() {
+	if have, _ := p.look(); p.file.followKeys(have) {
+		p.reseal()
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/slipway-paas/slipway/internal/node"
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/secret"
 )
 
 const hush = "5ecret-of-the-app"
@@ -69,6 +70,10 @@ func TestNoSecretOfAnAppIsOnTheDiskInTheClear(t *testing.T) {
 
 func TestANodeWithoutItsKeyServesOn(t *testing.T) {
 	w := newWorld(t)
+	w.edge.RegistryUser, w.edge.RegistryPassword = "user", hush
+	if _, err := w.fleet.SetEdge(w.edge); err != nil {
+		t.Fatal(err)
+	}
 	first := w.node()
 	w.deploy("blog", 1, w.hushed(), 1)
 	id := w.mustGet("blog", "/id")
@@ -173,4 +178,34 @@ func TestAFileThatAPowerCutEmptiedIsReadFromItsTwin(t *testing.T) {
 	w.serves("blog")
 	w.begin()
 	w.acked(w.version("blog"))
+}
+
+func TestAKeyThatIsRotatedAwayIsSoonNeededNoMore(t *testing.T) {
+	w := newWorld(t)
+	w.node()
+	w.deploy("blog", 1, w.hushed(), 1)
+	id := w.up("blog", 1, 1)[0].ID
+	ring, err := secret.OpenFile(w.path("secret.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := ring.Newest()
+	if _, err := ring.Rotate(); err != nil {
+		t.Fatal(err)
+	}
+	w.crash() // the node looks at its keys between two talks
+	under := func(key string) bool {
+		for _, name := range []string{"node/apps/blog.json", "rt/instances/" + id + "/record.json"} {
+			if text, err := os.ReadFile(w.path(name)); err != nil || !strings.Contains(string(text), "sealed:1:"+key) {
+				return false
+			}
+		}
+		return true
+	}
+	for deadline := time.Now().Add(patience); !under(ring.Newest()); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it is not sealed under %s; under %s: %t", ring.Newest(), older, under(older))
+		}
+	}
+	w.begin()
 }

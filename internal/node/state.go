@@ -46,6 +46,9 @@ func (s state) merge(news platform.NodeState, epoch string) (next state, changed
 		changed = append(changed, app.App)
 	}
 	if news.Full {
+		for _, id := range news.Kept {
+			named[id] = true
+		}
 		for id := range s.Apps {
 			if !named[id] {
 				delete(next.Apps, id)
@@ -72,6 +75,7 @@ type stateFile struct {
 
 	// unsaved are files that are not as the state is: by app, or edgeFile.
 	unsaved map[string]bool
+	sealed  string // the key it is sealed under
 	// shut says why secrets could not be opened; empty: they could.
 	shut string
 }
@@ -102,7 +106,27 @@ func openStateFile(log *slog.Logger, dir string, seals keep.Sealer) (*stateFile,
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	return &stateFile{
 		log: log, files: files, seals: seals, boot: strings.TrimSpace(string(boot)), unsaved: make(map[string]bool),
+		sealed: seals.Key(),
 	}, nil
+}
+
+// followKeys keeps everything anew when there is a newer key, and reports
+// whether there was.
+func (f *stateFile) followKeys(s state) (newer bool) {
+	key := f.seals.Key()
+	if key == f.sealed {
+		return false
+	}
+	f.unsaved[edgeFile] = true
+	for id := range s.Apps {
+		f.unsaved[id] = true
+	}
+	if err := f.write(s); err != nil {
+		f.log.Warn("secrets of the last state stay as they were sealed", "err", err)
+		return false
+	}
+	f.sealed = key
+	return true
 }
 
 func (f *stateFile) close() { f.files.Close() }
@@ -127,7 +151,8 @@ func (f *stateFile) load() (state, error) {
 		return f.former(h), nil
 	}
 	s := state{Format: format, Epoch: h.Epoch, Version: h.Version, Apps: make(map[string]platform.AppState)}
-	if !f.loadEdge(&s) || !f.loadApps(&s) || !whole || h.Boot != f.boot {
+	edge, apps := f.loadEdge(&s), f.loadApps(&s)
+	if !edge || !apps || !whole || h.Boot != f.boot {
 		s.Version = 0
 	}
 	return s, nil

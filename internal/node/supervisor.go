@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/slipway-paas/slipway/internal/keep"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/runtime"
 )
@@ -147,8 +148,11 @@ func (s *supervisor) expect(specs []platform.InstanceSpec) {
 }
 
 // add begins an instance unless there is one; one that is leaving comes back
-// after it is gone.
+// after it is gone. One whose environment is sealed goes on, and is not begun.
 func (s *supervisor) add(spec platform.InstanceSpec) {
+	if keep.Sealed(spec.Spec.Env) {
+		return
+	}
 	if i := s.instances[spec.ID]; i != nil {
 		if i.incomplete {
 			i.told.Store(&spec)

@@ -11,6 +11,9 @@ type NodeState struct {
 	Apps    []AppState `json:"apps,omitempty"`
 	// Removed apps have nothing to run and no route. Empty when Full.
 	Removed []string `json:"removed,omitempty"`
+	// Kept are apps that the control plane lost its word on, when Full: a node
+	// goes on with what it has of them.
+	Kept []string `json:"kept,omitempty"`
 	// Edge is set when Full or changed.
 	Edge *EdgeState `json:"edge,omitempty"`
 	// Runs are one-off commands to be started now; a node dials back for each once.

@@ -64,8 +64,26 @@ func (r *Runtime) readRecord(dir, id string) (rec record, stale bool, err error)
 	if err := json.Unmarshal(text, &rec); err != nil || rec.Spec.ID != id {
 		return rec, false, fmt.Errorf("record of %s: %w", id, errors.Join(errDamaged, err))
 	}
-	rec.Spec, stale, rec.shut = r.seals.OpenInstance(rec.Spec)
+	if rec.Spec, stale, rec.shut = r.seals.OpenInstance(rec.Spec); rec.shut != nil {
+		rec.Spec.Spec.Env = nil
+	}
 	return rec, stale, nil
+}
+
+// Reseal writes the records of what runs anew, under the newest key.
+func (r *Runtime) Reseal() error {
+	r.mu.Lock()
+	defer r.mu.Unlock() // none of them is forgotten meanwhile
+	var failed error
+	for _, i := range r.live {
+		if !isClosed(i.started) || i.confined == nil || i.record.shut != nil {
+			continue // sealed when it began, or not to be opened
+		}
+		if err := r.writeRecord(i.dir, i.record); err != nil && !errors.Is(err, os.ErrNotExist) {
+			failed = errors.Join(failed, err)
+		}
+	}
+	return failed
 }
 
 // running is what the record says of an instance that runs.
