@@ -251,8 +251,8 @@ func TestANamedTokenReachesWhatItIsBoundTo(t *testing.T) {
 	d := open(t)
 	const tokens = "/v2/tokens/"
 	d.expect("bob", "GET", tokens, "", 200, `{"count":0,"next":null,"previous":null,"results":[]}`)
-	d.expect("bob", "POST", tokens, `{"name":"a b","role":"king","apps":["No"],"expires_in":-1}`, 400,
-		`{"apps":["\"No\" is not an app."],"expires_in":["Seconds, from 0, which is never, to 315360000."],"name":["Can only contain letters, numbers and @/./+/-/_ characters."],"role":["A role is one of viewer, deployer, operator and admin."]}`)
+	d.expect("bob", "POST", tokens, `{"name":"a b","role":"king","apps":[],"expires_in":-1}`, 400,
+		`{"apps":["This list may not be empty."],"expires_in":["Seconds, from 0, which is never, to 315360000."],"role":["A role is one of viewer, deployer, operator and admin."]}`)
 	const ci = `"name":"ci","role":"viewer","apps":["blog"],"created":"2016-10-18T20:29:38Z","expires":"2016-10-18T20:30:38Z","last_used":null`
 	d.expect("bob", "POST", tokens, `{"name":"ci","role":"viewer","apps":["blog"],"expires_in":60}`, 201, `{`+ci+`,"token":"`+strings.Repeat("C", 40)+`"}`)
 	d.expect("bob", "POST", tokens, `{"name":"ci"}`, 400, `{"name":["A token with this name already exists."]}`)

@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -10,13 +9,8 @@ import (
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
-const (
-	maxTokenName = 128
-	maxTokenApps = 1000
-	maxTokenLife = 10 * 365 * 24 * time.Hour
-)
-
-var tokenName = regexp.MustCompile(`^[\w.@+-]+$`)
+// maxTokenLife keeps the seconds of expires_in a duration.
+const maxTokenLife = 10 * 365 * 24 * time.Hour
 
 func (s *server) listTokens(c *call) (answer, error) {
 	tokens, err := s.users.Tokens(c.ctx(), c.caller)
@@ -30,19 +24,7 @@ func (s *server) listTokens(c *call) (answer, error) {
 
 func (s *server) createToken(c *call) (answer, error) {
 	f := c.body
-	name, role, apps := f.required("name"), f.role(), f.texts("apps")
-	f.short("name", maxTokenName)
-	if name != "" && !tokenName.MatchString(name) {
-		f.reject("name", "Can only contain letters, numbers and @/./+/-/_ characters.")
-	}
-	if len(apps) > maxTokenApps {
-		f.reject("apps", fmt.Sprintf("A token names at most %d apps.", maxTokenApps))
-	}
-	for _, app := range apps {
-		if platform.ValidAppID(app) != nil {
-			f.reject("apps", fmt.Sprintf("%q is not an app.", clip(app)))
-		}
-	}
+	name, role, apps := f.required("name"), f.role(), f.texts("apps") // auth knows their rules
 	life := f.lifetime()
 	if err := f.err(); err != nil {
 		return answer{}, err

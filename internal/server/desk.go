@@ -77,6 +77,7 @@ type Users interface {
 	Login(ctx context.Context, username, password, from string) (token string, err error)
 	ByToken(ctx context.Context, token string) (platform.Caller, platform.User, error)
 	SetPassword(ctx context.Context, caller platform.Caller, username, old, new string) error
+	RegenerateAll(ctx context.Context, caller platform.Caller) error
 	RegenerateTokens(ctx context.Context, caller platform.Caller, username string) (token string, err error)
 	Cancel(ctx context.Context, caller platform.Caller, username string) error
 	User(ctx context.Context, caller platform.Caller) (platform.User, error)

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/slipway-paas/slipway/internal/api"
@@ -54,7 +53,7 @@ func (s *server) addWhitelist(c *call) (answer, error) {
 	}
 	all, err := s.desk.AddWhitelist(c.ctx(), c.caller, c.app(), addresses)
 	if err != nil {
-		return answer{}, inField(err, "addresses")
+		return answer{}, err
 	}
 	return created(api.Whitelist{Addresses: some(all)})
 }
@@ -65,7 +64,7 @@ func (s *server) removeWhitelist(c *call) (answer, error) {
 		return answer{}, err
 	}
 	if err := s.desk.RemoveWhitelist(c.ctx(), c.caller, c.app(), addresses); err != nil {
-		return answer{}, inField(err, "addresses")
+		return answer{}, err
 	}
 	return noContent()
 }
@@ -77,20 +76,6 @@ func (f *fields) addresses() ([]string, error) {
 	}
 	addresses := f.texts("addresses")
 	return addresses, f.err()
-}
-
-// inField moves what is wrong in a desk's input to the field it came in here:
-// the whitelist is a setting, and has a route of its own.
-func inField(err error, field string) error {
-	wrong := fieldErrors(err)
-	if len(wrong) == 0 {
-		return err
-	}
-	var moved []error
-	for _, one := range wrong {
-		moved = append(moved, &platform.FieldError{Field: field, Message: one.Message})
-	}
-	return errors.Join(moved...)
 }
 
 func (s *server) listServices(c *call) (answer, error) {

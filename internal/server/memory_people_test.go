@@ -181,7 +181,7 @@ func (d *memoryDesk) AddWhitelist(_ context.Context, caller platform.Caller, id 
 	for _, address := range addresses {
 		if _, err := netip.ParsePrefix(address); err != nil {
 			if _, err := netip.ParseAddr(address); err != nil {
-				return nil, platform.Invalid("whitelist", "The address %s is not valid", address)
+				return nil, platform.Invalid("addresses", "The address %s is not valid", address)
 			}
 		}
 		if !slices.Contains(all, address) {

@@ -63,7 +63,7 @@ func table() []route {
 		{method: get, path: "/v2/audit/", handle: (*server).audit, query: trail, status: 200, gives: api.List[api.AuditEvent]{}, also: []int{400, 403, 404}, summary: "Read who changed what, newest first"},
 		{method: get, path: "/v2/tokens/", handle: (*server).listTokens, query: paged, status: 200, gives: api.List[api.NamedToken]{}, also: []int{403}, summary: "List one's named tokens"},
 		{method: post, path: "/v2/tokens/", handle: (*server).createToken, takes: api.CreateToken{}, status: 201, gives: api.CreatedToken{}, also: []int{403}, summary: "Make a named token"},
-		{method: del, path: "/v2/tokens/{name}", handle: (*server).revokeToken, status: empty, also: []int{403, 404}, summary: "End a named token"},
+		{method: del, path: "/v2/tokens/{name...}", handle: (*server).revokeToken, status: empty, also: []int{403, 404}, summary: "End a named token"},
 		{method: get, path: "/v2/keys/", handle: (*server).listKeys, query: paged, status: 200, gives: api.List[api.Key]{}, summary: "List one's SSH keys"},
 		{method: post, path: "/v2/keys/", handle: (*server).addKey, takes: api.CreateKey{}, status: 201, gives: api.Key{}, summary: "Add an SSH key"},
 		{method: get, path: "/v2/keys/{id...}", handle: (*server).getKey, status: 200, gives: api.Key{}, also: []int{404}, summary: "Get an SSH key"},

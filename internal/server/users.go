@@ -102,7 +102,10 @@ func (s *server) tokens(c *call) (answer, error) {
 		return answer{}, platform.ErrForbidden
 	}
 	if all != nil && *all {
-		return s.allTokens(c)
+		if err := s.users.RegenerateAll(c.ctx(), c.caller); err != nil {
+			return answer{}, err
+		}
+		return ok("")
 	}
 	if username == "" {
 		username = c.caller.User
@@ -112,32 +115,6 @@ func (s *server) tokens(c *call) (answer, error) {
 		return answer{}, err
 	}
 	return ok(api.Token{Token: token})
-}
-
-// allTokens replaces everybody's, the caller's last: until then the request
-// could be made again.
-func (s *server) allTokens(c *call) (answer, error) {
-	var names []string
-	for page := (platform.Page{Limit: platform.DefaultPage}); ; page.Offset += page.Limit {
-		users, count, err := s.users.Users(c.ctx(), c.caller, page)
-		if err != nil {
-			return answer{}, err
-		}
-		for _, user := range users {
-			if user.Username != c.caller.User {
-				names = append(names, user.Username)
-			}
-		}
-		if page.Offset+page.Limit >= count {
-			break
-		}
-	}
-	for _, name := range append(names, c.caller.User) {
-		if _, err := s.users.RegenerateTokens(c.ctx(), c.caller, name); err != nil {
-			return answer{}, err
-		}
-	}
-	return ok("")
 }
 
 func (s *server) cancel(c *call) (answer, error) {
