@@ -2,8 +2,10 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -263,8 +265,19 @@ func TestANamedTokenReachesWhatItIsBoundTo(t *testing.T) {
 	d.expect("", "GET", "/v2/apps/blog/", "", 200, "", shown...)
 	d.expect("", "GET", "/v2/auth/whoami/", "", 200, "", shown...)
 	for _, try := range [][2]string{
-		{"GET", "/v2/keys/"}, {"POST", "/v2/keys/"}, {"GET", "/v2/certs/"}, {"GET", tokens}, {"POST", tokens}, {"POST", "/v2/auth/passwd/"}, {"POST", "/v2/auth/tokens/"},
-		{"DELETE", "/v2/auth/cancel/"}, {"POST", "/v2/apps/blog/config/"}, {"DELETE", "/v2/apps/blog/"}, {"GET", "/v2/users/"}, {"GET", "/v2/doctor"}, {"GET", "/v2/admin/perms/"},
+		{"GET", "/v2/keys/"},
+		{"POST", "/v2/keys/"},
+		{"GET", "/v2/certs/"},
+		{"GET", tokens},
+		{"POST", tokens},
+		{"POST", "/v2/auth/passwd/"},
+		{"POST", "/v2/auth/tokens/"},
+		{"DELETE", "/v2/auth/cancel/"},
+		{"POST", "/v2/apps/blog/config/"},
+		{"DELETE", "/v2/apps/blog/"},
+		{"GET", "/v2/users/"},
+		{"GET", "/v2/doctor"},
+		{"GET", "/v2/admin/perms/"},
 	} {
 		d.expect("", try[0], try[1], `{"values":{"A":"1"}}`, 403, "", shown...)
 	}
@@ -316,8 +329,14 @@ func TestPagesOfAnyOriginMayCallWithoutCookies(t *testing.T) {
 		user, method, path string
 		status             int
 	}{
-		{"bob", "GET", "/v2/apps/blog/", 200}, {"", "GET", "/v2/", 401}, {"", "GET", "/nowhere", 404}, {"bob", "PUT", "/v2/apps/blog/", 405},
-		{"", "OPTIONS", "/v2/apps/blog/", 204}, {"", "OPTIONS", "/v2/hooks/build", 204}, {"", "OPTIONS", "/nowhere", 404}, {"", "GET", "/healthz", 200},
+		{"bob", "GET", "/v2/apps/blog/", 200},
+		{"", "GET", "/v2/", 401},
+		{"", "GET", "/nowhere", 404},
+		{"bob", "PUT", "/v2/apps/blog/", 405},
+		{"", "OPTIONS", "/v2/apps/blog/", 204},
+		{"", "OPTIONS", "/v2/hooks/build", 204},
+		{"", "OPTIONS", "/nowhere", 404},
+		{"", "GET", "/healthz", 200},
 	} {
 		response := d.do(c.user, c.method, c.path, "", "Origin", "https://dashboard.example.com", "Access-Control-Request-Method", "POST")
 		_, _ = io.Copy(io.Discard, response.Body)
@@ -338,6 +357,38 @@ func TestPagesOfAnyOriginMayCallWithoutCookies(t *testing.T) {
 		t.Error(h)
 	}
 	d.expect("", "GET", "/v2/apps/blog/", "", 401, "", "Cookie", "token="+tokenOf("bob")+"; sessionid=x")
+}
+
+// leftDesk holds a verb until its asker has left.
+type leftDesk struct {
+	*memoryDesk
+	asker chan context.Context // of the request
+	ctx   chan error           // what the verb's context says then
+}
+
+func (d *leftDesk) Scale(ctx context.Context, _ platform.Caller, _ string, _ map[string]int) error {
+	<-(<-d.asker).Done()
+	d.ctx <- ctx.Err()
+	return nil
+}
+
+func TestAChangeGoesOnWhenItsAskerLeaves(t *testing.T) {
+	desk := &leftDesk{newMemoryDesk(), make(chan context.Context, 1), make(chan error, 1)}
+	d := openAt(t, desk, newMemoryUsers())
+	inner := d.web.Config.Handler
+	d.web.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		desk.asker <- r.Context()
+		inner.ServeHTTP(w, r)
+	})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(d.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(conn, "POST /v2/apps/blog/scale/ HTTP/1.1\r\nHost: x\r\nAuthorization: token "+tokenOf("bob")+"\r\nContent-Length: 9\r\n\r\n{\"web\":2}")
+	conn.Close()
+	if err := <-desk.ctx; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestNobodyIsABuilderWithoutAKey(t *testing.T) {

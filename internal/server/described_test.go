@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -12,7 +13,11 @@ import (
 	"github.com/slipway-paas/slipway/internal/server"
 )
 
-var document = server.Document()
+// document is one for all tests; validating against it writes into it.
+var (
+	document   = server.Document()
+	documentMu sync.Mutex
+)
 
 // checkDescribed fails the test when an answer is another than the OpenAPI
 // document says: a status it does not name, or a body its schema refuses.
@@ -33,6 +38,8 @@ func (d *door) checkDescribed(method, path string, status int, kind string, body
 
 // problems are what in an answer of the row is not as described.
 func problems(row server.Row, status int, kind string, body []byte) []string {
+	documentMu.Lock()
+	defer documentMu.Unlock()
 	response := operationOf(row).Responses[strconv.Itoa(status)]
 	if response == nil {
 		return []string{"the status is not named"}

@@ -117,6 +117,7 @@ func (s *server) admit(c *call, at place) error {
 		return nil
 	case forBuilder:
 		return s.authenticateBuilder(c)
+	case forUsers:
 	}
 	if err := s.authenticate(c); err != nil {
 		return err

@@ -92,18 +92,15 @@ func literalOf(raw json.RawMessage) string {
 	return clip(out.String())
 }
 
-// writeLiteral writes the decoder's next value and reports whether there was
-// one. It stops writing where clip cuts anyway.
-func writeLiteral(out *strings.Builder, decoder *json.Decoder) bool {
+// writeLiteral writes the decoder's next value, and nothing more where clip
+// cuts anyway.
+func writeLiteral(out *strings.Builder, decoder *json.Decoder) {
 	token, err := decoder.Token()
 	if err != nil || out.Len() > 2*maxClip {
-		return false
+		return
 	}
 	switch t := token.(type) {
 	case json.Delim:
-		if t == '}' || t == ']' {
-			return false
-		}
 		writeItems(out, decoder, t == '{')
 	case string:
 		out.WriteString(quoted(t))
@@ -114,7 +111,6 @@ func writeLiteral(out *strings.Builder, decoder *json.Decoder) bool {
 	default:
 		out.WriteString("None")
 	}
-	return true
 }
 
 func writeItems(out *strings.Builder, decoder *json.Decoder, object bool) {
