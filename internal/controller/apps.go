@@ -43,42 +43,12 @@ func (c *Controller) createApp(ctx context.Context, caller platform.Caller, id s
 	if err := c.freeID(id); err != nil {
 		return platform.App{}, err
 	}
-	now := time.Now().Truncate(time.Second).UTC()
-	app := platform.App{UUID: uuid.NewString(), ID: id, Owner: caller.User, Formation: map[string]int{}, Created: now, Updated: now}
-	config := platform.Config{UUID: uuid.NewString(), App: id, Owner: caller.User, Created: now, Updated: now}
-	release := platform.Release{
-		UUID: uuid.NewString(), App: id, Owner: caller.User, Config: config.UUID, Created: now, Updated: now,
-		State: platform.ReleaseSucceeded, Summary: caller.User + " created initial release",
-	}
-	tls := platform.TLS{UUID: uuid.NewString(), App: id, Owner: caller.User, Created: now, Updated: now}
-	settings := platform.Settings{UUID: uuid.NewString(), App: id, Owner: caller.User, Routable: true, Created: now, Updated: now}
+	rows := firstRows(caller.User, id)
 	err := c.store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		if err := leaving(tx, id); err != nil {
 			return err
 		}
-		if err := tx.InsertApp(app); err != nil {
-			return err
-		}
-		if err := tx.InsertConfig(config); err != nil {
-			return err
-		}
-		first, err := tx.InsertRelease(release)
-		if err != nil {
-			return err
-		}
-		release.Version = first.Version
-		if err := tx.PutSettings(settings); err != nil {
-			return err
-		}
-		if err := tx.PutTLS(tls); err != nil {
-			return err
-		}
-		if _, err := tx.Domain(id); err == nil {
-			return platform.Invalid("id", idTaken) // somebody's app is served under that name
-		} else if !errors.Is(err, platform.ErrNotFound) {
-			return err
-		}
-		if err := tx.InsertDomain(platform.Domain{Domain: id, App: id, Owner: caller.User, Created: now, Updated: now}); err != nil {
+		if err := rows.insert(tx); err != nil {
 			return err
 		}
 		return tx.InsertEvent(event(caller, "app.created", id, nil))
@@ -86,13 +56,66 @@ func (c *Controller) createApp(ctx context.Context, caller platform.Caller, id s
 	if err != nil {
 		return platform.App{}, err
 	}
-	c.hooks.announce(release, "")
-	c.noteConfig(config)
-	c.note(id, "INFO %s", release.Summary)
-	c.note(id, "INFO appsettings %s-%s updated", id, short(settings.UUID))
+	c.hooks.announce(rows.release, "")
+	c.noteConfig(rows.config)
+	c.note(id, "INFO %s", rows.release.Summary)
+	c.note(id, "INFO appsettings %s-%s updated", id, short(rows.settings.UUID))
 	c.note(id, "INFO domain %s added", id)
 	c.wake(id)
-	return app, nil
+	return rows.app, nil
+}
+
+// rows are what an app begins with.
+type rows struct {
+	app      platform.App
+	config   platform.Config
+	release  platform.Release
+	settings platform.Settings
+	tls      platform.TLS
+	domain   platform.Domain
+}
+
+func firstRows(owner, id string) rows {
+	now := time.Now().Truncate(time.Second).UTC()
+	r := rows{
+		app:      platform.App{UUID: uuid.NewString(), ID: id, Owner: owner, Formation: map[string]int{}, Created: now, Updated: now},
+		config:   platform.Config{UUID: uuid.NewString(), App: id, Owner: owner, Created: now, Updated: now},
+		settings: platform.Settings{UUID: uuid.NewString(), App: id, Owner: owner, Routable: true, Created: now, Updated: now},
+		tls:      platform.TLS{UUID: uuid.NewString(), App: id, Owner: owner, Created: now, Updated: now},
+		domain:   platform.Domain{Domain: id, App: id, Owner: owner, Created: now, Updated: now},
+	}
+	r.release = platform.Release{
+		UUID: uuid.NewString(), App: id, Owner: owner, Version: 1, Config: r.config.UUID, Created: now, Updated: now,
+		State: platform.ReleaseSucceeded, Summary: owner + " created initial release",
+	}
+	return r
+}
+
+// insert writes the rows in the order of the contract (2.3).
+func (r rows) insert(tx *store.Tx) error {
+	for _, insert := range []func() error{
+		func() error { return tx.InsertApp(r.app) },
+		func() error { return tx.InsertConfig(r.config) },
+		func() error { _, err := tx.InsertRelease(r.release); return err },
+		func() error { return tx.PutSettings(r.settings) },
+		func() error { return tx.PutTLS(r.tls) },
+		func() error { return domainFree(tx, r.app.ID) },
+		func() error { return tx.InsertDomain(r.domain) },
+	} {
+		if err := insert(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// domainFree refuses an id under whose name somebody's app is served.
+func domainFree(tx *store.Tx, id string) error {
+	_, err := tx.Domain(id)
+	if err == nil {
+		return platform.Invalid("id", idTaken)
+	}
+	return unless(err, platform.ErrNotFound)
 }
 
 func (c *Controller) noteConfig(config platform.Config) {

@@ -169,8 +169,7 @@ func (h *hooks) send(ctx context.Context, target *url.URL) (again bool, err erro
 
 // bare takes the URL, which may hold secrets, off an error of the client.
 func bare(err error) error {
-	var failed *url.Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
 		return failed.Err
 	}
 	return err

@@ -191,3 +191,29 @@ func TestARenameGoesOnWhereverTheControlPlaneWasKilled(t *testing.T) {
 		})
 	}
 }
+
+func TestDuringARenameTheOldInstancesAnswerToTheNewName(t *testing.T) {
+	p := open(t, controller.Options{}).withNode()
+	ann := p.user("ann")
+	p.app(ann, "blog")
+	if err := p.push(ann, "blog", "1234567890", map[string]string{"web": `test "$DEIS_APP" = blog || sleep 2; ` + hello}); err != nil {
+		t.Fatal(err)
+	}
+	changes := p.fleet.Changes(t.Context())
+	done := make(chan error, 1)
+	go func() { _, err := p.Rename(context.Background(), ann, "blog", "journal"); done <- err }()
+	for range changes {
+		if len(p.fleet.Instances("journal")) > 0 {
+			break
+		}
+	}
+	if status, body, err := p.get("journal.localhost"); status != 200 || body != "blog v2" {
+		t.Errorf("the new name: %d %q %v", status, body, err)
+	}
+	if status, _, _ := p.get("blog.localhost"); status != 404 {
+		t.Errorf("the old name: %d", status)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -58,15 +58,6 @@ func Routable(process string) bool { return process == "web" || process == "cmd"
 // MaxInstances bounds one process type on one app.
 const MaxInstances = 1000
 
-// FirstFormation is the formation an app gets from its first build (Deis
-// contract 3.5): one web process if there is one, else nothing.
-func FirstFormation(procfile map[string]string) map[string]int {
-	if _, ok := procfile["web"]; ok {
-		return map[string]int{"web": 1}
-	}
-	return map[string]int{}
-}
-
 // Caller is who asks for a verb, and from where. The zero Caller is nobody.
 type Caller struct {
 	User  string
