@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 )
@@ -65,9 +66,13 @@ func (p *Picker) Build(ctx context.Context, r Request) (Result, error) {
 		return Result{}, fmt.Errorf("build of %s: %w", r.App, err)
 	}
 	defer p.remove(r, work)
+	fmt.Fprintln(r.Output, "Starting build... but first, coffee!") // the user may be gone
 
 	tree := filepath.Join(work, "app")
 	if err := p.unpack(ctx, r, tree); err != nil {
+		return Result{}, err
+	}
+	if err := decide(tree, r); err != nil {
 		return Result{}, err
 	}
 	result, err := p.pick(ctx, tree, r)
@@ -77,10 +82,38 @@ func (p *Picker) Build(ctx context.Context, r Request) (Result, error) {
 	return result, err
 }
 
+// chooser is the config value that says what to build where a tree has both a
+// Dockerfile and a Procfile.
+const chooser = "HEPHY_BUILDER"
+
+// decide says what becomes of a Dockerfile, until there is a builder for it:
+// buildpacks build the tree, unless its owner wants the Dockerfile.
+func decide(tree string, r Request) error {
+	if !has(tree, "Dockerfile") {
+		return nil
+	}
+	choice := strings.TrimSpace(r.Env[chooser])
+	switch {
+	case choice == "dockerfile":
+		return errDockerfile
+	case choice != "" && choice != "procfile":
+		return &platform.UserError{
+			Kind:    platform.ErrInvalid,
+			Message: fmt.Sprintf("%s is %q: it is procfile or dockerfile", chooser, choice),
+			Cure:    "Set it with  slipway config set " + chooser + "=procfile  and push again.",
+		}
+	case choice == "" && has(tree, Procfile):
+		fmt.Fprintln(r.Output, "The tree has a Dockerfile and a Procfile: the Procfile is built ("+chooser+"=procfile says so without this line)") // the user may be gone
+	case choice == "":
+		fmt.Fprintln(r.Output, "The Dockerfile is not used: Dockerfile builds are not available yet; looking for a buildpack") // as above
+	}
+	return nil
+}
+
 var errDockerfile = &platform.UserError{
 	Kind:    platform.ErrInvalid,
 	Message: "the tree has a Dockerfile, and Dockerfile builds are not available yet",
-	Cure:    "Add a Procfile (`web: <command>`) and the files of a bundled buildpack (go.mod, package.json, requirements.txt or index.html), or set BUILDPACK_URL, then push again.",
+	Cure:    "Add a Procfile (`web: <command>`) and the files of a bundled buildpack (go.mod, package.json, requirements.txt, Gemfile or index.html), set " + chooser + "=procfile, or name a buildpack with BUILDPACK_URL, then push again.",
 }
 
 func (p *Picker) pick(ctx context.Context, tree string, r Request) (Result, error) {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/builder"
@@ -56,6 +57,9 @@ func (b *Builder) Detect(context.Context, string, builder.Request) (bool, error)
 // Build runs the buildpacks on the tree at dir and pushes the slug.
 func (b *Builder) Build(ctx context.Context, dir string, r builder.Request) (builder.Result, error) {
 	out := newOutput(r.Output)
+	if r.Env[debugKey] != "" {
+		out.hide(r.Env)
+	}
 	packs, err := plan(dir, r)
 	if err != nil {
 		return builder.Result{}, err
@@ -69,6 +73,7 @@ func (b *Builder) Build(ctx context.Context, dir string, r builder.Request) (bui
 		return builder.Result{}, err
 	}
 	defer w.remove(b.log)
+	w.tellCache(r, out)
 
 	found, err := b.run(ctx, w, r, packs, out)
 	if err != nil {
@@ -134,8 +139,9 @@ func (b *Builder) cacheOf(app string) string { return filepath.Join(b.options.Di
 var errNotDetected = &platform.UserError{
 	Kind:    errors.Join(platform.ErrInvalid, builder.ErrUndetected),
 	Message: "Unable to select a buildpack",
-	Cure: "Add a Procfile (`web: <command>`), or what a bundled buildpack looks for: go.mod, package.json, requirements.txt, " +
-		"pyproject.toml or index.html; or name one with BUILDPACK_URL, then push again.",
+	Cure: "Add a Procfile (`web: <command>`), or what a bundled buildpack (" + strings.Join(bundled, ", ") + ") looks for: " +
+		"go.mod, pom.xml, package.json, composer.json, index.php, requirements.txt, pyproject.toml, Gemfile, config.ru, app.psgi, cpanfile, a jar or index.html;\n" +
+		"or name a buildpack for anything else: slipway config set BUILDPACK_URL=https://github.com/<owner>/<repository>.git; then push again.",
 }
 
 func sizeText(bytes int64) string {

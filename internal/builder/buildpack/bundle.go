@@ -19,7 +19,7 @@ var bundle embed.FS
 
 // bundled are the buildpacks that come with Slipway, in the order in which
 // they are asked. The first that detects builds.
-var bundled = []string{"go", "nodejs", "python", "static", "procfile"}
+var bundled = []string{"go", "java", "nodejs", "php", "python", "ruby", "perl", "jar", "static", "procfile"}
 
 // extractBundle writes the bundle below dir, under a name made from its
 // content, and removes other versions. A directory of that name is complete:

@@ -116,7 +116,8 @@ func TestPythonNamesWhatIsMissing(t *testing.T) {
 	user, out := open(t, func(o *options) { o.Env = map[string]string{"PIP_NO_INDEX": "1"} }).fail(t,
 		commit(t, map[string]string{"requirements.txt": "flask\nno-such-package-here==1.0\n", "Procfile": "web: true\n"}), nil)
 	contains(t, out, "no-such-package-here==1.0 (missing): apt-get install python3-no-such-package-here")
-	contains(t, user.Error(), "The Python buildpack exited with code 1, stopping build.")
+	contains(t, out, "\nBuild pod exited with code 1, stopping build.\n")
+	contains(t, user.Error(), "The Python buildpack failed with exit code 1.")
 }
 
 func TestAStaticSiteGetsAServer(t *testing.T) {
@@ -131,11 +132,31 @@ func TestAStaticSiteGetsAServer(t *testing.T) {
 }
 
 func TestATreeOfNoKindIsRefusedWithTheCure(t *testing.T) {
-	user, _ := open(t, nil).fail(t, commit(t, map[string]string{"notes.txt": "x"}), nil)
-	contains(t, user.Error(), "Unable to select a buildpack", "Add a Procfile")
+	user, out := open(t, nil).fail(t, commit(t, map[string]string{"notes.txt": "x"}), nil)
+	contains(t, out, "-----> Unable to select a buildpack\nBuild pod exited with code 1, stopping build.\n")
+	contains(t, user.Error(), "Unable to select a buildpack", "Add a Procfile", "BUILDPACK_URL", "go, java, nodejs, php, python, ruby, perl, jar, static, procfile")
 }
 
 func TestADockerfileAloneSaysWhatToDo(t *testing.T) {
-	user, _ := open(t, nil).fail(t, commit(t, map[string]string{"Dockerfile": "FROM scratch"}), nil)
+	s := open(t, nil)
+	user, _ := s.fail(t, commit(t, map[string]string{"Dockerfile": "FROM scratch"}), nil)
 	contains(t, user.Error(), "Dockerfile builds are not available yet", "Add a Procfile")
+	user, _ = s.fail(t, commit(t, map[string]string{"Dockerfile": "FROM scratch", "Procfile": "web: x\n"}), map[string]string{"HEPHY_BUILDER": "dockerfile"})
+	contains(t, user.Error(), "Dockerfile builds are not available yet", "HEPHY_BUILDER=procfile")
+	user, _ = s.fail(t, commit(t, map[string]string{"Dockerfile": "FROM scratch", "Procfile": "web: x\n"}), map[string]string{"HEPHY_BUILDER": "kaniko"})
+	contains(t, user.Error(), `HEPHY_BUILDER is "kaniko": it is procfile or dockerfile`)
+}
+
+func TestAProcfileBesideADockerfileIsBuiltAndSaysSo(t *testing.T) {
+	s := open(t, nil)
+	repository := commit(t, map[string]string{"Dockerfile": "FROM scratch", "Procfile": "web: x\n"})
+	result, out := s.build(t, repository, nil)
+	contains(t, out, "The tree has a Dockerfile and a Procfile: the Procfile is built")
+	if result.Dockerfile || result.Procfile["web"] != "x" {
+		t.Errorf("%+v", result)
+	}
+	_, out = s.build(t, repository, map[string]string{"HEPHY_BUILDER": "procfile"})
+	if strings.Contains(out, "Dockerfile") {
+		t.Errorf("it was chosen, and is told of: %s", out)
+	}
 }

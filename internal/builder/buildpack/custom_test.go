@@ -33,8 +33,8 @@ func TestACustomBuildpackIsFetchedByURL(t *testing.T) {
 	env := map[string]string{"BUILDPACK_URL": "file://" + pack + "#main", "SECRET": "two\nlines"}
 	result, out := s.build(t, repository, env)
 	contains(t, out,
-		"-----> Fetching custom buildpack\n", "-----> Running bin/pre-compile\n       before\n", "-----> Text app detected\n",
-		"       secret file two\n       lines, variable unset\n", "stack slipway-1 commit "+git(t, repository, "rev-parse", "HEAD")+" request 0b5a1cde-",
+		"Starting build... but first, coffee!\n-----> Restoring cache...\n       No cache file found. If this is the first deploy, it will be created now.\n-----> Fetching custom buildpack\n", "-----> Running bin/pre-compile\n       before\n", "-----> Text app detected\n",
+		"       secret file two\n       lines, variable unset\n", "stack slipway-1 commit "+git(t, repository, "rev-parse", "HEAD")[:8]+" request 0b5a1cde-",
 		"home /app\n", "cache count 0\n", "-----> Running bin/post-compile\n       after\n", "Default process types for Text -> web")
 	files := s.files(t, result.Image)
 	contains(t, files["app/.profile.d/000-buildpack-defaults.sh"], `export GREETING='it'\''s'`)
@@ -43,7 +43,7 @@ func TestACustomBuildpackIsFetchedByURL(t *testing.T) {
 	}
 
 	_, out = s.build(t, repository, env)
-	contains(t, out, "cache count 1\n")
+	contains(t, out, "-----> Restoring cache...\n       Done!\n", "cache count 1\n")
 	env["SLIPWAY_DISABLE_CACHE"] = "1"
 	_, out = s.build(t, repository, env)
 	contains(t, out, "cache count 0\n")

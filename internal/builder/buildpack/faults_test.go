@@ -23,7 +23,7 @@ func hook(t *testing.T, script string) string {
 func TestABrokenProcfileStopsTheBuildBeforeItBegins(t *testing.T) {
 	user, out := open(t, nil).fail(t, commit(t, map[string]string{"Procfile": "web: true\nworker python x.py\n", "go.mod": "module x\n"}), nil)
 	contains(t, user.Error(), `procfile blog/Procfile is malformed (line 2: "worker python x.py" has no colon after a process type)`, "Write one `type: command` a line")
-	if out != "" {
+	if out != "Starting build... but first, coffee!\n" {
 		t.Errorf("printed %s", out)
 	}
 }
@@ -36,7 +36,7 @@ func TestATreeThatStartsNothingNamesTheCure(t *testing.T) {
 func TestAFailingStepStopsTheBuildWithItsExitCode(t *testing.T) {
 	user, out := open(t, nil).fail(t, hook(t, "echo broken; exit 7"), nil)
 	contains(t, out, "       broken\n")
-	contains(t, user.Error(), "bin/pre-compile exited with code 7, stopping build.")
+	contains(t, user.Error(), "bin/pre-compile failed with exit code 7.")
 }
 
 func TestABuildThatTakesTooLongIsStopped(t *testing.T) {
@@ -82,7 +82,7 @@ func TestABuildThatEatsMemoryIsStopped(t *testing.T) {
 	s := open(t, func(o *options) { o.MemoryBytes = 64 << 20; o.Timeout = 20 * time.Second })
 	user, _ := s.fail(t, hook(t, "x=0123456789abcdef; for i in {1..28}; do x=$x$x; done; echo ${#x}"), nil)
 	t.Log(user)
-	if !strings.Contains(user.Error(), "64.0M of memory") && !strings.Contains(user.Error(), "exited with code") {
+	if !strings.Contains(user.Error(), "64.0M of memory") && !strings.Contains(user.Error(), "failed with exit code") {
 		t.Error(user)
 	}
 }

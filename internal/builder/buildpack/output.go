@@ -3,6 +3,8 @@ package buildpack
 import (
 	"bytes"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +29,32 @@ type output struct {
 	last    time.Time // of the last byte from the build
 	beat    time.Time // of the last line to the user
 	tail    []string  // the last lines, for errors
+	hidden  *strings.Replacer
+}
+
+// debugKey is the config value that makes a build show every command.
+const debugKey = "DEIS_BUILDPACK_DEBUG"
+
+// minHidden is the shortest value worth hiding: shorter ones are in every text.
+const minHidden = 4
+
+// hide shows names in place of config values: the trace of a build has them in
+// many lines, and more people read the log than may read the config.
+func (o *output) hide(config map[string]string) {
+	var pairs []string
+	add := func(key, value string) {
+		if len(value) >= minHidden && key != debugKey {
+			pairs = append(pairs, value, "["+key+"]")
+		}
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(config), func(a, b string) int { return len(config[b]) - len(config[a]) }) {
+		for line := range strings.Lines(config[key]) {
+			line = strings.TrimRight(line, "\r\n")
+			add(key, line)
+			add(key, strings.ReplaceAll(line, "'", `'\''`)) // as a trace quotes it
+		}
+	}
+	o.hidden = strings.NewReplacer(pairs...)
 }
 
 func newOutput(to io.Writer) *output {
@@ -101,6 +129,9 @@ func (o *output) keep(p []byte) {
 
 func (o *output) finishLine() {
 	text := clean(o.line)
+	if o.hidden != nil {
+		text = o.hidden.Replace(text)
+	}
 	if o.cut {
 		text += " …"
 	}

@@ -47,7 +47,7 @@ func (b *Builder) run(ctx context.Context, w *workspace, r builder.Request, pack
 	case exit.OutOfMemory:
 		return findings{}, b.outOfMemory(r)
 	case exit.Code != 0:
-		return findings{}, b.failure(w, r, packs, exit, out)
+		return findings{}, b.failure(w, packs, exit, out)
 	}
 	return readFindings(w)
 }
@@ -55,7 +55,7 @@ func (b *Builder) run(ctx context.Context, w *workspace, r builder.Request, pack
 func (b *Builder) process(w *workspace, r builder.Request, packs []pack) sandbox.Process {
 	return sandbox.Process{
 		Name:   "build-" + filepath.Base(w.dir),
-		Argv:   []string{"/bin/bash", insideBundle + "/driver.sh", insideTree, insideCache, insideIn, insideOut, insideTmp, insideBundle},
+		Argv:   append([]string{"/bin/bash", insideBundle + "/driver.sh", insideTree, insideCache, insideIn, insideOut, insideTmp, insideBundle}, bundled...),
 		Env:    b.environment(r),
 		Dir:    insideTree,
 		UID:    b.options.UID,
@@ -79,7 +79,7 @@ func (b *Builder) environment(r builder.Request) []string {
 		"PATH":           "/usr/local/sbin:/usr/local/bin:/usr/local/go/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"CI":             "1",
 		"STACK":          stack,
-		"SOURCE_VERSION": r.Source.Commit,
+		"SOURCE_VERSION": r.Source.Commit[:min(8, len(r.Source.Commit))],
 		"REQUEST_ID":     r.Build,
 		"TMPDIR":         insideTmp,
 	})
@@ -202,12 +202,16 @@ func (b *Builder) outOfMemory(r builder.Request) error {
 	}
 }
 
-// failure words why the driver gave up.
-func (b *Builder) failure(w *workspace, r builder.Request, packs []pack, exit sandbox.Exit, out *output) error {
+// failure words why the driver gave up. Scripts look for the line it prints.
+func (b *Builder) failure(w *workspace, packs []pack, exit sandbox.Exit, out *output) error {
 	text, err := readSmall(w.out, "failure")
 	if err != nil {
 		return err
 	}
+	if strings.HasPrefix(text, "undetected\n") {
+		out.headline(errNotDetected.Message)
+	}
+	out.print(fmt.Sprintf("Build pod exited with code %d, stopping build.", exit.Code))
 	fields := append(strings.Split(text, "\n"), "", "", "")
 	kind, name, code := fields[0], fields[1], fields[2]
 	chosen := func() string {
@@ -236,10 +240,10 @@ func (b *Builder) failure(w *workspace, r builder.Request, packs []pack, exit sa
 		if kind != "hook" {
 			what = "The " + name + " buildpack"
 		}
-		return failed(fmt.Sprintf("%s exited with code %s, stopping build.", what, code),
+		return failed(fmt.Sprintf("%s failed with exit code %s.", what, code),
 			"Fix what it printed above, commit, and push again.")
 	}
-	return failed(fmt.Sprintf("Build of %s exited with code %d, stopping build.", r.App, exit.Code),
+	return failed(fmt.Sprintf("The build failed with exit code %d.", exit.Code),
 		"Fix what it printed above, commit, and push again.")
 }
 

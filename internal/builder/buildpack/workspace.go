@@ -63,11 +63,9 @@ func (b *Builder) furnish(w *workspace, r builder.Request, packs []pack) error {
 	if err := os.Chmod(w.dir, 0o711); err != nil {
 		return err
 	}
-	for _, key := range []string{"DEIS_DISABLE_CACHE", "SLIPWAY_DISABLE_CACHE"} {
-		if _, disabled := r.Env[key]; disabled {
-			if err := builder.RemoveAll(w.cache); err != nil {
-				return err
-			}
+	if cacheDisabled(r) {
+		if err := builder.RemoveAll(w.cache); err != nil {
+			return err
 		}
 	}
 	for _, dir := range []string{w.tmp, w.out, w.home, w.cache, filepath.Join(w.home, ".ssh"), filepath.Join(w.in, "env")} {
@@ -90,6 +88,28 @@ func (b *Builder) furnish(w *workspace, r builder.Request, packs []pack) error {
 		return err
 	}
 	return b.own(w)
+}
+
+func cacheDisabled(r builder.Request) bool {
+	for _, key := range []string{"DEIS_DISABLE_CACHE", "SLIPWAY_DISABLE_CACHE"} {
+		if _, disabled := r.Env[key]; disabled {
+			return true
+		}
+	}
+	return false
+}
+
+// tellCache says whether the build finds what an earlier one left.
+func (w *workspace) tellCache(r builder.Request, out *output) {
+	if cacheDisabled(r) {
+		return
+	}
+	out.headline("Restoring cache...")
+	if entries, err := os.ReadDir(w.cache); err == nil && len(entries) > 0 {
+		out.detail("Done!")
+		return
+	}
+	out.detail("No cache file found. If this is the first deploy, it will be created now.")
 }
 
 // write puts down what the build is told: config as files, chosen buildpacks,

@@ -3,10 +3,22 @@
 # asks each what to run. What it found goes into files of OUT: detected, one
 # name a line; release-<n>, YAML; failure, the kind, the buildpack and the code.
 #
-# driver.sh BUILD CACHE IN OUT WORK BUNDLE; IN holds env/ and, when the user
-# chose buildpacks, plan: one "bundled <name>" or "git <key> <url> <ref>" a line,
-# the key being the name of the repository's copy in the cache.
+# driver.sh BUILD CACHE IN OUT WORK BUNDLE PACK...; the packs are the bundled
+# ones in the order they are asked. IN holds env/ and, when the user chose
+# buildpacks, plan: one "bundled <name>" or "git <key> <url> <ref>" a line, the
+# key being the name of the repository's copy in the cache.
 BUILD=$1 CACHE=$2 IN=$3 OUT=$4 WORK=$5 BUNDLE=$6
+shift 6
+
+# A traced build shows every command of the driver and of buildpacks in bash. It
+# goes past what scripts capture, and each shell decides for itself: options
+# handed on in SHELLOPTS would change what a build does.
+trace() {
+  exec 9>&2
+  export BASH_ENV=$BUNDLE/trace.sh
+  . "$BASH_ENV"
+}
+if [ -s "$IN/env/DEIS_BUILDPACK_DEBUG" ]; then trace; fi
 
 fail() { # kind buildpack code
   printf '%s\n' "$@" >"$OUT/failure"
@@ -95,7 +107,7 @@ if [ -f "$IN/plan" ]; then
     packs+=("$dir") names+=("$name")
   done <"$IN/plan"
 else
-  for pack in go nodejs python static procfile; do
+  for pack in "$@"; do
     if detect "$BUNDLE/$pack"; then
       packs=("$BUNDLE/$pack") names=("$name")
       break

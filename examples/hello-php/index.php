@@ -1,0 +1,2 @@
+<?php
+echo "Hello from PHP, ", $_SERVER['REQUEST_URI'], "\n";
