@@ -48,10 +48,13 @@ func (c *Controller) Scale(ctx context.Context, caller platform.Caller, app stri
 	c.wake(app)
 	return c.onward(ctx, func(ctx context.Context) error {
 		err := c.settled(ctx, app)
-		if err == nil || ctx.Err() != nil || errors.Is(err, platform.ErrUnavailable) {
+		if err == nil {
+			return c.gone(ctx, app, func(i platform.Instance) bool { return i.State == platform.InstanceTerminating })
+		}
+		if ctx.Err() != nil || errors.Is(err, platform.ErrUnavailable) {
 			return err
 		}
-		return c.unscale(ctx, app, before, err)
+		return c.unscale(ctx, app, before, formation, err)
 	})
 }
 
@@ -78,9 +81,26 @@ func validFormation(tx *store.Tx, app string, formation map[string]int) error {
 	return nil
 }
 
-// unscale puts quantities back that could not be reached.
-func (c *Controller) unscale(ctx context.Context, app string, before map[string]int, cause error) error {
-	err := c.store.Write(ctx, func(tx *store.Tx) error { return tx.SetFormation(app, before) })
+// unscale puts quantities back that could not be reached, but for those that
+// somebody has changed since.
+func (c *Controller) unscale(ctx context.Context, app string, before, tried map[string]int, cause error) error {
+	err := c.store.Write(ctx, func(tx *store.Tx) error {
+		a, err := tx.App(app)
+		if err != nil {
+			return err
+		}
+		after := maps.Clone(a.Formation)
+		for process, quantity := range tried {
+			if old, had := before[process]; after[process] != quantity {
+				continue
+			} else if had {
+				after[process] = old
+			} else {
+				delete(after, process)
+			}
+		}
+		return tx.SetFormation(app, after)
+	})
 	if err != nil {
 		return err
 	}
@@ -120,6 +140,22 @@ func (c *Controller) settled(ctx context.Context, app string) error {
 	})
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && pending != nil {
 		return fmt.Errorf("%w after %s", pending, limit)
+	}
+	return err
+}
+
+// gone blocks until no instance of the app is one that leaves, at most
+// DrainWait: those with requests left go on for Drain, and are listed as
+// terminating.
+func (c *Controller) gone(ctx context.Context, app string, leaves func(platform.Instance) bool) error {
+	wait, cancel := context.WithTimeout(ctx, c.options.DrainWait)
+	defer cancel()
+	err := c.await(wait, app, nil, func() (bool, error) {
+		instances, err := c.scheduler.Instances(wait, app)
+		return !slices.ContainsFunc(instances, leaves), err
+	})
+	if wait.Err() != nil && ctx.Err() == nil {
+		return nil
 	}
 	return err
 }
@@ -178,7 +214,9 @@ func (c *Controller) Restart(ctx context.Context, caller platform.Caller, app, p
 	}
 	var names []string
 	for _, i := range old {
-		names = append(names, i.ID)
+		if i.State != platform.InstanceTerminating {
+			names = append(names, i.ID)
+		}
 	}
 	err = c.store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		return tx.InsertEvent(event(caller, "pods.restarted", app, map[string]string{"instances": strings.Join(names, " ")}))
@@ -202,11 +240,15 @@ func (c *Controller) Restart(ctx context.Context, caller platform.Caller, app, p
 		fresh, done, err = replaced(before, names, now)
 		return done, err
 	})
-	return fresh, err
+	if err != nil {
+		return fresh, err
+	}
+	return fresh, c.gone(wait, app, func(i platform.Instance) bool { return slices.Contains(names, i.ID) })
 }
 
 // replaced finds the instances that were not there before, and reports
-// whether all of them are up and all named ones gone or going.
+// whether all of them are up and all named ones gone or going: fewer than were
+// named when the app was scaled down meanwhile.
 func replaced(before []platform.Instance, names []string, now []platform.Instance) (fresh []platform.Instance, done bool, err error) {
 	known := make(map[string]bool, len(before))
 	for _, i := range before {
@@ -228,5 +270,5 @@ func replaced(before []platform.Instance, names []string, now []platform.Instanc
 			}
 		}
 	}
-	return fresh, left == 0 && up >= len(names), nil
+	return fresh, left == 0 && up == len(fresh), nil
 }
