@@ -73,6 +73,7 @@ func runNode(ctx context.Context, log *slog.Logger, o *options, owned bool) erro
 	if err != nil {
 		return err
 	}
+	defer serveProfiles(log, o.debugSocket("node"))()
 	return node.Run(ctx, log, node.Options{
 		ID: "local", Dir: o.path("node"), Version: version, Keys: ring, Problem: problem,
 		ControlSocket: o.controlSocket(), Socket: o.nodeSocket(),
