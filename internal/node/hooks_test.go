@@ -188,3 +188,33 @@ func TestAPostStartThatWasCutOffIsAFailedStart(t *testing.T) {
 	}
 	w.said("blog", func(line string) bool { return strings.Contains(line, "post-start command was interrupted") })
 }
+
+func TestAPreStopThatWasCutOffIsRunAgainAndOneThatEndedIsNot(t *testing.T) {
+	w := newWorld(t)
+	begun, ended := w.gate(), w.gate()
+	first := w.node()
+	// The pre-stop command waits at the one gate, the process's own end at the other.
+	w.apply("blog", w.worker(1, "trap 'trap \"\" TERM; "+ended.wait+"; exit' TERM; while :; do sleep 0.01; done", func(s *platform.Spec) {
+		s.PreStop, s.Grace = begun.wait, time.Minute
+	}))
+	w.up("blog", 1, 1)
+	w.apply("blog")
+	w.arrived(begun)
+	first.kill()
+	second := w.node()
+	open(w.arrived(begun))
+	conn := w.arrived(ended)
+	second.kill()
+	w.node()
+	open(conn)
+	w.await("blog", "its end", func(all []platform.Instance) []platform.Instance {
+		if len(all) == 0 {
+			return []platform.Instance{}
+		}
+		return nil
+	})
+	_ = begun.Listener.(*net.TCPListener).SetDeadline(time.Now().Add(50 * time.Millisecond)) // who came is in the queue
+	if _, err := begun.Accept(); err == nil {
+		t.Error("the pre-stop command ran again though it had ended")
+	}
+}

@@ -38,6 +38,38 @@ func TestADeployServesAndItsOutputIsLogged(t *testing.T) {
 	}
 }
 
+func TestAPathIsLedToAnotherProcessType(t *testing.T) {
+	w := newWorld(t)
+	w.node()
+	web := platform.Group{Release: 1, Process: "web", Quantity: 1, Spec: w.spec("web", "exec ./server")}
+	admin := platform.Group{Release: 1, Process: "admin", Quantity: 1, Spec: w.spec("admin", "exec ./server")}
+	w.apply("blog", web, admin)
+	route := &platform.Route{
+		App: "blog", Hosts: []string{"blog.localhost"}, Release: 1, Cutover: 1,
+		Paths: []platform.PathRoute{{Process: "admin", Patterns: []string{"/admin"}}},
+	}
+	for _, i := range w.up("blog", 1, 2) {
+		backend := platform.Backend{Instance: i.ID}
+		if i.Process == "admin" {
+			backend.Process = "admin"
+		}
+		if i.Address == "" {
+			t.Errorf("it has no address: %+v", i)
+		}
+		route.Backends = append(route.Backends, backend)
+	}
+	version, err := w.fleet.SetRoute("blog", route)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.acked(version)
+	for path, want := range map[string]string{"/": "web ", "/admin": "admin ", "/admin/users": "admin "} {
+		if body := w.mustGet("blog", path); !strings.HasPrefix(body, want) {
+			t.Errorf("%s is answered by %q, want %q", path, body, want)
+		}
+	}
+}
+
 func TestAnInstanceOutlivesItsNodeAndTheControlPlane(t *testing.T) {
 	w := newWorld(t)
 	first := w.node()

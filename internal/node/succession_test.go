@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 func TestNewNodesTakeOverUnderLoadWithoutAFailure(t *testing.T) {
@@ -70,6 +73,38 @@ func TestARequestInTheOldNodeKeepsItsInstance(t *testing.T) {
 	w.deploy("blog", 2, w.spec("v2", "exec ./server"), 1) // the first instance is to go
 	if body := <-answered; !strings.HasPrefix(body, "v1 ") {
 		t.Errorf("the request that was under way got %q", body)
+	}
+	<-old.ended
+}
+
+func TestACommandInTheOldNodeGoesOn(t *testing.T) {
+	w := newWorld(t)
+	old := w.node()
+	w.apply("blog", w.worker(1, "exec sleep 1000", nil))
+	id := w.up("blog", 1, 1)[0].ID
+	run, exec := w.gate(), w.gate()
+	ended := make(chan string, 2)
+	tell := func(exit int, out *bytes.Buffer, err error) { ended <- fmt.Sprintf("%d %s%v", exit, out, err) }
+	go func() {
+		var out bytes.Buffer
+		spec := w.worker(1, run.wait+" && echo $go; exit 5", nil).Spec
+		exit, err := w.fleet.Run(t.Context(), platform.InstanceSpec{ID: "blog-run-abcde", App: "blog", Process: "run", Spec: spec}, platform.IO{Stdout: &out})
+		tell(exit, &out, err)
+	}()
+	go func() {
+		var out bytes.Buffer
+		command := []string{"bash", "-c", exec.wait + " && echo $go; exit 5"}
+		exit, err := w.fleet.Exec(t.Context(), "blog", id, command, platform.IO{Stdout: &out})
+		tell(exit, &out, err)
+	}()
+	inRun, inExec := w.arrived(run), w.arrived(exec)
+	w.node()
+	open(inRun)
+	open(inExec)
+	for range 2 {
+		if got := <-ended; got != "5 go\n<nil>" {
+			t.Errorf("it ended with %q", got)
+		}
 	}
 	<-old.ended
 }

@@ -19,6 +19,7 @@ type instance struct {
 	id, dir string
 	image   string // its folder is in use
 	oneOff  bool
+	owner   *os.File // of a one-off that runs: see own
 	// started is closed when the start is over, for better or worse; gone
 	// when nothing of it is left.
 	started, gone chan struct{}
@@ -92,6 +93,7 @@ func (r *Runtime) forget(i *instance) {
 	if i.record.Port != 0 {
 		r.ports.giveBack(i.record.Port)
 	}
+	closeFiles(i.owner)
 	r.mu.Lock()
 	delete(r.live, i.id)
 	r.mu.Unlock()
@@ -117,6 +119,11 @@ func (r *Runtime) launch(ctx context.Context, i *instance, spec platform.Instanc
 	}
 	if err := makeInstanceDir(i.dir, uid); err != nil {
 		return err
+	}
+	if i.oneOff {
+		if err := i.own(); err != nil {
+			return err
+		}
 	}
 	i.record.env = environment(spec.Spec, image.Env, i.record.Port)
 	p := sandbox.Process{
@@ -266,6 +273,9 @@ func (r *Runtime) adopt(id string) (runtime.Running, bool) {
 	dir := r.dir(id)
 	rec, stale, err := r.readRecord(dir, id)
 	switch {
+	case isOwned(dir): // a one-off, which may have no record yet
+		r.images.keep(rec.Spec.App, rec.Spec.Spec.Image)
+		return runtime.Running{}, false
 	case err != nil:
 		// No record: it never began. Damaged by a power cut: nothing runs since.
 		r.log.Warn("instance without a record was cleaned", "instance", id, "err", err)

@@ -2,10 +2,15 @@ package process
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
-	"strconv"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/sandbox"
@@ -89,7 +94,7 @@ func (r *Runtime) enter(ctx context.Context, i *instance, p sandbox.Process, str
 	if t := stream.Terminal; t != nil && t.Term != "" {
 		p.Env = append(slices.Clone(p.Env), "TERM="+t.Term)
 	}
-	p.Name = "exec-" + strconv.FormatInt(r.execs.Add(1), 10)
+	p.Name = "exec-" + rand.Text() // what a node that was killed left behind has another
 	p.UID = i.record.UID
 	wires := &wires{stream: stream}
 	defer wires.close()
@@ -115,4 +120,28 @@ func (i *instance) hasEnded() bool {
 	default:
 		return false
 	}
+}
+
+// own marks a one-off as attached to this process, for as long as that lives: a
+// runtime that adopts meanwhile leaves it alone.
+func (i *instance) own() error {
+	file, err := os.OpenFile(filepath.Join(i.dir, ownerFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	i.owner = file
+	return nil
+}
+
+// isOwned reports whether a process lives that a one-off is attached to.
+func isOwned(dir string) bool {
+	file, err := os.Open(filepath.Join(dir, ownerFile))
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	return errors.Is(unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"sync"
-	"sync/atomic"
 
 	"github.com/slipway-paas/slipway/internal/keep"
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -61,7 +60,6 @@ type Runtime struct {
 	ports   *ports
 	images  *images
 	exits   *exits
-	execs   atomic.Int64 // names execs apart
 
 	mu     sync.Mutex
 	live   map[string]*instance

@@ -2,6 +2,7 @@ package process_test
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -211,3 +212,42 @@ func TestACommandLineBesideAnInstanceSeesWhatTheLauncherMakes(t *testing.T) {
 		t.Errorf("Shell: %d, %v, %q", code, err, out.String())
 	}
 }
+
+func TestARunGoesOnWhileAnotherRuntimeTakesOver(t *testing.T) {
+	n := newNode(t)
+	spec := instance("blog-run-abcde", pushImage(t, n.host, slug(t, nil)), "echo ready; read go; echo $go; exit 5")
+	keys, typed := io.Pipe()
+	said := make(chan string, 1)
+	var out strings.Builder
+	ended := make(chan error, 1)
+	old := n.Runtime
+	go func() {
+		code, err := old.Run(t.Context(), spec, platform.IO{Stdin: keys, Stdout: writerFunc(func(p []byte) (int, error) {
+			if out.Len() == 0 {
+				said <- string(p)
+			}
+			return out.Write(p)
+		})})
+		if code != 5 {
+			err = fmt.Errorf("exit code %d: %w", code, err)
+		}
+		ended <- err
+	}()
+	<-said
+	next, err := process.New(slog.New(slog.DiscardHandler), process.Options{Dir: n.dir, Sandbox: machineSandbox(), FirstUID: firstUID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	if adopted, err := next.Adopt(t.Context()); len(adopted) > 0 || err != nil {
+		t.Errorf("adopted were %v, %v", adopted, err)
+	}
+	fmt.Fprintln(typed, "on")
+	if err := <-ended; err != nil || out.String() != "ready\non\n" {
+		t.Errorf("the run said %q and ended with %v", out.String(), err)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
