@@ -111,6 +111,17 @@ func TestADomainIsServedWithTheCertificateThatIsAttached(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("the domain removed", map[string]string{"www.shop.org": "localhost"})
+	p.certified(bob, "again", time.Hour, "again.localhost")
+	if err := p.Attach(t.Context(), bob, "again", "blog"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Rename(t.Context(), bob, "blog", "journal"); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.DestroyApp(t.Context(), bob, "journal"); err != nil {
+		t.Fatal(err)
+	}
+	expect("the app destroyed", map[string]string{"blog.localhost": "localhost", "journal.localhost": "localhost"})
 	if c := must(p.Certificate(t.Context(), bob, "mine"))(t); len(c.Domains) != 0 {
 		t.Errorf("the certificate names %q", c.Domains)
 	}
