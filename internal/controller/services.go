@@ -46,24 +46,8 @@ func (c *Controller) SetService(ctx context.Context, caller platform.Caller, app
 		if _, err = may(tx, caller, app, platform.RoleOperator); err != nil {
 			return err
 		}
-		services, err := tx.Services(app)
-		if err != nil {
-			return err
-		}
-		before = serviceOf(services, process)
-		if changed = before == nil || before.Pattern != pattern; !changed {
-			return nil
-		}
-		if before != nil {
-			service.Created = before.Created
-		}
-		if err := bearable(services, service); err != nil {
-			return err
-		}
-		if err := tx.PutService(service); err != nil {
-			return err
-		}
-		return tx.InsertEvent(event(caller, "service.changed", app, map[string]string{"process": process, "pattern": pattern}))
+		before, changed, err = putService(tx, caller, service)
+		return err
 	})
 	if err != nil || !changed {
 		return false, err
@@ -74,6 +58,29 @@ func (c *Controller) SetService(ctx context.Context, caller platform.Caller, app
 	}
 	c.wake(app)
 	return true, c.address(ctx, service)
+}
+
+// putService writes a service and its event, unless its pattern is there
+// already, and returns the one that was there before, or nil.
+func putService(tx *store.Tx, caller platform.Caller, service platform.Service) (before *platform.Service, changed bool, err error) {
+	services, err := tx.Services(service.App)
+	if err != nil {
+		return nil, false, err
+	}
+	if before = serviceOf(services, service.Process); before != nil {
+		if before.Pattern == service.Pattern {
+			return before, false, nil
+		}
+		service.Created = before.Created
+	}
+	if err := bearable(services, service); err != nil {
+		return nil, false, err
+	}
+	if err := tx.PutService(service); err != nil {
+		return nil, false, err
+	}
+	attrs := map[string]string{"process": service.Process, "pattern": service.Pattern}
+	return before, true, tx.InsertEvent(event(caller, "service.changed", service.App, attrs))
 }
 
 // serviceOf is the service of a process type, or nil.
