@@ -101,7 +101,9 @@ func Open(log *slog.Logger, o Options) (*Fleet, error) {
 	if o.Settle == 0 {
 		o.Settle = 30 * time.Second
 	}
-	d, err := openDisk(log, o.Dir, keep.Seals(o.Keys))
+	seals := keep.Seals(o.Keys)
+	key := seals.Key() // before anything is sealed
+	d, err := openDisk(log, o.Dir, seals)
 	if err != nil {
 		return nil, fmt.Errorf("open the fleet's state in %s: %w", o.Dir, err)
 	}
@@ -126,19 +128,19 @@ func Open(log *slog.Logger, o Options) (*Fleet, error) {
 	}
 	f.orderChanges()
 	d.records = nil
-	f.work.Go(f.followKeys)
+	f.work.Go(func() { f.followKeys(key) })
 	return f, nil
 }
 
 // keyPause is the time between two looks at which key is the newest.
 const keyPause = time.Minute
 
-// followKeys seals everything anew when there is a newer key: then the older
-// one can go.
-func (f *Fleet) followKeys() {
+// followKeys seals everything anew when there is a newer key than under: then
+// the older one can go.
+func (f *Fleet) followKeys(under string) {
 	tick := time.NewTicker(keyPause)
 	defer tick.Stop()
-	for under := f.disk.seals.Key(); ; {
+	for {
 		select {
 		case <-f.closed.Done():
 			return

@@ -139,12 +139,12 @@ func (i *instance) postStart(ctx context.Context) (well bool) {
 	select {
 	case exit := <-i.exits:
 		cancel()
-		<-failed
+		_ = <-failed
 		i.hearExit(exit)
 		return false
 	case <-i.removed:
 		cancel()
-		<-failed
+		_ = <-failed
 		return false
 	case err := <-failed:
 		return i.postStarted(ctx, err)
