@@ -64,7 +64,7 @@ func (c *Controller) claimable(tx *store.Tx, caller platform.Caller, app, name s
 		return platform.Invalid("domain", "%s belongs to the platform", name)
 	case wildcard && !strings.Contains(host, "."):
 		return platform.Invalid("domain", "Hostname does not look valid.") // nobody's to give
-	case (host == c.options.Domain || wildcard && strings.HasSuffix(c.options.Domain, "."+host)) && !caller.Admin:
+	case (name == c.options.Domain || host == c.options.Domain || wildcard && strings.HasSuffix(c.options.Domain, "."+host)) && !caller.Admin:
 		return platform.Invalid("domain", "%s belongs to the platform; an administrator may give it to an app", name)
 	}
 	under, ok := strings.CutSuffix(host, "."+c.options.Domain)

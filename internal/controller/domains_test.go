@@ -92,3 +92,12 @@ func TestNobodyTakesANameOfThePlatformOrUnderAnothersApp(t *testing.T) {
 		t.Errorf("a name under nobody's: %v", err)
 	}
 }
+
+func TestAPlatformDomainOfOneLabelIsThePlatformsToo(t *testing.T) {
+	p := open(t, controller.Options{Domain: "localhost"})
+	eve := p.user("eve")
+	p.app(eve, "evil")
+	if _, err := p.AddDomain(t.Context(), eve, "evil", "localhost"); !errors.Is(err, platform.ErrInvalid) {
+		t.Errorf("localhost was given away: %v", err)
+	}
+}
