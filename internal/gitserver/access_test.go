@@ -125,7 +125,7 @@ func TestUnknownAndForeignAppsNameTheCure(t *testing.T) {
 	r.auth.addKey(wire, "eve")
 	out, code := r.run("push", r.sshURL("blog"), "main")
 	wantCode(t, out, code, 128)
-	wantText(t, out, `app "blog" is not yours to use: ask its owner for access`)
+	wantText(t, out, `may not push to app "blog" or fetch it: ask its owner to make you a deployer of it`)
 	out, code = r.run("push", strings.Replace(r.httpURL("blog"), "bob-token", "eve-token", 1), "main")
 	wantCode(t, out, code, 128)
 	if _, err := os.Stat(filepath.Join(r.dir, "repositories", "blog.git")); err == nil {

@@ -17,6 +17,9 @@ import (
 const (
 	maxFetchRequest = 8 << 20
 	drainTime       = 10 * time.Second
+	// requestTime is how long a client may take over its first bytes, and over
+	// a fetch's request, which is small, whole.
+	requestTime = time.Minute
 )
 
 // ServeHTTP speaks smart HTTP (gitprotocol-http) for <app>.git at the root of
@@ -60,36 +63,26 @@ func parsePath(path string) (app, verb string, err error) {
 // of its own or be either half of basic credentials.
 func (s *Server) identify(r *http.Request) (platform.Caller, error) {
 	ctx := r.Context()
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	tokens := make([]string, 1, 2)
+	var scheme string
+	scheme, tokens[0], _ = strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "token") && !strings.EqualFold(scheme, "bearer") {
-		var err error
-		if token, err = s.basicToken(r); err != nil {
-			return platform.Caller{}, err
-		}
+		// A password is no token: each login mints one, and git would log in
+		// twice a push.
+		user, password, _ := r.BasicAuth()
+		tokens = append(tokens[:0], password, user)
 	}
-	caller, _, err := s.auth.ByToken(ctx, token)
-	caller.From = origin(r)
-	return caller, err
-}
-
-// basicToken is the token in basic credentials. A password is none: each login
-// mints a token, and git would log in twice a push.
-func (s *Server) basicToken(r *http.Request) (string, error) {
-	ctx := r.Context()
-	user, password, ok := r.BasicAuth()
-	if !ok || user == "" && password == "" {
-		return "", fmt.Errorf("no credentials: %w", platform.ErrUnauthenticated)
-	}
-	for _, token := range []string{password, user} {
+	for _, token := range tokens {
 		if token == "" {
 			continue
 		}
-		_, _, err := s.auth.ByToken(ctx, token)
+		caller, _, err := s.auth.ByToken(ctx, token)
 		if err == nil || !errors.Is(err, platform.ErrUnauthenticated) {
-			return token, err
+			caller.From = origin(r)
+			return caller, err
 		}
 	}
-	return "", fmt.Errorf("token: %w", platform.ErrUnauthenticated)
+	return platform.Caller{}, fmt.Errorf("token: %w", platform.ErrUnauthenticated)
 }
 
 // refuseHTTP answers an error; git shows a plain text body as "remote:" lines.
@@ -136,6 +129,7 @@ func (s *Server) serveService(w http.ResponseWriter, r *http.Request, app, servi
 		http.Error(w, "not a request of git: its Content-Type must be application/x-"+service+"-request", http.StatusUnsupportedMediaType)
 		return
 	}
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(requestTime)) //nolint:errcheck // then the client ends it
 	body, err := plainBody(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -171,13 +165,13 @@ func (s *Server) serveFetch(w http.ResponseWriter, r *http.Request, app string, 
 // servePush answers a push that is refused within the answer git expects: it
 // has lost the race for the lock, say, since its refs were listed.
 func (s *Server) servePush(w http.ResponseWriter, r *http.Request, app string, caller platform.Caller, body io.Reader) {
-	c := httpClient(w, r, caller)
-	c.drain = func() { drain(w, body) }
 	answerHeader(w, "application/x-git-receive-pack-result")
 	start := bufio.NewReaderSize(body, 16)
 	if head, err := start.Peek(len(flushPacket) + 1); errors.Is(err, io.EOF) && string(head) == flushPacket {
 		return // before it sends a large push git asks with an empty one, to be let in
 	}
+	c := httpClient(w, r, caller)
+	c.drain = func() { drain(w, body) }
 	c.in = start
 	if _, err := s.receive(r.Context(), app, c); err != nil {
 		c.drain()

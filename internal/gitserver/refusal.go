@@ -19,7 +19,7 @@ func (s *Server) refusal(app string, err error) string {
 	case errors.Is(err, platform.ErrNotFound) && app != "":
 		return fmt.Sprintf("app %q does not exist: create it with  %s apps create %s", app, name, app)
 	case errors.Is(err, platform.ErrForbidden):
-		return fmt.Sprintf("app %q is not yours to use: ask its owner for access", app)
+		return fmt.Sprintf("you, or the token you use, may not push to app %q or fetch it: ask its owner to make you a deployer of it", app)
 	case errors.Is(err, platform.ErrUnauthenticated), errors.Is(err, platform.ErrNotFound):
 		return fmt.Sprintf("this key or token is not known: log in with  %s login  and add your key with  %s keys add", name, name)
 	}

@@ -114,7 +114,14 @@ func (b *Builder) processTypes(dir string, r builder.Request, found findings, ou
 
 // ship packs the tree and pushes the image.
 func (b *Builder) ship(ctx context.Context, w *workspace, r builder.Request, found findings, types map[string]string, out *output) (builder.Result, error) {
-	layer, err := b.pack(ctx, w)
+	// A build can leave more, and a .slugignore ask more of each file, than is
+	// packed in any time.
+	packing, cancel := context.WithTimeoutCause(ctx, b.options.Timeout, b.tooLong(r))
+	defer cancel()
+	layer, err := b.pack(packing, w)
+	if cause := context.Cause(packing); err != nil && cause != nil {
+		err = cause
+	}
 	if err != nil {
 		return builder.Result{}, err
 	}
