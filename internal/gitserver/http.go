@@ -165,9 +165,14 @@ func (s *Server) serveFetch(w http.ResponseWriter, r *http.Request, app string, 
 // servePush answers a push that is refused within the answer git expects: it
 // has lost the race for the lock, say, since its refs were listed.
 func (s *Server) servePush(w http.ResponseWriter, r *http.Request, app string, caller platform.Caller, body io.Reader) {
-	answerHeader(w, "application/x-git-receive-pack-result")
 	start := bufio.NewReaderSize(body, 16)
-	if head, err := start.Peek(len(flushPacket) + 1); errors.Is(err, io.EOF) && string(head) == flushPacket {
+	head, err := start.Peek(len(flushPacket) + 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		http.Error(w, "the request broke off: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	answerHeader(w, "application/x-git-receive-pack-result")
+	if err != nil && string(head) == flushPacket {
 		return // before it sends a large push git asks with an empty one, to be let in
 	}
 	c := httpClient(w, r, caller)

@@ -2,10 +2,13 @@ package gitserver_test
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/slipway-paas/slipway/internal/gitserver"
@@ -150,4 +153,44 @@ func TestPushesOfTwoAppsDoNotWaitForOneAnother(t *testing.T) {
 	if err := errors.Join(first.Wait(), second.Wait()); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestTwoDoorsAtOnceLetOnePushIn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	arrived, release := r.desk.hold()
+	defer release()
+	var pushes []*exec.Cmd
+	var outs [2]bytes.Buffer
+	for i, url := range []string{r.sshURL("blog"), r.httpURL("blog")} {
+		cmd := r.git(r.work, "push", url, "main")
+		cmd.Stderr = &outs[i]
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		pushes = append(pushes, cmd)
+	}
+	<-arrived
+	// The other one is refused while this one is held.
+	ended := make(chan int, 2)
+	for i, cmd := range pushes {
+		go func() {
+			cmd.Wait()
+			ended <- i
+		}()
+	}
+	loser := <-ended
+	code := pushes[loser].ProcessState.ExitCode()
+	// Over HTTP git may have been let in before, when it listed the refs: it
+	// then exits with 1.
+	refused := code == 128 || code == 1 && loser == 1
+	if !refused || !strings.Contains(outs[loser].String(), "Another git push is ongoing") {
+		t.Errorf("the second push ended with %d:\n%s", code, &outs[loser])
+	}
+	release()
+	<-ended
+	if code := pushes[1-loser].ProcessState.ExitCode(); code != 0 {
+		t.Errorf("the first push ended with %d:\n%s", code, &outs[1-loser])
+	}
+	wantDeployed(t, r.desk, "main")
 }
