@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -25,7 +24,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/gitserver"
 )
 
-// doors is a server at both doors for fuzz targets, with one user, bob.
+// fuzzDoors is a server at both doors for fuzz targets, with one user, bob.
 type fuzzDoors struct {
 	server *gitserver.Server
 	ssh    string
@@ -57,9 +56,9 @@ func openDoors(f *testing.F) *fuzzDoors {
 	if err != nil {
 		f.Fatal(err)
 	}
-	go server.ServeSSH(context.Background(), listener) //nolint:errcheck // the fuzz target finds out
+	go server.ServeSSH(context.Background(), listener)
 	web := httptest.NewUnstartedServer(server)
-	web.Config.ErrorLog = log.New(panics{}, "", 0)
+	web.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(panics{}, nil), slog.LevelInfo)
 	web.Start()
 	f.Cleanup(func() {
 		web.Close()
