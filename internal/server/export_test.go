@@ -1,7 +1,9 @@
 package server
 
 import (
+	"net/http"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -42,3 +44,12 @@ func RowOf(method, path string) (Row, bool) {
 	}
 	return Row{}, false
 }
+
+// Recheck has the streams of a handler asked for their right so often.
+func Recheck(handler http.Handler, every time.Duration) { handler.(*server).recheck = every }
+
+// How much a user may hold open.
+const (
+	MaxCommands = maxCommands
+	MaxFollows  = maxFollows
+)

@@ -27,19 +27,28 @@ func (s *server) logs(c *call) (answer, error) {
 	if c.r.Method == http.MethodGet { // HEAD has nothing to wait for
 		q.Follow, _ = strconv.ParseBool(query.Get("follow"))
 	}
+	ctx := c.ctx()
 	if q.Follow {
 		// The answer begins before the first line, which may take its time:
 		// after this no error can be told.
 		if err := s.desk.May(c.ctx(), c.caller, c.app(), platform.RoleViewer); err != nil {
 			return answer{}, err
 		}
+		leave, err := s.follows.enter(c.caller.User, maxFollows)
+		if err != nil {
+			return answer{}, err
+		}
+		defer leave()
+		var end func()
+		ctx, end = s.guarded(c, platform.RoleViewer)
+		defer end()
 	}
 	out := &lines{w: c.w, control: http.NewResponseController(c.w)}
 	if q.Follow {
 		out.begin()
 		out.flush()
 	}
-	err := s.desk.Logs(c.ctx(), c.caller, c.app(), q, func(line platform.LogLine) bool {
+	err := s.desk.Logs(ctx, c.caller, c.app(), q, func(line platform.LogLine) bool {
 		if !out.write(lineText(line)) {
 			return false
 		}
@@ -50,7 +59,7 @@ func (s *server) logs(c *call) (answer, error) {
 		return answer{}, err
 	case !out.begun:
 		return noContent()
-	case err != nil && c.ctx().Err() == nil:
+	case err != nil && ctx.Err() == nil:
 		s.log.Warn("log stream broke off", "request_id", c.id, "app", c.app(), "err", err)
 	}
 	out.end()

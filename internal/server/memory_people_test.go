@@ -109,6 +109,8 @@ func (d *memoryDesk) Revoke(_ context.Context, caller platform.Caller, id, user 
 	case app.shared[user] == "":
 		return platform.ErrForbidden
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	delete(app.shared, user)
 	return nil
 }

@@ -84,9 +84,9 @@ func table() []route {
 		{method: get, path: of + "perms/", handle: (*server).listPerms, status: 200, gives: api.Perms{}, summary: "List who an app is shared with"},
 		{method: post, path: of + "perms/", handle: (*server).grant, takes: api.Grant{}, status: 201, summary: "Share an app, or change a role"},
 		{method: del, path: of + "perms/{username}", handle: (*server).revoke, status: empty, summary: "Stop sharing an app with somebody"},
-		{method: get, path: of + "logs", handle: (*server).logs, query: logs, status: 200, gives: answer{kind: "text/plain"}, also: []int{204}, summary: "Read an app's log"},
-		{method: get, path: of + "run", handle: (*server).attach, query: terminal, status: 101, also: []int{400, 426}, summary: "Run a command, attached through a WebSocket"},
-		{method: post, path: of + "run", handle: (*server).run, takes: api.Run{}, status: 200, gives: api.RunResult{}, summary: "Run a command to its end"},
+		{method: get, path: of + "logs", handle: (*server).logs, query: logs, status: 200, gives: answer{kind: "text/plain"}, also: []int{204, 429}, summary: "Read an app's log"},
+		{method: get, path: of + "run", handle: (*server).attach, query: terminal, status: 101, also: []int{400, 426, 429}, summary: "Run a command, attached through a WebSocket"},
+		{method: post, path: of + "run", handle: (*server).run, takes: api.Run{}, status: 200, gives: api.RunResult{}, also: []int{429}, summary: "Run a command to its end"},
 		{method: post, path: of + "scale/", handle: (*server).scale, takes: api.Scale{}, status: empty, also: []int{409}, summary: "Set how many of each process type run"},
 
 		{method: get, path: of + "builds/", handle: (*server).listBuilds, query: paged, status: 200, gives: api.List[api.Build]{}, summary: "List builds, newest first"},
@@ -104,7 +104,7 @@ func table() []route {
 		{method: post, path: pods + "{type}/restart/", handle: (*server).restartPods, status: 200, gives: []api.Pod{}, summary: "Replace what runs of a process type"},
 		{method: get, path: pods + "{type}/{name}/", handle: (*server).listPods, status: 200, gives: api.Pods{}, summary: "Find one by its name"},
 		{method: post, path: pods + "{type}/{name}/restart/", handle: (*server).restartPods, status: 200, gives: []api.Pod{}, summary: "Replace one"},
-		{method: get, path: pods + "{type}/{name}/exec", handle: (*server).exec, query: terminal, status: 101, also: []int{400, 426}, summary: "Run a command inside one, attached through a WebSocket"},
+		{method: get, path: pods + "{type}/{name}/exec", handle: (*server).exec, query: terminal, status: 101, also: []int{400, 426, 429}, summary: "Run a command inside one, attached through a WebSocket"},
 
 		{method: get, path: of + "domains/", handle: (*server).listDomains, query: paged, status: 200, gives: api.List[api.Domain]{}, summary: "List domains"},
 		{method: post, path: of + "domains/", handle: (*server).addDomain, takes: api.CreateDomain{}, status: 201, gives: api.Domain{}, summary: "Route a host name to an app"},

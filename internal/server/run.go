@@ -36,6 +36,11 @@ func (s *server) run(c *call) (answer, error) {
 	if err := checkCommand(command); err != nil {
 		return answer{}, err
 	}
+	leave, err := s.commands.enter(c.caller.User, maxCommands)
+	if err != nil {
+		return answer{}, err
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(c.ctx(), runTimeout)
 	defer cancel()
 	var out output
@@ -83,11 +88,18 @@ func (s *server) join(c *call, start func(context.Context, string, platform.IO) 
 			detail: "Upgrade to a WebSocket to attach.",
 		}
 	}
+	leave, err := s.commands.enter(c.caller.User, maxCommands)
+	if err != nil {
+		return answer{}, err
+	}
+	defer leave()
 	conn, err := websocket.Accept(c.w, c.r, nil)
 	if err != nil {
 		return answer{}, nil // Accept has answered
 	}
-	err = attach.Serve(c.ctx(), conn, open, func(ctx context.Context, stream platform.IO) (int, error) {
+	ctx, end := s.guarded(c, platform.RoleOperator)
+	defer end()
+	err = attach.Serve(ctx, conn, open, func(ctx context.Context, stream platform.IO) (int, error) {
 		return start(ctx, command, stream)
 	})
 	if err != nil {

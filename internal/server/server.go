@@ -43,13 +43,16 @@ type server struct {
 	opts   Options
 	routes []route
 	doc    *document
+
+	recheck           time.Duration // of a stream, but in tests
+	commands, follows crowd
 }
 
 // New is the REST API as one handler, for every host name that leads to it.
 // It answers all paths; what is not an API route is a 404. examine is called
 // for each GET /v2/doctor and bounded by the request.
 func New(log *slog.Logger, desk Desk, users Users, examine func(context.Context) []doctor.Finding, opts Options) http.Handler {
-	s := &server{log: log, desk: desk, users: users, doctor: examine, opts: opts, routes: table()}
+	s := &server{log: log, desk: desk, users: users, doctor: examine, opts: opts, routes: table(), recheck: recheck}
 	s.doc = newDocument(s.routes, opts.Version)
 	return s
 }
