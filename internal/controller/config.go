@@ -31,7 +31,7 @@ type ConfigPatch struct {
 	Values, Memory, CPU, Grace map[string]*string
 	Tags, Registry             map[string]*string
 	PostStart, PreStop         map[string]*string
-	Healthchecks               map[string]*platform.Healthcheck
+	Healthchecks               platform.HealthPatch
 }
 
 // SetConfig merges patch into the current config as a new release and deploys
@@ -160,7 +160,7 @@ func merged(config platform.Config, patch ConfigPatch) (platform.Config, error) 
 			return platform.Config{}, err
 		}
 	}
-	config.Healthchecks, err = patched("healthcheck", config.Healthchecks, patch.Healthchecks)
+	config.Healthchecks, err = patch.Healthchecks.Onto(config.Healthchecks)
 	return config, err
 }
 

@@ -33,11 +33,11 @@ func TestAChangeOfConfigIsWordedInTheLedger(t *testing.T) {
 		Values: texts("PORT", "5000", "SECRET", "hunter2"), Memory: texts("web", "64M"), CPU: texts("web", "1"),
 		Tags: texts("environ", "dev", "disk", "ssd"), Registry: texts("Username", "bob", "PASSWORD", "hunter3"),
 		Grace: texts("web", "5"), PostStart: texts("web", "./warm --token hunter4"), PreStop: texts("web", "./leave"),
-		Healthchecks: map[string]*platform.Healthcheck{"web/cmd": {Readiness: &platform.Probe{TCPSocket: &platform.TCPSocket{}}}},
+		Healthchecks: platform.HealthPatch{"web/cmd": {platform.ProbeReadiness: {TCPSocket: &platform.TCPSocket{}}}},
 	})
 	config := set(controller.ConfigPatch{
 		Values: texts("SECRET", "hunter5"), Tags: removing("disk"), Registry: removing("USERNAME"), PreStop: removing("web"),
-		Healthchecks: map[string]*platform.Healthcheck{"web/cmd": nil},
+		Healthchecks: platform.HealthPatch{"web/cmd": nil},
 	})
 	if len(config.Registry) != 1 || config.Registry["password"] != "hunter3" || config.PostStart["web"] == "" || len(config.PreStop) != 0 {
 		t.Errorf("the config is %+v", config)

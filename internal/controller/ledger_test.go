@@ -139,8 +139,8 @@ func TestAFirstDeployThatFailsKeepsItsFormation(t *testing.T) {
 func (p *place) hang(ann platform.Caller, app string) (ended <-chan error) {
 	p.t.Helper()
 	done := make(chan error, 1)
-	probe := platform.Healthcheck{Readiness: &platform.Probe{InitialDelaySeconds: 3600, Exec: &platform.Exec{Command: []string{"true"}}}}
-	patch := controller.ConfigPatch{Healthchecks: map[string]*platform.Healthcheck{"worker": &probe}}
+	probe := platform.Probe{InitialDelaySeconds: 3600, Exec: &platform.Exec{Command: []string{"true"}}}
+	patch := controller.ConfigPatch{Healthchecks: platform.HealthPatch{"worker": {platform.ProbeReadiness: &probe}}}
 	go func() {
 		_, err := p.SetConfig(context.Background(), ann, app, patch)
 		done <- err

@@ -38,15 +38,7 @@ func (s *server) setConfig(c *call) (answer, error) {
 	if err := f.err(); err != nil {
 		return answer{}, err
 	}
-	if len(health) > 0 {
-		current, err := s.desk.Config(c.ctx(), c.caller, c.app())
-		if err != nil {
-			return answer{}, err
-		}
-		if patch.Healthchecks, err = health.onto(current.Healthchecks); err != nil {
-			return answer{}, err
-		}
-	}
+	patch.Healthchecks = health
 	config, err := s.desk.SetConfig(c.ctx(), c.caller, c.app(), patch)
 	if err != nil {
 		return answer{}, err

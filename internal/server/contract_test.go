@@ -396,3 +396,25 @@ func TestNobodyIsABuilderWithoutAKey(t *testing.T) {
 	d.expect("", "GET", "/v2/hooks/key/00:11", "", 401, "", "X-Deis-Builder-Auth", "")
 	d.expect("ada", "GET", "/v2/hooks/key/00:11", "", 403, "")
 }
+
+func TestAPageOfAnotherSiteRegistersNobody(t *testing.T) {
+	d := open(t)
+	const eve = `{"username":"eve","password":"secret words"}`
+	host := strings.TrimPrefix(d.url, "http://")
+	for origin, want := range map[string]int{
+		"https://evil.example.com": 403,
+		"null":                     403,
+		"http://" + host:           201,
+	} {
+		response := d.do("", "POST", "/v2/auth/register/", eve, "Origin", origin)
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("a page of %s got %d, want %d", origin, response.StatusCode, want)
+		}
+	}
+	rebound := d.do("", "POST", "/v2/auth/register/", eve, "Host", "evil.example.com", "Origin", "http://evil.example.com")
+	rebound.Body.Close()
+	if rebound.StatusCode != 403 {
+		t.Errorf("a name that was led here got %d", rebound.StatusCode)
+	}
+}

@@ -106,6 +106,9 @@ func (d *door) do(user, method, path, body string, headers ...string) *http.Resp
 	}
 	for i := 0; i+1 < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
+		if headers[i] == "Host" {
+			request.Host = headers[i+1]
+		}
 	}
 	response, err := http.DefaultTransport.RoundTrip(request)
 	if err != nil {

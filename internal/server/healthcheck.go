@@ -17,17 +17,13 @@ import (
 
 // The keys of a healthcheck.
 const (
-	liveness  = "livenessProbe"
-	readiness = "readinessProbe"
+	liveness  = platform.ProbeLiveness
+	readiness = platform.ProbeReadiness
 )
 
-// healthPatch changes healthchecks probe by probe: a client that sets one
-// probe keeps the other. A nil bucket or probe is removed.
-type healthPatch map[string]map[string]*platform.Probe
-
-func (f *fields) healthchecks() healthPatch {
+func (f *fields) healthchecks() platform.HealthPatch {
 	object, _ := f.object("healthcheck")
-	patch := make(healthPatch, len(object))
+	patch := make(platform.HealthPatch, len(object))
 	for _, process := range slices.Sorted(maps.Keys(object)) {
 		if process != api.DefaultBucket && !platform.ValidProcessType(process) {
 			f.reject("healthcheck", badProcessType)
@@ -189,35 +185,6 @@ func checkExec(command []string) string {
 	return ""
 }
 
-// onto merges the patch into what is set, bucket by bucket.
-func (p healthPatch) onto(current map[string]platform.Healthcheck) (map[string]*platform.Healthcheck, error) {
-	merged := make(map[string]*platform.Healthcheck, len(p))
-	for _, process := range slices.Sorted(maps.Keys(p)) {
-		bucket, exists := current[process]
-		if p[process] == nil {
-			merged[process] = nil // the desk knows whether it is there
-			continue
-		}
-		for _, name := range slices.Sorted(maps.Keys(p[process])) {
-			place := &bucket.Liveness
-			if name == readiness {
-				place = &bucket.Readiness
-			}
-			probe := p[process][name]
-			if probe == nil && *place == nil {
-				missing := name
-				if !exists {
-					missing = process
-				}
-				return nil, &platform.UserError{Kind: platform.ErrUnprocessable, Message: missing + " does not exist under healthcheck"}
-			}
-			*place = probe
-		}
-		merged[process] = &bucket
-	}
-	return merged, nil
-}
-
 const legacy = "HEALTHCHECK_"
 
 var legacyPath = regexp.MustCompile(`^/[^?#\s]*$`)
@@ -238,7 +205,7 @@ func checkLegacy(key, value string) string {
 
 // legacyHealthcheck turns HEALTHCHECK_URL and what goes with it into both
 // probes of the default bucket, and takes them out of the values.
-func legacyHealthcheck(f *fields, patch *controller.ConfigPatch, health healthPatch) {
+func legacyHealthcheck(f *fields, patch *controller.ConfigPatch, health platform.HealthPatch) {
 	url := patch.Values[legacy+"URL"]
 	if url == nil {
 		return

@@ -195,17 +195,12 @@ func (d *memoryDesk) SetConfig(_ context.Context, caller platform.Caller, id str
 			}
 		}
 	}
-	for process, health := range patch.Healthchecks {
-		changed++
-		if app.config.Healthchecks == nil {
-			app.config.Healthchecks = map[string]platform.Healthcheck{}
-		}
-		if health == nil {
-			delete(app.config.Healthchecks, process)
-		} else {
-			app.config.Healthchecks[process] = *health
-		}
+	changed += len(patch.Healthchecks)
+	health, err := patch.Healthchecks.Onto(app.config.Healthchecks)
+	if err != nil {
+		return platform.Config{}, err
 	}
+	app.config.Healthchecks = health
 	if changed == 0 {
 		return platform.Config{}, &platform.UserError{Kind: platform.ErrConflict, Message: caller.User + " changed nothing - release stopped"}
 	}

@@ -1,21 +1,18 @@
 package server
 
 import (
-	"slices"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/api"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
-// listPods leaves out what is on its way: it may finish its requests for a
-// while yet, and clients take a pod of the list for one that serves.
 func (s *server) listPods(c *call) (answer, error) {
 	instances, err := s.desk.Instances(c.ctx(), c.caller, c.app(), c.path["type"], c.path["name"])
 	if err != nil {
 		return answer{}, err
 	}
-	pods := wirePods(slices.DeleteFunc(instances, func(i platform.Instance) bool { return i.State == platform.InstanceTerminating }))
+	pods := wirePods(instances)
 	return ok(api.Pods{Results: pods, Count: len(pods)})
 }
 

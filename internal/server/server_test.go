@@ -295,7 +295,7 @@ func TestPodsAreListedAndRestarted(t *testing.T) {
 	d.expect("bob", "POST", "/v2/apps/blog/pods/wrong/web-1499930585-14lrg/restart/", "", 200, `[`+pod+`]`)
 	d.expect("bob", "GET", "/v2/apps/blog/pods/web/nope/", "", 200, `{"results":[],"count":0}`)
 	d.desk.apps["blog"].instances[0].State = platform.InstanceTerminating
-	d.expect("bob", "GET", "/v2/apps/blog/pods/", "", 200, `{"results":[],"count":0}`)
+	d.expect("bob", "GET", "/v2/apps/blog/pods/", "", 200, `{"results":[`+strings.Replace(pod, `"up"`, `"terminating"`, 1)+`],"count":1}`)
 }
 
 func TestScaleTakesNumbersInAnyForm(t *testing.T) {

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"net/http"
+	"net/netip"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -47,11 +50,32 @@ func (s *server) register(c *call) (answer, error) {
 	if s.authenticate(c) == nil && !c.caller.Scope.Bounded() {
 		caller = c.caller
 	}
+	if caller.User == "" && s.foreign(c.r) {
+		return answer{}, &platform.UserError{Kind: platform.ErrForbidden, Message: "A page of another site cannot register anybody here."}
+	}
 	made, err := s.users.Register(c.ctx(), caller, user)
 	if err != nil {
 		return answer{}, err
 	}
 	return created(wireUser(made))
+}
+
+// foreign reports whether a browser asks for a page that is not the platform's
+// own (RFC 6454): one of another host, or of a name that somebody has lead to
+// this address. All but registering needs a token, which such a page does not
+// have; who registers first becomes the administrator.
+func (s *server) foreign(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	at, err := url.Parse(origin)
+	if err != nil || !strings.EqualFold(at.Host, r.Host) {
+		return true
+	}
+	name := strings.ToLower(at.Hostname())
+	_, err = netip.ParseAddr(name)
+	return err != nil && name != "localhost" && name != "slipway."+s.opts.Domain && name != "deis."+s.opts.Domain
 }
 
 func (s *server) login(c *call) (answer, error) {
