@@ -45,7 +45,7 @@ func (c *Controller) createApp(ctx context.Context, caller platform.Caller, id s
 	}
 	rows := firstRows(caller.User, id)
 	err := c.store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-		if err := leaving(tx, id); err != nil {
+		if err := errors.Join(leaving(tx, id), roomFor(tx, caller), c.nothingUnder(tx, caller, id)); err != nil {
 			return err
 		}
 		if err := rows.insert(tx); err != nil {
@@ -63,6 +63,20 @@ func (c *Controller) createApp(ctx context.Context, caller platform.Caller, id s
 	c.note(id, "INFO domain %s added", id)
 	c.wake(id)
 	return rows.app, nil
+}
+
+// maxApps bounds the apps of one user; administrators have as many as they make.
+const maxApps = 1000
+
+func roomFor(tx *store.Tx, caller platform.Caller) error {
+	if caller.Admin {
+		return nil
+	}
+	owned, err := tx.AppIDs(caller.User, platform.RoleOwner)
+	if err == nil && len(owned) >= maxApps {
+		return platform.Invalid("id", "A user has at most %d applications", maxApps)
+	}
+	return err
 }
 
 // rows are what an app begins with.

@@ -103,7 +103,23 @@ func (c *Controller) nextConfig(config platform.Config, patch ConfigPatch) (plat
 	if len(next.Registry) > 0 && next.Values["PORT"] == "" {
 		return platform.Config{}, platform.Invalid("", "PORT needs to be set in the config when using a private registry")
 	}
+	if size := configSize(next); size > maxConfig && size > configSize(config) {
+		return platform.Config{}, platform.Invalid("values", "An app's config has at most %d bytes in all", maxConfig)
+	}
 	return next, c.matchNodes(config.Tags, next.Tags)
+}
+
+// maxConfig bounds a config, names and values, in bytes. Every release keeps
+// one, and a process can be given little more than that.
+const maxConfig = 512 << 10
+
+func configSize(config platform.Config) (size int) {
+	for _, texts := range textMaps(&config) {
+		for name, value := range *texts {
+			size += len(name) + len(value)
+		}
+	}
+	return size
 }
 
 // matchNodes returns nil when a node carries all tags (Deis contract 2.5).

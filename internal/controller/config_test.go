@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"errors"
 	"runtime"
 	"slices"
 	"strings"
@@ -114,5 +115,30 @@ func TestAnAppWithoutTagsHasThePlatforms(t *testing.T) {
 	config = must(p.SetConfig(t.Context(), bob, "blog", controller.ConfigPatch{Tags: removing("kubernetes.io/os")}))(t)
 	if len(config.Tags) != 1 || config.Tags["kubernetes.io/arch"] != runtime.GOARCH {
 		t.Errorf("beside its own tags the app has the platform's: %v", config.Tags)
+	}
+}
+
+func TestAConfigGrowsOnlySoFar(t *testing.T) {
+	p := open(t, controller.Options{})
+	bob := p.user("bob")
+	p.app(bob, "blog")
+	big := strings.Repeat("x", platform.MaxConfigValue)
+	set := func(name string, value *string) error {
+		_, err := p.SetConfig(t.Context(), bob, "blog", controller.ConfigPatch{Values: map[string]*string{name: value}})
+		return err
+	}
+	for _, name := range []string{"A", "B", "C"} {
+		if err := set(name, &big); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := set("D", &big); !errors.Is(err, platform.ErrInvalid) {
+		t.Errorf("more than there is room for: %v", err)
+	}
+	if err := set("C", nil); err != nil {
+		t.Errorf("less: %v", err)
+	}
+	if err := set("D", &big); err != nil {
+		t.Errorf("as much as before: %v", err)
 	}
 }

@@ -102,6 +102,26 @@ func operatedBy(tx *store.Tx, caller platform.Caller, app, root string) error {
 	return nil
 }
 
+// nothingUnder refuses an id for an app when names under it lead to one that
+// the caller does not operate: they would pass for the app's own.
+func (c *Controller) nothingUnder(tx *store.Tx, caller platform.Caller, id string) error {
+	domains, err := tx.DomainsUnder(c.fullHost(id))
+	if err != nil {
+		return err
+	}
+	for _, d := range domains {
+		if d.App == id {
+			continue
+		}
+		if _, err := may(tx, caller, d.App, platform.RoleOperator); errors.Is(err, platform.ErrForbidden) {
+			return platform.Invalid("id", "Names under this one belong to another application.")
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // lookupDomain finds a domain of any app, however it is written.
 func (c *Controller) lookupDomain(tx *store.Tx, domain string) (platform.Domain, error) {
 	name, err := c.normalDomain(domain)

@@ -93,6 +93,31 @@ func TestNobodyTakesANameOfThePlatformOrUnderAnothersApp(t *testing.T) {
 	}
 }
 
+func TestNobodyIsServedUnderTheNameOfAnAppToCome(t *testing.T) {
+	p := open(t, controller.Options{Domain: "apps.example.com"})
+	bob, eve, root := p.user("bob"), p.user("eve"), p.user("root")
+	root.Admin = true
+	p.app(eve, "evil")
+	p.app(bob, "blog")
+	for _, domain := range []string{"login.shop.apps.example.com", "*.bank.apps.example.com", "notthebar.apps.example.com"} {
+		if _, err := p.AddDomain(t.Context(), eve, "evil", domain); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const words = "id: Names under this one belong to another application."
+	for _, id := range []string{"shop", "bank"} {
+		if _, err := p.CreateApp(t.Context(), bob, id); err == nil || err.Error() != words {
+			t.Errorf("bob creates %s: %v", id, err)
+		}
+		if _, err := p.Rename(t.Context(), bob, "blog", id); err == nil || err.Error() != words {
+			t.Errorf("bob renames to %s: %v", id, err)
+		}
+	}
+	p.app(bob, "bar")
+	p.app(eve, "shop")
+	p.app(root, "bank")
+}
+
 func TestAPlatformDomainOfOneLabelIsThePlatformsToo(t *testing.T) {
 	p := open(t, controller.Options{Domain: "localhost"})
 	eve := p.user("eve")

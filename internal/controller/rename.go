@@ -45,6 +45,9 @@ func (c *Controller) Rename(ctx context.Context, caller platform.Caller, app, id
 		if err := errors.Join(idle(tx, a), leaving(tx, id)); err != nil {
 			return err
 		}
+		if err := c.nothingUnder(tx, caller, id); err != nil {
+			return err
+		}
 		if err := tx.RenameApp(app, id); err != nil {
 			return err
 		}

@@ -37,6 +37,12 @@ func (tx *Tx) Domains(app string, page platform.Page) ([]platform.Domain, int, e
 	})
 }
 
+// DomainsUnder lists the domains below a host name, of any app, in order. It
+// reads all domains: for what is done once in an app's life.
+func (tx *Tx) DomainsUnder(host string) ([]platform.Domain, error) {
+	return all(tx, scanDomain, "SELECT "+domainColumns+" FROM domains WHERE domain LIKE ? ORDER BY domain COLLATE BINARY", "%."+host)
+}
+
 // DeleteDomain removes a domain of the app.
 func (tx *Tx) DeleteDomain(app, name string) error {
 	return tx.change(noDomain(name), "DELETE FROM domains WHERE app = ? AND domain = ?", app, name)
