@@ -21,19 +21,14 @@ func (c *Controller) SetEdge(ctx context.Context, edge platform.EdgeState) (vers
 // reedge brings the routers' certificates up to date for a verb, as reroute
 // does for a route.
 func (c *Controller) reedge(ctx context.Context) error {
-	version, err := c.refreshEdge(context.WithoutCancel(ctx))
+	c.edgeLock.Lock()
+	version, err := c.writeEdge(context.WithoutCancel(ctx))
+	c.edgeLock.Unlock()
 	if err != nil {
 		return err
 	}
 	c.told(ctx, version)
 	return nil
-}
-
-// refreshEdge is reedge without the wait.
-func (c *Controller) refreshEdge(ctx context.Context) (version int64, err error) {
-	c.edgeLock.Lock()
-	defer c.edgeLock.Unlock()
-	return c.writeEdge(ctx)
 }
 
 // writeEdge hands fleet the edge with every certificate. The caller holds

@@ -222,7 +222,7 @@ func (c *Controller) sweep(ctx context.Context, app string) error {
 	if _, err := c.fleet.Remove(app); err != nil {
 		return err
 	}
-	if _, err := c.refreshEdge(ctx); err != nil { // its domains had certificates
+	if err := c.reedge(ctx); err != nil { // its domains had certificates
 		return err
 	}
 	instances, err := c.scheduler.Instances(ctx, app)
