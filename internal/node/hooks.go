@@ -132,19 +132,17 @@ func (i *instance) postStart(ctx context.Context) (well bool) {
 	}
 	i.startHook = hookCut
 	i.note(func(s *platform.Instance) { s.Message = "its post-start command runs" })
+	var running sync.WaitGroup
+	defer running.Wait()
 	bounded, cancel := context.WithTimeout(ctx, postStartLimit)
 	defer cancel()
 	failed := make(chan error, 1)
-	go func() { failed <- i.hook(bounded, "post-start", i.spec.Spec.PostStart, postStartLimit) }()
+	running.Go(func() { failed <- i.hook(bounded, "post-start", i.spec.Spec.PostStart, postStartLimit) })
 	select {
 	case exit := <-i.exits:
-		cancel()
-		_ = <-failed
 		i.hearExit(exit)
 		return false
 	case <-i.removed:
-		cancel()
-		_ = <-failed
 		return false
 	case err := <-failed:
 		return i.postStarted(ctx, err)
