@@ -27,7 +27,8 @@ func diskCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: disk SIZE, disk fill or disk free")
 	}
-	state := ts.Value("platform").(*daemon).state
+	platform := ts.Value("platform").(*daemon)
+	state := platform.state
 	ballast := filepath.Join(state, "ballast")
 	switch args[0] {
 	case "fill":
@@ -36,8 +37,10 @@ func diskCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(os.Remove(ballast))
 	default:
 		ts.Check(syscall.Mount("slipway-test", state, "tmpfs", 0, "mode=0711,size="+args[0]))
-		// Lazily: the platform ends after what is deferred here.
-		ts.Defer(func() { _ = syscall.Unmount(state, syscall.MNT_DETACH) })
+		ts.Defer(func() {
+			platform.end() // first: without the disk nobody finds its node
+			_ = syscall.Unmount(state, syscall.MNT_DETACH)
+		})
 	}
 }
 
