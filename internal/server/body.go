@@ -15,17 +15,21 @@ import (
 const (
 	// maxBody bounds a request's body, in bytes.
 	maxBody = 1 << 20
+	// maxUnknown bounds that of somebody who has shown nothing yet: each may
+	// keep so much memory for bodyTimeout.
+	maxUnknown = 32 << 10
 	// bodyTimeout is how long the whole body may take.
 	bodyTimeout = 30 * time.Second
 )
 
-// readBody reads the JSON object of a request. No body is an empty object,
-// whatever the content type says: Deis' clients send one with nothing.
-func readBody(c *call) (fields, error) {
+// readBody reads the JSON object of a request, of most bytes at most. No body
+// is an empty object, whatever the content type says: Deis' clients send one
+// with nothing.
+func readBody(c *call, most int64) (fields, error) {
 	if reads(c.r.Method) {
 		return fields{}, nil
 	}
-	data, err := readAll(c)
+	data, err := readAll(c, most)
 	if err != nil {
 		return fields{}, err
 	}
@@ -43,17 +47,17 @@ func readBody(c *call) (fields, error) {
 	return parseFields(data)
 }
 
-func readAll(c *call) ([]byte, error) {
+func readAll(c *call, most int64) ([]byte, error) {
 	control := http.NewResponseController(c.w)
 	// Not every ResponseWriter can; then its owner bounds the wait.
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
-	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, most))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
 		return nil, &protocolError{
 			status: http.StatusRequestEntityTooLarge, hangUp: true,
-			detail: fmt.Sprintf("The request's body is larger than %d bytes.", maxBody),
+			detail: fmt.Sprintf("The request's body is larger than %d bytes.", most),
 		}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, &protocolError{

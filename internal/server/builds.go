@@ -19,8 +19,9 @@ const (
 	maxImage       = 1024
 )
 
-// imageForm is what any reference to an image looks like; who pulls it knows more.
-var imageForm = regexp.MustCompile(`^[\w][\w./:@+-]*$`)
+// imageForm is what any reference to an image looks like; who pulls it knows
+// more. It has no place for a password: builds are shown to viewers.
+var imageForm = regexp.MustCompile(`^\w[\w./:+-]*(@\w+:[0-9a-f]+)?$`)
 
 func (s *server) listBuilds(c *call) (answer, error) {
 	builds, count, err := s.desk.Builds(c.ctx(), c.caller, c.app(), c.page())
@@ -56,7 +57,7 @@ func (s *server) createBuild(c *call) (answer, error) {
 func (f *fields) build() controller.NewBuild {
 	build := controller.NewBuild{Image: f.required("image"), SHA: f.short("sha", maxSHA), Dockerfile: f.optional("dockerfile")}
 	f.short("image", maxImage)
-	if build.Image != "" && !imageForm.MatchString(build.Image) {
+	if build.Image != "" && (!imageForm.MatchString(build.Image) || strings.Contains(build.Image, "//")) {
 		f.reject("image", "The given image is invalid")
 	}
 	procfile, _ := f.optionalObject("procfile")

@@ -132,7 +132,11 @@ func (s *server) admit(c *call, at place) error {
 }
 
 func (s *server) serve(c *call, route *route) (answer, error) {
-	body, err := readBody(c)
+	most := int64(maxBody)
+	if route.guard == forAll {
+		most = maxUnknown
+	}
+	body, err := readBody(c, most)
 	if err != nil {
 		return answer{}, err
 	}

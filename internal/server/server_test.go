@@ -96,6 +96,7 @@ func TestBodiesAreJSONOrNothing(t *testing.T) {
 	d.expect("bob", "POST", "/v2/apps/blog/config/", "{", 400, `{"detail":"JSON parse error - unexpected end of JSON input"}`)
 	d.expect("bob", "POST", "/v2/apps/blog/config/", "[]", 400, `{"non_field_errors":["Invalid data. Expected a dictionary, but got array."]}`)
 	d.expect("bob", "POST", "/v2/apps/blog/config/", `{"values":{"A":"`+strings.Repeat("x", 1<<20)+`"}}`, 413, `{"detail":"The request's body is larger than 1048576 bytes."}`)
+	d.expect("", "POST", "/v2/auth/login/", `{"username":"bob","password":"`+strings.Repeat("x", 32<<10)+`"}`, 413, `{"detail":"The request's body is larger than 32768 bytes."}`)
 	d.expect("bob", "POST", "/v2/apps/nope/config/", "[]", 404, `"No App matches the given query."`)
 	d.expect("carol", "POST", "/v2/apps/blog/config/", "{", 403, "")
 }
@@ -335,6 +336,9 @@ func TestAnImageIsDeployed(t *testing.T) {
 	const path = "/v2/apps/blog/builds/"
 	d.expect("bob", "GET", path, "", 200, `{"count":0,"next":null,"previous":null,"results":[]}`)
 	d.expect("bob", "POST", path, `{}`, 400, `{"image":["This field is required."]}`)
+	for _, image := range []string{"bob:hunter2@reg.example.com/x", "https://reg.example.com/x", "x@sha256:xyz"} {
+		d.expect("bob", "POST", path, `{"image":"`+image+`"}`, 400, `{"image":["The given image is invalid"]}`)
+	}
 	d.expect("bob", "POST", path, `{"image":" "}`, 400, `{"image":["This field may not be blank."]}`)
 	d.expect("bob", "POST", path, `{"image":"x","procfile":{"web":""},"sha":"`+strings.Repeat("a", 41)+`"}`, 400,
 		`{"procfile":["Command can't be empty for process type"],"sha":["Ensure this field has no more than 40 characters."]}`)
