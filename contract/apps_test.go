@@ -157,7 +157,7 @@ var appChecks = []check{
 		c.post("/v2/apps/"+id+"/run", object{"command": "exit 3"}).status(200).json(`{"exit_code":3,"output":""}`)
 		c.post("/v2/apps/"+id+"/run", object{"command": "/no/such/program"}).status(200).
 			json(`{"exit_code":127,"output":"~No such file or directory"}`)
-		if lines := string(c.get("/v2/apps/" + id + "/logs").body); !strings.Contains(lines, " runs 'exit 3'") {
+		if lines := string(c.get("/v2/apps/" + id + "/logs").body); !regexp.MustCompile(`INFO ` + u.name + ` on ` + id + `-run-[a-z0-9]{5} runs 'exit 3'\n`).MatchString(lines) {
 			t.Errorf("the log has no line of the run:\n%s", lines)
 		}
 		c.get("/v2/apps/" + id + "/pods/").json(`{"count":1}`)

@@ -101,7 +101,7 @@ func (c *Controller) runReleaseProcess(ctx context.Context, d *deployable, comma
 	c.tell(app, "-----> Running release process: %s\n", command)
 	out := c.releaseOutput(app)
 	defer out.Close()
-	exit, err := c.scheduler.Run(ctx, app, d.release.Version, c.spec(d, platform.ProcessRelease), platform.IO{Stdout: out, Stderr: out})
+	exit, err := c.scheduler.Run(ctx, oneOff(d, c.spec(d, platform.ProcessRelease)), platform.IO{Stdout: out, Stderr: out})
 	if err != nil {
 		return fmt.Errorf("release process: %w", err)
 	}

@@ -2,6 +2,8 @@ package controller
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
 	"strings"
 
 	"github.com/slipway-paas/slipway/internal/logs"
@@ -30,23 +32,36 @@ func (c *Controller) Run(ctx context.Context, caller platform.Caller, app, comma
 	if !current.hasBuild() {
 		return 0, platform.Invalid("", "No build associated with this release to run this command")
 	}
-	if err := c.noteRun(ctx, caller, app, command); err != nil {
+	run := oneOff(current, c.spec(current, "run"))
+	run.Spec.Args = []string{command}
+	if err := c.noteRun(ctx, caller, run, command); err != nil {
 		return 0, err
 	}
-	spec := c.spec(current, "run")
-	spec.Args = []string{command}
-	return c.scheduler.Run(ctx, app, current.release.Version, spec, stream)
+	exit, err := c.scheduler.Run(ctx, run, stream)
+	if err != nil && ctx.Err() == nil {
+		err = &platform.UserError{Kind: platform.ErrUnavailable, Message: fmt.Sprintf("%s (run): %v", run.ID, err)}
+	}
+	return exit, err
+}
+
+// oneOff is a copy of the release that runs once, under a name of its own:
+// <app>-run-<5 letters or digits>.
+func oneOff(d *deployable, spec platform.Spec) platform.InstanceSpec {
+	app := d.release.App
+	return platform.InstanceSpec{
+		ID: app + "-run-" + strings.ToLower(rand.Text()[:5]), App: app, Process: "run", Release: d.release.Version, Spec: spec,
+	}
 }
 
 // noteRun writes down that a command was asked for. The log, which goes with
 // the app, has all of it, as the contract has it; the audit trail, which stays,
 // the program's name, for arguments may be secrets.
-func (c *Controller) noteRun(ctx context.Context, caller platform.Caller, app, command string) error {
+func (c *Controller) noteRun(ctx context.Context, caller platform.Caller, run platform.InstanceSpec, command string) error {
 	err := c.store.Write(ctx, func(tx *store.Tx) error {
-		return tx.InsertEvent(event(caller, "command.run", app, map[string]string{"program": programOf(command)}))
+		return tx.InsertEvent(event(caller, "command.run", run.App, map[string]string{"program": programOf(command)}))
 	})
 	if err == nil {
-		c.note(app, "INFO %s runs '%s'", caller.User, command)
+		c.note(run.App, "INFO %s on %s runs '%s'", caller.User, run.ID, command)
 	}
 	return err
 }

@@ -29,10 +29,10 @@ type Scheduler interface {
 	// return before it is so.
 	Replace(ctx context.Context, app string, instances []string) error
 
-	// Run runs spec once as <app>-run-<5 letters or digits>, attached to
-	// stream, and blocks until it ends. The exit code of a process ended by
-	// signal n is 128+n; err is for what kept it from running.
-	Run(ctx context.Context, app string, release int, spec platform.Spec, stream platform.IO) (exit int, err error)
+	// Run runs spec once under its ID, which is in no list, attached to stream,
+	// and blocks until it ends. The exit code of a process ended by signal n is
+	// 128+n; err is for what kept it from running.
+	Run(ctx context.Context, spec platform.InstanceSpec, stream platform.IO) (exit int, err error)
 
 	// Exec runs argv inside a running instance of the app, as its user, with
 	// its files and its environment, attached to stream, and blocks until it

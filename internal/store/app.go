@@ -90,8 +90,8 @@ func (tx *Tx) SetOwner(app, owner string) error {
 }
 
 // RenameApp gives the app another id, and the domain that is the old id the
-// new one. All of its rows but its events follow; RenamedFrom becomes the old
-// id. An id that is another app's, or a domain of one, is a FieldError of "id".
+// new one. All of its rows but its events follow, and the scopes of tokens;
+// RenamedFrom becomes the old id. An id that is another app's, or a domain of one, is a FieldError of "id".
 func (tx *Tx) RenameApp(old, id string) error {
 	if old == id {
 		_, err := tx.App(old)
@@ -111,6 +111,11 @@ func (tx *Tx) RenameApp(old, id string) error {
 	default:
 		err = platform.Invalid("id", "Domain is already in use by another application")
 	}
+	if err != nil {
+		return err
+	}
+	// An id has nothing that is special to LIKE, nor a quote.
+	_, err = tx.exec("UPDATE tokens SET apps = REPLACE(apps, ?, ?) WHERE apps LIKE ?", `"`+old+`"`, `"`+id+`"`, `%"`+old+`"%`)
 	return err
 }
 

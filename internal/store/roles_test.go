@@ -137,6 +137,19 @@ func TestARenamedAppKeepsItsRows(t *testing.T) {
 	})
 }
 
+func TestATokenThatReachesAnAppReachesItUnderItsNewName(t *testing.T) {
+	onEach(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		withShop(t, s)
+		bound := platform.Token{Name: "ci", User: "ann", Scope: platform.Scope{Apps: []string{"blog", "blog-two", "shop"}}, Created: moment}
+		write(t, s, func(tx *store.Tx) error {
+			return errors.Join(tx.InsertToken("digest", bound, true), tx.RenameApp("blog", "diary"))
+		})
+		tokens := read(t, s, func(tx *store.Tx) ([]platform.Token, error) { return tx.NamedTokens("ann") })
+		same(t, tokens[0].Scope.Apps, []string{"diary", "blog-two", "shop"})
+	})
+}
+
 func TestANameThatIsTakenIsNotGivenToAnApp(t *testing.T) {
 	onEach(t, func(t *testing.T, open func() *store.Store) {
 		s := open()

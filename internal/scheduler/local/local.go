@@ -134,10 +134,8 @@ func (s *Scheduler) Replace(_ context.Context, app string, instances []string) e
 }
 
 // Run implements scheduler.Scheduler.
-func (s *Scheduler) Run(ctx context.Context, app string, release int, spec platform.Spec, stream platform.IO) (int, error) {
-	return s.fleet.Run(ctx, platform.InstanceSpec{
-		ID: app + "-run-" + suffix(), App: app, Process: "run", Release: release, Spec: spec,
-	}, stream)
+func (s *Scheduler) Run(ctx context.Context, spec platform.InstanceSpec, stream platform.IO) (int, error) {
+	return s.fleet.Run(ctx, spec, stream)
 }
 
 // Exec implements scheduler.Scheduler.

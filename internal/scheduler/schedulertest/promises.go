@@ -173,7 +173,7 @@ func runningUntil(a *at) {
 	ctx, cancel := context.WithCancel(a.Context())
 	defer cancel()
 	began := writerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil })
-	_, err := a.Scheduler.Run(ctx, "blog", 1, a.spec("echo began; exec sleep 1000"), platform.IO{Stdout: began})
+	_, err := a.Scheduler.Run(ctx, once(a.spec("echo began; exec sleep 1000")), platform.IO{Stdout: began})
 	if !isOver(err) {
 		a.Errorf("Run = %v", err)
 	}

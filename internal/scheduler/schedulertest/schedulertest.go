@@ -2,9 +2,11 @@ package schedulertest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,11 +129,16 @@ func within(part, all []string) bool {
 
 func (a *at) mustRun(spec platform.Spec, stream platform.IO) int {
 	a.Helper()
-	exit, err := a.Scheduler.Run(a.Context(), "blog", 1, spec, stream)
+	exit, err := a.Scheduler.Run(a.Context(), once(spec), stream)
 	if err != nil {
 		a.Fatalf("Run: %v", err)
 	}
 	return exit
+}
+
+// once is a one-off copy of spec.
+func once(spec platform.Spec) platform.InstanceSpec {
+	return platform.InstanceSpec{ID: "blog-run-" + strings.ToLower(rand.Text()[:5]), App: "blog", Process: "run", Release: 1, Spec: spec}
 }
 
 func isOver(err error) bool {
