@@ -74,7 +74,7 @@ func runNode(ctx context.Context, log *slog.Logger, o *options, owned bool) erro
 		return err
 	}
 	defer serveProfiles(log, o.debugSocket("node"))()
-	return node.Run(ctx, log, node.Options{
+	options := node.Options{
 		ID: "local", Dir: o.path("node"), Version: version, Keys: ring, Problem: problem,
 		ControlSocket: o.controlSocket(), Socket: o.nodeSocket(),
 		HTTP: o.HTTP, HTTPS: o.HTTPS, Listen: listen,
@@ -84,7 +84,9 @@ func runNode(ctx context.Context, log *slog.Logger, o *options, owned bool) erro
 				go func() { _ = node.Stop(context.Background(), o.nodeSocket(), true) }()
 			}
 		},
-	}, engine)
+	}
+	options.Router.TrustedProxies, options.Router.HTTPSPort = o.trustedProxies, o.HTTPSPort
+	return node.Run(ctx, log, options, engine)
 }
 
 // nodeRing is ring for a node, which serves with keys or without: then under
@@ -154,6 +156,7 @@ func ensureNode(ctx context.Context, log *slog.Logger, o *options, again bool) e
 		return err
 	}
 	cmd := exec.Command(self, "node", "--state", o.State, "--http", o.HTTP, "--https", o.HTTPS, fmt.Sprintf("--verbose=%t", o.Verbose), //nolint:noctx // it outlives us
+		"--https-port", strconv.Itoa(o.HTTPSPort), "--trusted-proxies", o.TrustedProxies,
 		"--secret-key-file", o.SecretKeyFile, "--"+ownedFlag)
 	cmd.Env = o.withSecretKeys(os.Environ())
 	cmd.Stdout, cmd.Stderr = output, output

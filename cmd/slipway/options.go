@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -30,6 +31,15 @@ import (
 type options struct {
 	// HTTP and HTTPS are the edge's addresses. HTTPS may be empty: off.
 	HTTP, HTTPS string
+	// HTTPSPort is where clients reach HTTPS when a balancer or NAT stands
+	// before HTTPS; 0 is the port of HTTPS. A wrong one sends who is redirected
+	// to where nobody answers.
+	HTTPSPort int
+	// TrustedProxies are the addresses and networks, with commas between them,
+	// of proxies whose X-Forwarded-… the edge believes. Whoever can send from one
+	// can claim any address. Empty: nobody is believed.
+	TrustedProxies string
+	trustedProxies []netip.Prefix // the same, read by validate
 	// API is where the REST API answers besides the edge. Keep it on loopback:
 	// it speaks plain HTTP.
 	API string
@@ -99,6 +109,8 @@ type options struct {
 func (o *options) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.HTTP, "http", ":8080", "address of the edge")
 	flags.StringVar(&o.HTTPS, "https", ":8443", "address of the edge for HTTPS; empty: off")
+	flags.IntVar(&o.HTTPSPort, "https-port", 0, "port that clients reach HTTPS at, where a balancer or NAT maps it; 0: the port of --https")
+	flags.StringVar(&o.TrustedProxies, "trusted-proxies", "", "addresses and networks, separated by commas, of proxies whose X-Forwarded-For, -Proto, -Host and -Port are believed; empty: nobody's")
 	flags.StringVar(&o.API, "api", "127.0.0.1:8000", "address of the REST API on loopback, besides the edge")
 	flags.StringVar(&o.SSH, "ssh", ":2222", "address of git push over SSH")
 	flags.StringVar(&o.Registry, "registry", "127.0.0.1:5000", "address of the image registry")
@@ -242,6 +254,9 @@ func (o *options) validate() error {
 		if _, port, err := net.SplitHostPort(address); err != nil || !validPort(port) {
 			return fmt.Errorf("--%s: %q is not an address; write host:port or :port", name, address)
 		}
+	}
+	if err := o.checkProxies(); err != nil {
+		return err
 	}
 	o.Domain = strings.ToLower(strings.TrimSuffix(o.Domain, "."))
 	switch {

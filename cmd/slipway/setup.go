@@ -130,7 +130,7 @@ func (o *options) serverOptions(f *fleet.Fleet, builderKey string) server.Option
 	return server.Options{
 		Version: version, Domain: o.Domain, APIURL: o.apiURL(),
 		GitSSH: o.gitSSH(), GitHTTP: o.appURL("git." + o.Domain),
-		EdgeHTTPPort: port(o.HTTP), EdgeHTTPSPort: port(o.HTTPS),
+		EdgeHTTPPort: port(o.HTTP), EdgeHTTPSPort: o.httpsPort(),
 		Engine: "local", BuilderKey: builderKey,
 		Runtime: func() platform.RuntimeInfo {
 			for _, node := range f.Nodes() {

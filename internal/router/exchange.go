@@ -50,6 +50,9 @@ func (x *exchange) serve() {
 		x.answer(unknownHost(host))
 		return
 	}
+	if x.app.control {
+		x.passage.origin.settle()
+	}
 	x.prepare()
 	for x.attempt() {
 	}

@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"io"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/router"
 )
 
@@ -90,6 +92,26 @@ func TestTheClientIsTheLastAddressNoTrustedProxyHas(t *testing.T) {
 	e.do(req)
 	if a := <-got; a.Client != "8.8.8.8" {
 		t.Errorf("client %s", a.Client)
+	}
+}
+
+func TestTheControlPlaneIsToldTheClientAloneNotTheProxies(t *testing.T) {
+	e := serve(t, router.Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("172.16.0.0/12")}})
+	control := backend(t, func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, strings.Join(r.Header["X-Forwarded-For"], " and "))
+	})
+	e.SetEdge(platform.EdgeState{Domain: "test", ControlHosts: []string{"slipway.test"}, Control: control})
+	for _, c := range []struct{ peer, forwarded, want string }{
+		{"9.9.9.9", "10.0.0.1", "9.9.9.9"},
+		{"172.16.0.1", "10.0.0.1", "10.0.0.1"},
+		{"172.16.0.1", "6.6.6.6, 10.0.0.1, 172.17.0.1", "10.0.0.1"},
+		{"172.16.0.1", "[2001:db8::1]:80", "2001:db8::1"},
+		{"172.16.0.1", "unknown", "unknown, 172.16.0.1"},
+	} {
+		w := e.from(c.peer, "GET", "http://slipway.test/", "X-Forwarded-For: "+c.forwarded)
+		if got := w.Body.String(); got != c.want {
+			t.Errorf("%s says %q: the control plane was told %q, want %q", c.peer, c.forwarded, got, c.want)
+		}
 	}
 }
 

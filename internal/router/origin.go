@@ -72,6 +72,15 @@ func (o *origin) believe(h http.Header, trusted []netip.Prefix) {
 	}
 }
 
+// settle makes the chain the client alone, for the control plane: it takes the
+// last address for whoever asks, and knows of no proxy but the router. A chain
+// that names no client stays; its last is the proxy that said so.
+func (o *origin) settle() {
+	if _, err := netip.ParseAddr(o.client); err == nil {
+		o.chain = o.client
+	}
+}
+
 // apply writes the origin over what h says of it, in every spelling: servers
 // that hand headers on as variables take X_Forwarded_For for X-Forwarded-For.
 func (o *origin) apply(h http.Header) {
