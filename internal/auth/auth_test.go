@@ -363,6 +363,22 @@ func TestOnlyTheirOwnAndAdministratorsCancelAnAccount(t *testing.T) {
 	}
 }
 
+func TestTheLastAdministratorStaysWhileThereAreApps(t *testing.T) {
+	r := withUsers(t)
+	r.write(func(tx *store.Tx) error { return tx.InsertApp(platform.App{UUID: "1", ID: "blog", Owner: "bob"}) })
+	wantKind(t, r.Cancel(t.Context(), ann, "ann"), platform.ErrConflict)
+	wantKind(t, r.SetSuperuser(t.Context(), ann, "ann", false), platform.ErrConflict)
+	if user, err := r.User(t.Context(), ann); err != nil || !user.Superuser {
+		t.Errorf("a refused change left %+v, %v", user, err)
+	}
+	if err := r.SetSuperuser(t.Context(), ann, "bob", true); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Cancel(t.Context(), ann, "ann"); err != nil {
+		t.Errorf("one of two may leave: %v", err)
+	}
+}
+
 func TestUsersAreListedForAdministrators(t *testing.T) {
 	r := withUsers(t)
 	users, count, err := r.Users(t.Context(), ann, platform.Page{Limit: 1, Offset: 1})

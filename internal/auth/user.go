@@ -110,8 +110,17 @@ func (a *Auth) Cancel(ctx context.Context, caller platform.Caller, username stri
 		return err
 	}
 	err = a.store.Write(ctx, func(tx *store.Tx) error {
+		user, err := tx.User(username)
+		if err != nil {
+			return err
+		}
 		if err := tx.DeleteUser(username); err != nil {
 			return err
+		}
+		if user.Superuser {
+			if err := keepsAdministrator(tx, username); err != nil {
+				return err
+			}
 		}
 		return record(tx, caller, "user.cancelled", "user", username)
 	})

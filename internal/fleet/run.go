@@ -99,7 +99,7 @@ func notRunning(instance, why string) error {
 // order hands an order to a node and joins the two ends. What the node says of
 // the command comes as it was said.
 func (f *Fleet) order(ctx context.Context, what, only string, order platform.RunOrder, stream platform.IO) (exit int, err error) {
-	order.ID = rand.Text()
+	order.ID, order.Merged = rand.Text(), stream.Merged
 	if t := stream.Terminal; t != nil {
 		order.Terminal, order.Term, order.Size = true, t.Term, t.Size
 	}

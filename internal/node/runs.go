@@ -72,6 +72,9 @@ func (n *node) run(order platform.RunOrder) {
 		}
 		open := attach.Open{Terminal: order.Terminal, Term: order.Term, Size: order.Size}
 		err = attach.Serve(n.runs.ctx, conn, open, func(ctx context.Context, stream platform.IO) (int, error) {
+			if order.Merged {
+				stream.Stderr = stream.Stdout
+			}
 			if order.Instance != "" {
 				return n.exec(ctx, order, stream)
 			}

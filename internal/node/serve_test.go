@@ -203,7 +203,8 @@ func TestARunIsJoinedWithWhoeverAskedForIt(t *testing.T) {
 	var out, errs bytes.Buffer
 	spec := w.spec("one", "cat; echo to stderr >&2; exit 7")
 	spec.Port = false
-	exit, err := w.scheduler.Run(t.Context(), "blog", 1, spec, platform.IO{
+	run := platform.InstanceSpec{ID: "blog-run-aaaaa", App: "blog", Process: "run", Release: 1, Spec: spec}
+	exit, err := w.scheduler.Run(t.Context(), run, platform.IO{
 		Stdin: strings.NewReader("through and through"), Stdout: &out, Stderr: &errs,
 	})
 	if err != nil || exit != 7 || out.String() != "through and through" || errs.String() != "to stderr\n" {

@@ -111,6 +111,7 @@ type RunOrder struct {
 	Instance string       `json:"instance,omitempty"`
 	Argv     []string     `json:"argv,omitempty"`
 	Spec     InstanceSpec `json:"spec"`
+	Merged   bool         `json:"merged,omitempty"` // see IO
 	Terminal bool         `json:"terminal,omitempty"`
 	Term     string       `json:"term,omitempty"`
 	Size     WindowSize   `json:"size"`

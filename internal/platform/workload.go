@@ -107,6 +107,7 @@ const (
 type IO struct {
 	Stdin          io.Reader     // nil: empty
 	Stdout, Stderr io.Writer     // Stderr unused with a Terminal
+	Merged         bool          // Stderr goes to Stdout, in order
 	Terminal       *Terminal     // nil: no terminal
 	Signals        <-chan string // names such as "INT"; nil: none
 }

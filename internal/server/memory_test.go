@@ -299,7 +299,11 @@ func (d *memoryDesk) Run(ctx context.Context, caller platform.Caller, id, comman
 		return 0, err
 	}
 	fmt.Fprintf(stream.Stdout, "ran %s\n", command)
-	fmt.Fprintf(stream.Stderr, "as %s\n", caller.User)
+	errs := stream.Stderr
+	if stream.Merged {
+		errs = stream.Stdout
+	}
+	fmt.Fprintf(errs, "as %s\n", caller.User)
 	if stream.Stdin != nil {
 		said, _ := io.ReadAll(stream.Stdin)
 		fmt.Fprintf(stream.Stdout, "read %s, terminal %v\n", said, stream.Terminal != nil)

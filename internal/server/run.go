@@ -44,7 +44,7 @@ func (s *server) run(c *call) (answer, error) {
 	ctx, cancel := context.WithTimeout(c.ctx(), runTimeout)
 	defer cancel()
 	var out output
-	exit, err := s.desk.Run(ctx, c.caller, c.app(), command, platform.IO{Stdout: &out, Stderr: &out})
+	exit, err := s.desk.Run(ctx, c.caller, c.app(), command, platform.IO{Stdout: &out, Merged: true})
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return answer{}, &platform.UserError{
 			Kind:    platform.ErrUnavailable,

@@ -161,6 +161,11 @@ func running(a *at) {
 	if exit != 7 || out.String() != "in and out" || errs.String() != "oops\n" {
 		a.Errorf("it exited with %d and said %q and %q", exit, out.String(), errs.String())
 	}
+	var both bytes.Buffer
+	a.mustRun(a.spec("for i in 1 2 3; do echo $i; echo -$i >&2; done"), platform.IO{Stdout: &both, Merged: true})
+	if both.String() != "1\n-1\n2\n-2\n3\n-3\n" {
+		a.Errorf("merged it said %q", both.String())
+	}
 	if exit := a.mustRun(a.spec("kill -TERM $$; sleep 10"), platform.IO{}); exit != 128+15 {
 		a.Errorf("one that SIGTERM ended exited with %d", exit)
 	}
