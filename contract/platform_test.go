@@ -1,4 +1,4 @@
-package contract
+package contract_test
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -136,10 +137,9 @@ func (p *platform) as(t *testing.T, who *user) *client {
 // with sets a header of the requests.
 func (c *client) with(name, value string) *client {
 	other := *c
-	other.header = map[string]string{name: value}
-	for n, v := range c.header {
-		other.header[n] = v
-	}
+	other.header = map[string]string{}
+	maps.Copy(other.header, c.header)
+	other.header[name] = value
 	return &other
 }
 
@@ -160,8 +160,10 @@ var web = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-func (c *client) get(path string) *answer            { c.t.Helper(); return c.ask("GET", path, nil) }
+func (c *client) get(path string) *answer { c.t.Helper(); return c.ask("GET", path, nil) }
+
 func (c *client) post(path string, body any) *answer { c.t.Helper(); return c.ask("POST", path, body) }
+
 func (c *client) remove(path string, body any) *answer {
 	c.t.Helper()
 	return c.ask("DELETE", path, body)

@@ -1,4 +1,4 @@
-package contract
+package contract_test
 
 // rows are the endpoint tables, a line each.
 var rows = []string{
