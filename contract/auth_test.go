@@ -24,7 +24,7 @@ var authChecks = []check{
 			"username": name, "password": "secret words", "email": "bob@example.com", "first_name": "Bob", "last_name": "B",
 			"is_superuser": true, "is_staff": true,
 		}).status(201).json(`{"email":"bob@example.com","username":"` + name + `","first_name":"Bob","last_name":"B","is_superuser":false,
-			"is_staff":false,"groups":[],"user_permissions":[],"date_joined":"<time>","is_active":true,"last_login":"<time>"}`)
+			"is_staff":false,"groups":[],"user_permissions":[],"date_joined":"<time>","is_active":true,"last_login":"~^2"}`)
 		if strings.Contains(string(a.body), "secret words") || a.field("id") != "" {
 			a.fail("an id or the password is shown")
 		}

@@ -165,6 +165,9 @@ func (s *server) listUsers(c *call) (answer, error) {
 }
 
 func wireUser(u platform.User) api.User {
+	if u.LastLogin.IsZero() { // clients read a time there
+		u.LastLogin = u.Joined
+	}
 	return api.User{
 		Email: u.Email, Username: u.Username, FirstName: u.FirstName, LastName: u.LastName,
 		IsSuperuser: u.Superuser, IsStaff: u.Superuser, IsActive: u.Active,
