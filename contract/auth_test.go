@@ -123,6 +123,22 @@ var authChecks = []check{
 		p.as(t, p.admin).remove("/v2/auth/cancel/", object{"username": u.name}).status(204)
 		p.as(t, p.admin).remove("/v2/auth/cancel/", object{"username": u.name}).missing("User")
 	}},
+	{"DELETE /v2/auth/cancel/", "their certificates go from the edge with them", func(t *testing.T, p *platform) {
+		owner, helper := p.user(t), p.user(t)
+		app, domain := owner.app(t), unique("d")+".example.com"
+		p.as(t, owner).post("/v2/apps/"+app+"/perms/", object{"username": helper.name}).status(201)
+		p.as(t, helper).post("/v2/apps/"+app+"/domains/", object{"domain": domain}).status(201)
+		name, made := helper.cert(t, domain)
+		p.as(t, helper).post("/v2/certs/"+name+"/domain/", object{"domain": domain}).status(201)
+		if got := p.shown(t, domain); string(got) != string(made.der) {
+			t.Error("the edge shows another certificate")
+		}
+		p.as(t, helper).remove("/v2/auth/cancel/", nil).status(204)
+		if got := p.shown(t, domain); string(got) == string(made.der) {
+			t.Error("the edge still shows it")
+		}
+		p.as(t, owner).get("/v2/apps/" + app + "/domains/?limit=1").status(200).json(`{"count":2}`)
+	}},
 	{"DELETE /v2/auth/cancel/", "who owns apps stays, who worked on others' may go", func(t *testing.T, p *platform) {
 		owner, helper := p.user(t), p.user(t)
 		app := owner.app(t)

@@ -204,7 +204,14 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	if err != nil {
 		return nil, err
 	}
-	users := auth.New(log, db, auth.Options{Registration: o.Registration, Directory: directory})
+	users := auth.New(log, db, auth.Options{
+		Registration: o.Registration, Directory: directory,
+		Cancelled: func(ctx context.Context, username string) {
+			if err := p.controller.RefreshEdge(ctx); err != nil {
+				log.Warn("certificates of a cancelled user stayed", "user", username, "err", err)
+			}
+		},
+	})
 	p.opened.add(closing(users.Close))
 	password, err := o.registryPassword(ring)
 	if err != nil {

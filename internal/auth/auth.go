@@ -34,6 +34,8 @@ type Options struct {
 	Registration string
 	// Directory is asked for a password before the store is; nil: there is none.
 	Directory *Directory
+	// Cancelled is told of every user who has left, whose certificates went too.
+	Cancelled func(ctx context.Context, username string)
 }
 
 // Auth knows the users. Safe for concurrent use.
@@ -54,6 +56,9 @@ type Auth struct {
 
 // New makes an Auth over an open store. Close it before the store.
 func New(log *slog.Logger, db *store.Store, options Options) *Auth {
+	if options.Cancelled == nil {
+		options.Cancelled = func(context.Context, string) {}
+	}
 	if options.Registration == "" {
 		options.Registration = RegistrationAdminOnly
 	}

@@ -126,6 +126,7 @@ func (a *Auth) Cancel(ctx context.Context, caller platform.Caller, username stri
 	})
 	if err == nil {
 		a.log.Info("user cancelled", "user", username, "by", caller.User)
+		a.options.Cancelled(ctx, username)
 	}
 	return err
 }

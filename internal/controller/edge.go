@@ -18,6 +18,10 @@ func (c *Controller) SetEdge(ctx context.Context, edge platform.EdgeState) (vers
 	return c.writeEdge(ctx)
 }
 
+// RefreshEdge has the routers serve the certificates that are attached now:
+// they may go by another way than the verbs, with their owner.
+func (c *Controller) RefreshEdge(ctx context.Context) error { return c.reedge(ctx) }
+
 // reedge brings the routers' certificates up to date for a verb, as reroute
 // does for a route.
 func (c *Controller) reedge(ctx context.Context) error {
