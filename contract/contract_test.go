@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/slipway-paas/slipway/internal/postgrestest"
 )
 
 // bin is the directory of the real binary, built once.
@@ -50,7 +52,9 @@ func TestEveryRowOfTheContractHoldsOnSQLite(t *testing.T) {
 
 func TestEveryRowOfTheContractHoldsOnPostgreSQL(t *testing.T) {
 	t.Parallel()
-	holds(t, startPostgres(t))
+	var server postgrestest.Server
+	t.Cleanup(server.Stop)
+	holds(t, server.Database(t))
 }
 
 func holds(t *testing.T, database string) {

@@ -3,11 +3,7 @@ package main_test
 import (
 	"fmt"
 	"net"
-	"net/url"
-	"os"
 	"os/exec"
-	"os/user"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/slipway-paas/slipway/internal/postgrestest"
 )
 
 // serviceCommand starts a real Redis or PostgreSQL of the script's own, waits
@@ -50,49 +48,12 @@ func startRedis(ts *testscript.TestScript) string {
 	return "redis://" + address + "/0"
 }
 
-// postgresPrograms is the directory of the newest PostgreSQL's programs, or
-// nothing.
-func postgresPrograms() string {
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // the pattern is well formed
-	if len(found) == 0 {
-		return ""
-	}
-	return filepath.Dir(found[len(found)-1])
-}
-
 func startPostgres(ts *testscript.TestScript) string {
-	programs := postgresPrograms()
-	dir, err := os.MkdirTemp("", "slipway-pg") // short: its socket lives in it
+	server := new(postgrestest.Server)
+	ts.Defer(server.Stop)
+	url, err := server.Start()
 	ts.Check(err)
-	ts.Defer(func() { os.RemoveAll(dir) })
-	credential := servant(ts, dir)
-	data := filepath.Join(dir, "data")
-	initdb := exec.Command(filepath.Join(programs, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
-	initdb.Dir, initdb.SysProcAttr = dir, &syscall.SysProcAttr{Credential: credential}
-	if said, err := initdb.CombinedOutput(); err != nil {
-		ts.Fatalf("initdb: %v\n%s", err, said)
-	}
-	server := exec.Command(filepath.Join(programs, "postgres"), "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "shared_buffers=16MB")
-	server.Dir, server.SysProcAttr = dir, &syscall.SysProcAttr{Credential: credential}
-	keep(ts, server, syscall.SIGQUIT)
-	await(ts, func() error { return exec.Command(filepath.Join(programs, "pg_isready"), "-q", "-h", dir).Run() })
-	return "postgres://postgres@/postgres?" + url.Values{"host": {dir}}.Encode()
-}
-
-// servant is whom PostgreSQL runs as, who then owns the directory: it refuses
-// root.
-func servant(ts *testscript.TestScript, dir string) *syscall.Credential {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	postgres, err := user.Lookup("postgres")
-	ts.Check(err)
-	uid, err := strconv.Atoi(postgres.Uid)
-	ts.Check(err)
-	gid, err := strconv.Atoi(postgres.Gid)
-	ts.Check(err)
-	ts.Check(os.Chown(dir, uid, gid))
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	return url
 }
 
 // keep starts a program that runs until the script ends, then gets the signal
@@ -126,7 +87,7 @@ func condition(name string) (bool, error) {
 	case "mount":
 		return canMount(), nil
 	case "postgres":
-		return postgresPrograms() != "", nil
+		return postgrestest.Installed(), nil
 	case "flask":
 		return exec.Command("/usr/bin/python3", "-c", "import flask, redis, prometheus_client").Run() == nil, nil
 	case "http2":

@@ -2,7 +2,8 @@
 // minute: it is handed a directory and the platform's domain, keeps a small
 // certificate authority there, and hands on a certificate signed by it. Whoever
 // trusts the authority's file, CAFile, sees no warning; the authority can vouch
-// for names under the platform's domain only.
+// for names under the platform's domain only. It also reads the certificates
+// that users upload: it is handed PEM and hands on what the platform says of it.
 package cert
 
 import (

@@ -114,7 +114,7 @@ func TestAKilledWriterLeavesWholeTransactionsAndAllItWasToldOf(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			url := filepath.Join(t.TempDir(), "slipway.db")
 			if engine == "PostgreSQL" {
-				url = server.database(t)
+				url = server.Database(t)
 			}
 			s, err := store.Open(t.Context(), quiet(), url, ring)
 			if err != nil {
@@ -177,7 +177,7 @@ func TestADatabaseOfANewerVersionIsRefused(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			url, driver := filepath.Join(t.TempDir(), "slipway.db"), "sqlite"
 			if engine == "PostgreSQL" {
-				url, driver = server.database(t), "pgx"
+				url, driver = server.Database(t), "pgx"
 			}
 			s, err := store.Open(t.Context(), quiet(), url, ring)
 			if err != nil {

@@ -67,7 +67,7 @@ func anEvent(tx *store.Tx) error {
 func BenchmarkTheDeskOfABigPlatform(b *testing.B) {
 	for _, engine := range []struct{ name, driver, url string }{
 		{"SQLite", "sqlite", filepath.Join(b.TempDir(), "slipway.db")},
-		{"PostgreSQL", "pgx", server.database(b)},
+		{"PostgreSQL", "pgx", server.Database(b)},
 	} {
 		s, err := store.Open(b.Context(), quiet(), engine.url, ring)
 		if err != nil {

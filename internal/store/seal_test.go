@@ -40,7 +40,7 @@ func onEachURL(t *testing.T, test func(t *testing.T, url string, raw func() *sql
 		test(t, url, opener(t, "sqlite", url))
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
-		url := server.database(t)
+		url := server.Database(t)
 		test(t, url, opener(t, "pgx", url))
 	})
 }

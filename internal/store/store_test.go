@@ -37,7 +37,7 @@ func onEach(t *testing.T, test func(t *testing.T, open func() *store.Store)) {
 		test(t, opener(t, filepath.Join(t.TempDir(), "slipway.db")))
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
-		test(t, opener(t, server.database(t)))
+		test(t, opener(t, server.Database(t)))
 	})
 }
 
