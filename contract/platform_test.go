@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -65,15 +66,23 @@ func startPlatform(t *testing.T, options ...string) *platform {
 	return p
 }
 
+// freePorts finds n different ports that nobody listens on now, and that no
+// connection is given as its own before the platform listens there.
 func freePorts(t *testing.T, n int) (ports []int) {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		must(t, err)
+	for range 1000 {
+		port := 10000 + mathrand.IntN(10000)
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err != nil {
+			continue // somebody's
+		}
 		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		if ports = append(ports, port); len(ports) == n {
+			return ports
+		}
 	}
-	return ports
+	t.Fatal("there are no free ports from 10000 to 19999")
+	return nil
 }
 
 func must(t *testing.T, err error) {

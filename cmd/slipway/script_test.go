@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -138,18 +140,21 @@ func setup(env *testscript.Env) error {
 	return nil
 }
 
-// freePorts finds n different ports that nobody listens on now.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+// freePorts finds n different ports that nobody listens on now, and that no
+// connection is given as its own before the platform listens there.
+func freePorts(n int) (ports []int, err error) {
+	for range 1000 {
+		port := 10000 + rand.IntN(10000)
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
 		if err != nil {
-			return nil, err
+			continue // somebody's
 		}
 		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
+		}
 	}
-	return ports, nil
+	return nil, errors.New("there are no free ports from 10000 to 19999")
 }
 
 // daemon is one script's serve process.
