@@ -27,8 +27,11 @@ type Result struct {
 	Image string // repository@digest in the platform's registry
 	// Procfile maps process types to commands: the pushed Procfile, else the
 	// builder's default process types.
-	Procfile   map[string]string
-	Dockerfile bool
+	Procfile map[string]string
+	Kind     platform.ImageKind
+	// Stack is the image below a slug, repository@digest; empty: none.
+	Stack string
+	Ports []int // what the image exposes, ascending
 	// Detected names what was recognised, such as "Go".
 	Detected string
 	Size     int64 // compressed bytes of the layers this build made

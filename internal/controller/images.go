@@ -201,11 +201,12 @@ func unless(err error, kinds ...error) error {
 func (c *Controller) imageBuild(caller platform.Caller, app string, asked NewBuild, source *platform.Build, current *deployable) (platform.Build, error) {
 	now := time.Now().Truncate(time.Microsecond).UTC() // builds are listed by it
 	build := platform.Build{
-		UUID: uuid.NewString(), App: app, Owner: caller.User, Image: asked.Image, SHA: asked.SHA,
+		UUID: uuid.NewString(), App: app, Owner: caller.User,
+		Image: asked.Image, Source: asked.Image, Kind: platform.ImageNamed, SHA: asked.SHA,
 		Dockerfile: asked.Dockerfile, Procfile: maps.Clone(asked.Procfile), Created: now, Updated: now,
 	}
 	if source != nil {
-		build.Image = source.Image
+		build.Image, build.Kind, build.Stack, build.Ports, build.Size = source.Image, source.Kind, source.Stack, source.Ports, source.Size
 		if len(build.Procfile) == 0 {
 			build.Procfile = maps.Clone(source.Procfile)
 		}

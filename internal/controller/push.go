@@ -181,10 +181,11 @@ func (c *Controller) removeSources(ctx context.Context, app, keep string) error 
 func (c *Controller) releaseBuild(ctx context.Context, caller platform.Caller, app string, src platform.Source, result builder.Result) (platform.Release, error) {
 	now := time.Now().Truncate(time.Microsecond).UTC() // builds are listed by it
 	build := platform.Build{
-		UUID: uuid.NewString(), App: app, Owner: caller.User, Image: result.Image,
+		UUID: uuid.NewString(), App: app, Owner: caller.User,
+		Image: result.Image, Kind: result.Kind, Stack: result.Stack, Ports: result.Ports, Size: result.Size,
 		SHA: src.Commit[:min(8, len(src.Commit))], Procfile: result.Procfile, Created: now, Updated: now,
 	}
-	if result.Dockerfile {
+	if result.Kind == platform.ImageDockerfile {
 		build.Dockerfile = "true"
 	}
 	for {

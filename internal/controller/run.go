@@ -33,7 +33,7 @@ func (c *Controller) Run(ctx context.Context, caller platform.Caller, app, comma
 		return 0, platform.Invalid("", "No build associated with this release to run this command")
 	}
 	run := oneOff(current, c.spec(current, "run"))
-	run.Spec.Args = []string{command}
+	run.Spec.Entrypoint, run.Spec.Args = startLine(current.build, command)
 	if err := c.noteRun(ctx, caller, run, command); err != nil {
 		return 0, err
 	}

@@ -68,13 +68,13 @@ func validFormation(tx *store.Tx, app string, formation map[string]int) error {
 	}
 	for _, process := range slices.Sorted(maps.Keys(formation)) {
 		quantity := formation[process]
-		_, has := current.build.Procfile[process]
+		has := slices.Contains(processesOf(current.build), process)
 		switch {
 		case quantity < 0:
 			return platform.Invalid("", "Invalid scaling format: ['Must be greater than or equal to zero']")
 		case quantity > platform.MaxInstances:
 			return platform.Invalid("", "Invalid scaling format: ['Must be at most %d']", platform.MaxInstances)
-		case !has && process != "cmd" || process == platform.ProcessRelease:
+		case !has && process != "cmd":
 			return &platform.UserError{Kind: platform.ErrNotFound, Message: fmt.Sprintf("Container type %s does not exist in application", process)}
 		}
 	}

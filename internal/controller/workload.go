@@ -34,9 +34,9 @@ func (c *Controller) groups(app platform.App, d *deployable) []platform.Group {
 		return nil
 	}
 	var groups []platform.Group
-	for _, process := range slices.Sorted(maps.Keys(d.build.Procfile)) {
+	for _, process := range processesOf(d.build) {
 		quantity := app.Formation[process]
-		if process == platform.ProcessRelease || quantity == 0 {
+		if quantity == 0 {
 			continue
 		}
 		groups = append(groups, platform.Group{
@@ -64,15 +64,33 @@ func (c *Controller) standing(d *deployable, process string) platform.Spec {
 // spec is how a process type of d runs once, whatever it is.
 func (c *Controller) spec(d *deployable, process string) platform.Spec {
 	health := healthOf(d.config, process)
+	entrypoint, args := start(d.build, process)
 	return platform.Spec{
-		Image:     d.build.Image,
-		Args:      []string{d.build.Procfile[process]},
+		Image: d.build.Image, Bare: d.build.Bare(),
+		Entrypoint: entrypoint, Args: args,
 		Env:       environment(d),
+		Listen:    listenPort(d),
 		Readiness: health.Readiness,
 		Liveness:  health.Liveness,
 		Limits:    c.limits(d.config, process),
 		Grace:     graceOf(d.config, process),
 	}
+}
+
+// listenPort is the port that an instance with a network of its own listens
+// at: the config's PORT, 5000 for a slug, the first that the image exposes; 0
+// where nobody said (Deis contract 3.5).
+func listenPort(d *deployable) int {
+	if port, err := strconv.Atoi(d.config.Values["PORT"]); err == nil {
+		return port
+	}
+	switch {
+	case d.build.Kind != platform.ImageNamed && d.build.Kind != platform.ImageDockerfile:
+		return 5000
+	case len(d.build.Ports) > 0:
+		return d.build.Ports[0]
+	}
+	return 0
 }
 
 // environment is what the platform tells a process, the app's own config on
@@ -129,8 +147,9 @@ func graceOf(config platform.Config, process string) time.Duration {
 // routableProcess is the process type that gets d's requests: web, else cmd,
 // else none.
 func routableProcess(d *deployable) string {
+	processes := processesOf(d.build)
 	for _, process := range []string{"web", "cmd"} {
-		if _, ok := d.build.Procfile[process]; ok {
+		if slices.Contains(processes, process) {
 			return process
 		}
 	}
@@ -145,7 +164,7 @@ func (c *Controller) deployTimeout(d *deployable) time.Duration {
 		timeout = time.Duration(seconds) * time.Second
 	}
 	delay := 0
-	for process := range d.build.Procfile {
+	for _, process := range processesOf(d.build) {
 		if probe := healthOf(d.config, process).Readiness; probe != nil {
 			delay = max(delay, probe.InitialDelaySeconds)
 		}

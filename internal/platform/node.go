@@ -80,6 +80,9 @@ type Route struct {
 	Paths []PathRoute `json:"paths,omitempty"`
 	// Backends may be empty: 503.
 	Backends []Backend `json:"backends,omitempty"`
+	// Hold keeps requests waiting, within the router's bounds, while no backend
+	// is up: another instance takes over from one that had to go first.
+	Hold bool `json:"hold,omitempty"`
 	// Cutover numbers the shift that made Release current. While it differs
 	// from the last one a router saw, the router counts a receipt for it.
 	Cutover int64 `json:"cutover,omitempty"`

@@ -28,7 +28,9 @@ type Config struct {
 	// beside an instance: after its start, and before its SIGTERM.
 	PostStart, PreStop map[string]string
 	// Grace maps a process type to seconds between SIGTERM and SIGKILL.
-	Grace            map[string]string
+	Grace map[string]string
+	// Volumes are by name.
+	Volumes          map[string]Volume
 	Created, Updated time.Time
 }
 
@@ -113,13 +115,27 @@ type Source struct {
 // Build is a source, or a named image, turned into an image.
 type Build struct {
 	UUID, App, Owner string
-	// Image is repository@digest in the platform's registry, without its host.
-	Image            string
+	// Image is repository@digest in the platform's registry, without its host;
+	// what Source says where that could not be had.
+	Image string
+	// Source is the image as who deployed it named it; empty for a push.
+	Source string
+	Kind   ImageKind
+	// Stack is the image below a slug, repository@digest; empty: none, the
+	// machine is its stack.
+	Stack string
+	// Ports are what the image exposes, ascending; the first is what it listens
+	// at unless its app says PORT.
+	Ports            []int
+	Size             int64  // compressed bytes of the image's layers; 0: not known
 	SHA              string // commit, first 8 characters; empty for an image deploy
 	Procfile         map[string]string
-	Dockerfile       string // "true" when a Dockerfile was built
+	Dockerfile       string // "true", or its text, when a Dockerfile was built
 	Created, Updated time.Time
 }
+
+// Bare reports whether the build is a slug without a stack below it.
+func (b Build) Bare() bool { return (b.Kind == ImageSlug || b.Kind == "") && b.Stack == "" }
 
 // ReleaseState is how far a release has come. Only succeeded releases serve.
 type ReleaseState string

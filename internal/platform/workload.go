@@ -26,13 +26,30 @@ type Group struct {
 // Spec is how one instance runs, on any engine.
 type Spec struct {
 	Image string // repository@digest in the platform's registry
-	// Args go to the image's entrypoint; for a slug, the command line of the
-	// process type as one shell string: {"python app.py"}.
+	// Bare: the image holds a slug and nothing below it, so that only a runtime
+	// whose machine is the stack can run it.
+	Bare bool `json:",omitempty"`
+	// Entrypoint replaces the image's; nil: the image's own.
+	Entrypoint []string `json:",omitempty"`
+	// Args go to the entrypoint; nil: the image's own, if Entrypoint is. For a
+	// slug, the command line of the process type as one shell string:
+	// {"python app.py"}.
 	Args []string
-	// Env is complete but for PORT, which the runtime adds when Port is set.
+	// Env is complete but for PORT and PORT_<n>, which the runtime adds.
 	Env map[string]string
 	// Port asks for an address: the instance is told PORT and must listen on it.
-	Port      bool
+	Port bool
+	// Listen is the PORT of an instance that has a network of its own; 0: 5000.
+	// Where instances share the machine's ports the runtime chooses another.
+	Listen int `json:",omitempty"`
+	// Ports are further TCP ports it is to be reached at, by the number the
+	// app knows them by. PORT_<n> tells which it has to listen at: n, where it
+	// has a network of its own.
+	Ports []int `json:",omitempty"`
+	// Mounts are the volumes it has. The same volume is never in two instances.
+	Mounts []Mount `json:",omitempty"`
+	// ReadOnly makes its root file system read-only, but for /tmp and Mounts.
+	ReadOnly  bool   `json:",omitempty"`
 	Readiness *Probe // nil: connect to PORT if Port, else having started
 	Liveness  *Probe // nil: none
 	Limits    Limits

@@ -2,17 +2,17 @@ package store
 
 import "github.com/slipway-paas/slipway/internal/platform"
 
-const buildColumns = "uuid, app, owner, image, sha, procfile, dockerfile, created, updated"
+const buildColumns = "uuid, app, owner, image, source, kind, stack, ports, size, sha, procfile, dockerfile, created, updated"
 
 func scanBuild(row scanner) (b platform.Build, err error) {
-	err = row.Scan(&b.UUID, &b.App, &b.Owner, &b.Image, &b.SHA, fromJSON(&b.Procfile), &b.Dockerfile, at(&b.Created), at(&b.Updated))
+	err = row.Scan(&b.UUID, &b.App, &b.Owner, &b.Image, &b.Source, &b.Kind, &b.Stack, fromJSON(&b.Ports), &b.Size, &b.SHA, fromJSON(&b.Procfile), &b.Dockerfile, at(&b.Created), at(&b.Updated))
 	return b, err
 }
 
 // InsertBuild adds a build of an app.
 func (tx *Tx) InsertBuild(b platform.Build) error {
-	_, err := tx.exec("INSERT INTO builds ("+buildColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		b.UUID, b.App, b.Owner, b.Image, b.SHA, asJSON(b.Procfile), b.Dockerfile, micros(b.Created), micros(b.Updated))
+	_, err := tx.exec("INSERT INTO builds ("+buildColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		b.UUID, b.App, b.Owner, b.Image, b.Source, b.Kind, b.Stack, asList(b.Ports), b.Size, b.SHA, asJSON(b.Procfile), b.Dockerfile, micros(b.Created), micros(b.Updated))
 	return err
 }
 

@@ -39,13 +39,13 @@ func orNull(text string) sql.NullString {
 }
 
 // asList is a list as a column holds it.
-func asList(list []string) string {
+func asList[V string | int](list []V) string {
 	if list == nil {
 		return "[]"
 	}
 	text, err := json.Marshal(list)
 	if err != nil {
-		panic(fmt.Sprintf("store: a list of strings has no JSON form: %v", err)) // impossible
+		panic(fmt.Sprintf("store: a list has no JSON form: %v", err)) // impossible
 	}
 	return string(text)
 }

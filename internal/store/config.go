@@ -7,12 +7,12 @@ import (
 	"github.com/slipway-paas/slipway/internal/secret"
 )
 
-const configColumns = "uuid, app, owner, vars, memory, cpu, healthchecks, grace, tags, registry, post_start, pre_stop, created, updated"
+const configColumns = "uuid, app, owner, vars, memory, cpu, healthchecks, grace, tags, registry, post_start, pre_stop, volumes, created, updated"
 
 // scanConfig reads all but the secrets, which it leaves sealed.
 func scanConfig(row scanner) (c sealedConfig, err error) {
 	err = row.Scan(&c.UUID, &c.App, &c.Owner, &c.vars, fromJSON(&c.Memory), fromJSON(&c.CPU),
-		fromJSON(&c.Healthchecks), fromJSON(&c.Grace), fromJSON(&c.Tags), &c.registry, fromJSON(&c.PostStart), fromJSON(&c.PreStop),
+		fromJSON(&c.Healthchecks), fromJSON(&c.Grace), fromJSON(&c.Tags), &c.registry, fromJSON(&c.PostStart), fromJSON(&c.PreStop), fromJSON(&c.Volumes),
 		at(&c.Created), at(&c.Updated))
 	return c, err
 }
@@ -31,9 +31,9 @@ func aboutRegistry(uuid string) string { return "configs.registry/" + uuid }
 func (tx *Tx) InsertConfig(c platform.Config) error {
 	vars := tx.ring.Seal([]byte(asJSON(c.Values)), aboutVars(c.UUID))
 	registry := tx.ring.Seal([]byte(asJSON(c.Registry)), aboutRegistry(c.UUID))
-	_, err := tx.exec("INSERT INTO configs ("+configColumns+", sealed_under) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	_, err := tx.exec("INSERT INTO configs ("+configColumns+", sealed_under) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		c.UUID, c.App, c.Owner, vars, asJSON(c.Memory), asJSON(c.CPU),
-		asJSON(c.Healthchecks), asJSON(c.Grace), asJSON(c.Tags), registry, asJSON(c.PostStart), asJSON(c.PreStop),
+		asJSON(c.Healthchecks), asJSON(c.Grace), asJSON(c.Tags), registry, asJSON(c.PostStart), asJSON(c.PreStop), asJSON(c.Volumes),
 		micros(c.Created), micros(c.Updated), secret.KeyID(vars)) // sealed first: should the key change in between, the row is stale
 	return err
 }

@@ -305,7 +305,7 @@ func TestBuildsAreListedNewestFirst(t *testing.T) {
 			for n := range 3 {
 				when := moment.Add(time.Duration(n) * time.Microsecond)
 				b := platform.Build{
-					UUID: fmt.Sprint("build-", n), App: "blog", Owner: "bob", Image: "slipway/blog@sha256:1", SHA: "0123abcd",
+					UUID: fmt.Sprint("build-", n), App: "blog", Owner: "bob", Image: "slipway/blog@sha256:1", Kind: platform.ImageSlug, Stack: "stack@sha256:0", Ports: []int{80, 443}, Size: 7, SHA: "0123abcd",
 					Procfile: map[string]string{"web": "x"}, Dockerfile: "true", Created: when, Updated: when,
 				}
 				if err := tx.InsertBuild(b); err != nil {

@@ -130,7 +130,7 @@ func (b *Builder) ship(ctx context.Context, w *workspace, r builder.Request, fou
 	if err != nil {
 		return builder.Result{}, fmt.Errorf("push the image of %s: %w", r.App, err)
 	}
-	return builder.Result{Image: image, Procfile: types, Detected: found.detected(), Size: layer.size}, nil
+	return builder.Result{Image: image, Kind: platform.ImageSlug, Procfile: types, Detected: found.detected(), Size: layer.size}, nil
 }
 
 // Forget removes the build cache of an app that is gone. An unknown app is no error.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 func TestAProcfileAloneBuilds(t *testing.T) {
@@ -13,7 +15,7 @@ func TestAProcfileAloneBuilds(t *testing.T) {
 	repository := example(t, "hello-procfile")
 	result, out := s.build(t, repository, nil)
 	contains(t, out, "-----> Procfile app detected\n", "-----> Discovering process types\n       Procfile declares types -> web\n", "-----> Compiled slug size is ")
-	if result.Procfile["web"] != "python3 server.py" || result.Detected != "Procfile" || result.Size == 0 || result.Dockerfile {
+	if result.Procfile["web"] != "python3 server.py" || result.Detected != "Procfile" || result.Size == 0 || result.Kind != platform.ImageSlug {
 		t.Errorf("%+v", result)
 	}
 	if !strings.HasPrefix(result.Image, "blog@sha256:") {
@@ -152,7 +154,7 @@ func TestAProcfileBesideADockerfileIsBuiltAndSaysSo(t *testing.T) {
 	repository := commit(t, map[string]string{"Dockerfile": "FROM scratch", "Procfile": "web: x\n"})
 	result, out := s.build(t, repository, nil)
 	contains(t, out, "The tree has a Dockerfile and a Procfile: the Procfile is built")
-	if result.Dockerfile || result.Procfile["web"] != "x" {
+	if result.Kind != platform.ImageSlug || result.Procfile["web"] != "x" {
 		t.Errorf("%+v", result)
 	}
 	_, out = s.build(t, repository, map[string]string{"HEPHY_BUILDER": "procfile"})

@@ -1,0 +1,2 @@
+// Package pins keeps the modules that are about to be used.
+package pins
