@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-paas/slipway/internal/cli"
+	"github.com/slipway-paas/slipway/internal/sandbox"
 )
 
 // version is set by the linker.
@@ -23,6 +24,9 @@ var version = "dev"
 func main() { os.Exit(run()) }
 
 func run() int {
+	if len(os.Args) > 1 && os.Args[1] == sandbox.BeginVerb {
+		return sandbox.Begin(os.Args[2:])
+	}
 	root := cli.New(cli.Options{Version: version, Doctor: localDoctor})
 	for _, daemon := range []*cobra.Command{serveCommand(), nodeCommand(), secretsCommand()} {
 		daemon.GroupID = cli.GroupPlatform

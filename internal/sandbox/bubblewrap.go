@@ -20,13 +20,16 @@ func (s *Sandbox) forkBubblewrap(h *held, p Process, files []*os.File) error {
 	}
 	defer infoIn.Close()
 	h.info = infoOut
-	passwd, group, err := accounts(p)
-	if err != nil {
-		return err
+	files = append(files, infoIn)
+	if p.Root == "" {
+		passwd, group, err := accounts(p)
+		if err != nil {
+			return err
+		}
+		defer passwd.Close()
+		defer group.Close()
+		files = append(files, passwd, group)
 	}
-	defer passwd.Close()
-	defer group.Close()
-	files = append(files, infoIn, passwd, group)
 	bwrap, err := lookPath("bwrap")
 	if err != nil {
 		return err
@@ -36,10 +39,14 @@ func (s *Sandbox) forkBubblewrap(h *held, p Process, files []*os.File) error {
 		if err != nil {
 			return err
 		}
-		h.letGo = zeroEnded(s.bubblewrapOptions(p))
-		p = sealed(p)
-		argv := append([]string{title(p.Name), "--args", strconv.Itoa(gateFD), "--"}, s.privileges(p)...)
-		return h.fork(bwrap, append(argv, p.Argv...), p.Env, "/", files, false)
+		options, err := s.bubblewrapOptions(p)
+		if err != nil {
+			return err
+		}
+		h.letGo = zeroEnded(options)
+		p = s.unprivileged(p)
+		argv := append([]string{title(p.Name), "--args", strconv.Itoa(gateFD), "--"}, p.Argv...)
+		return h.fork(bwrap, argv, p.Env, "/", files, false)
 	}
 	if s.offer.mode != modeRoot {
 		return fork()
@@ -80,6 +87,17 @@ func (s *Sandbox) view(p Process) (Process, error) {
 	return p, nil
 }
 
+// unprivileged returns p with its environment sealed and, in front of its
+// command, what takes every privilege away.
+func (s *Sandbox) unprivileged(p Process) Process {
+	if p.Root != "" {
+		return s.beginning(p)
+	}
+	p = sealed(p)
+	p.Argv = append(s.privileges(p), p.Argv...)
+	return p
+}
+
 // privileges is the command in front of the process's own that takes every
 // privilege away: inside, so that bubblewrap still has them.
 func (s *Sandbox) privileges(p Process) []string {
@@ -102,7 +120,7 @@ func setpriv(uid int) []string {
 	}
 }
 
-func (s *Sandbox) bubblewrapOptions(p Process) []string {
+func (s *Sandbox) bubblewrapOptions(p Process) ([]string, error) {
 	options := []string{
 		"--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--new-session",
 		"--json-status-fd", strconv.Itoa(statusFD), "--info-fd", strconv.Itoa(infoFD),
@@ -113,20 +131,11 @@ func (s *Sandbox) bubblewrapOptions(p Process) []string {
 	if p.OwnNetwork {
 		options = append(options, "--unshare-net")
 	}
-	options = append(options, machineOptions()...)
-	options = append(options,
-		"--perms", "0444", "--ro-bind-data", strconv.Itoa(passwdFD), "/etc/passwd",
-		"--perms", "0444", "--ro-bind-data", strconv.Itoa(groupFD), "/etc/group",
-		"--proc", "/proc", "--dev", "/dev",
-		"--perms", "1777", "--tmpfs", "/dev/shm",
-		"--perms", "1777", "--tmpfs", "/tmp",
-		"--dir", "/run", "--dir", "/var", "--symlink", "../tmp", "/var/tmp", "--symlink", "../run", "/var/run",
-	)
-	for _, dir := range s.hide {
-		if belowShown(dir) {
-			options = append(options, "--tmpfs", dir)
-		}
+	files, err := s.files(p)
+	if err != nil {
+		return nil, err
 	}
+	options = append(options, files...)
 	for _, m := range p.Mounts {
 		how := "--ro-bind"
 		if m.Writable {
@@ -138,7 +147,32 @@ func (s *Sandbox) bubblewrapOptions(p Process) []string {
 	if dir == "" {
 		dir = "/"
 	}
-	return append(options, "--chdir", dir)
+	return append(options, "--chdir", dir), nil
+}
+
+// files show everything but the Mounts.
+func (s *Sandbox) files(p Process) ([]string, error) {
+	own := []string{
+		"--proc", "/proc", "--dev", "/dev",
+		"--perms", "1777", "--tmpfs", "/dev/shm",
+		"--perms", "1777", "--tmpfs", "/tmp",
+		"--dir", "/run",
+	}
+	if p.Root != "" {
+		options, err := rootOptions(p.Root)
+		return append(own, options...), err
+	}
+	options := append(machineOptions(),
+		"--perms", "0444", "--ro-bind-data", strconv.Itoa(passwdFD), "/etc/passwd",
+		"--perms", "0444", "--ro-bind-data", strconv.Itoa(groupFD), "/etc/group",
+	)
+	options = append(append(options, own...), "--dir", "/var", "--symlink", "../tmp", "/var/tmp", "--symlink", "../run", "/var/run")
+	for _, dir := range s.hide {
+		if belowShown(dir) {
+			options = append(options, "--tmpfs", dir)
+		}
+	}
+	return options, nil
 }
 
 // machineOptions show the machine's own programs and settings, read-only.

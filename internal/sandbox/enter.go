@@ -22,6 +22,10 @@ func (s *Sandbox) Enter(c *Confined, p Process) (*Confined, error) {
 	if err := s.check(p); err != nil {
 		return nil, err
 	}
+	if c.handle.Rooted {
+		// What waits at the gate would be a program of the root, with privileges.
+		return nil, fmt.Errorf("%w: %s has a root of its own", ErrDescription, c.handle.Name)
+	}
 	if !c.settled() {
 		return nil, fmt.Errorf("enter %s: %w", c.handle.Name, ErrGone)
 	}

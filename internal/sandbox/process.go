@@ -8,8 +8,9 @@ import (
 )
 
 // Process describes one confined process. It sees the machine's /usr, /etc
-// and /opt read-only, its own /proc, /dev and /tmp, the Mounts, and nothing
-// else: never /root, /home, /var or the platform's state.
+// and /opt read-only, or those of its Root, its own /proc, /dev and /tmp, the
+// Mounts, and nothing else: never the machine's /root, /home, /var or the
+// platform's state.
 type Process struct {
 	// Name is unique among what runs now and names the cgroup: letters,
 	// digits, dots and dashes. It is shown by ps.
@@ -26,7 +27,12 @@ type Process struct {
 	Dir string
 	// UID is the user and group it runs as; not 0. Ignored when the platform
 	// itself is not root.
-	UID    int
+	UID int
+	// Root, when set, is the absolute path of a directory that is shown,
+	// read-only, in place of the machine's files: see FurnishRoot. /dev, /proc,
+	// /run, /sys and /tmp of it are not shown. The program of the platform is at
+	// Self. It needs namespaces; a Terminal and Enter do not go with it.
+	Root   string
 	Mounts []Mount
 	Limits platform.Limits
 	// MaxFileBytes bounds each file it writes; zero means no bound.
@@ -69,7 +75,10 @@ type Handle struct {
 	Status string `json:"status"`
 	Mode   string `json:"mode"`
 	// Terminal: the process leads a session of its own below the first one.
-	Terminal    bool     `json:"terminal,omitempty"`
+	Terminal bool `json:"terminal,omitempty"`
+	// Rooted: its programs are those of a Root, and nothing of the platform's
+	// runs among them.
+	Rooted      bool     `json:"rooted,omitempty"`
 	Cgroups     []string `json:"cgroups,omitempty"`
 	MemoryBytes int64    `json:"memory_bytes,omitempty"`
 	// Mounts are where things really are, when there is no mount namespace.

@@ -79,7 +79,7 @@ func (s *Sandbox) startIn(group cgroup, p Process, recorded func(Handle) error) 
 	defer h.close()
 	handle := Handle{
 		Name: p.Name, Pid: h.pid, Boot: bootID(), UID: p.UID, Status: p.Status, Mode: string(s.offer.mode),
-		Terminal: p.Terminal, Cgroups: group.dirs, MemoryBytes: p.Limits.MemoryBytes, Mounts: h.seen,
+		Terminal: p.Terminal, Rooted: p.Root != "", Cgroups: group.dirs, MemoryBytes: p.Limits.MemoryBytes, Mounts: h.seen,
 	}
 	if err := s.bound(h.pid, group, p, &handle); err != nil {
 		return nil, h.abort(err)
@@ -133,6 +133,9 @@ func (s *Sandbox) check(p Process) error {
 		if !filepath.IsAbs(m.Source) || !filepath.IsAbs(m.Target) || strings.ContainsRune(m.Source+m.Target, 0) {
 			return fmt.Errorf("%w: %s mounts %q at %q", ErrDescription, p.Name, m.Source, m.Target)
 		}
+	}
+	if p.Root != "" {
+		return s.checkRoot(p)
 	}
 	return nil
 }

@@ -17,7 +17,12 @@ import (
 	"github.com/slipway-paas/slipway/internal/sandbox"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == sandbox.BeginVerb {
+		os.Exit(sandbox.Begin(os.Args[2:]))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const uid = 299_999
 
