@@ -126,11 +126,15 @@ func (b *Builder) ship(ctx context.Context, w *workspace, r builder.Request, fou
 		return builder.Result{}, err
 	}
 	out.headline("Compiled slug size is " + sizeText(layer.size))
-	image, err := b.push(ctx, r, layer, types)
+	below, err := b.below(ctx)
+	if err != nil {
+		return builder.Result{}, fmt.Errorf("the platform's stack: %w", err)
+	}
+	image, err := b.push(ctx, r, layer, types, below)
 	if err != nil {
 		return builder.Result{}, fmt.Errorf("push the image of %s: %w", r.App, err)
 	}
-	return builder.Result{Image: image, Kind: platform.ImageSlug, Procfile: types, Detected: found.detected(), Size: layer.size}, nil
+	return builder.Result{Image: image, Stack: below, Kind: platform.ImageSlug, Procfile: types, Detected: found.detected(), Size: layer.size}, nil
 }
 
 // Forget removes the build cache of an app that is gone. An unknown app is no error.

@@ -1,6 +1,7 @@
 package buildpack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -16,6 +17,10 @@ type Options struct {
 	RegistryAddr, RegistryUser, RegistryPassword string
 	// UID is the user and group builds run as; needed when the platform is root.
 	UID int
+	// Stack tells the stack that slugs are laid on, repository@digest in the
+	// registry, asked once a build; nil, or an empty answer: none, and the image
+	// runs only where the machine is the stack.
+	Stack func(context.Context) (string, error)
 	// Env is added to the environment of builds: proxies, certificates and
 	// package indexes of this machine. Never a secret: apps can read it.
 	Env map[string]string

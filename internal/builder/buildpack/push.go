@@ -2,35 +2,34 @@ package buildpack
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"net/http"
 	"os"
-	"runtime"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/slipway-paas/slipway/internal/builder"
+	"github.com/slipway-paas/slipway/internal/platform"
+	stacks "github.com/slipway-paas/slipway/internal/stack"
 )
 
-// Labels of a slug's image. The commit is not among them: the same tree is the
-// same image, whichever commits it belongs to.
-const (
-	LabelApp       = "io.slipway.app"
-	LabelProcesses = "io.slipway.process-types" // JSON object: type to command
-	LabelStack     = "io.slipway.stack"
-)
-
-// push uploads what the registry does not have yet and returns
-// repository@digest.
-func (b *Builder) push(ctx context.Context, r builder.Request, layer slug, processes map[string]string) (string, error) {
-	image, err := assemble(r.App, layer, processes)
+// push lays the slug above the platform's stack, if it has one, uploads what
+// the registry does not have yet and returns repository@digest. What it has of
+// the stack it is told to use, and sent nothing.
+func (b *Builder) push(ctx context.Context, r builder.Request, layer slug, processes map[string]string, below string) (string, error) {
+	base, err := b.base(ctx, below)
+	if err != nil {
+		return "", err
+	}
+	image, err := stacks.Compose(base, stacks.Slug{App: r.App, Processes: processes, Layers: []v1.Layer{fileLayer{layer}}})
 	if err != nil {
 		return "", err
 	}
@@ -42,37 +41,47 @@ func (b *Builder) push(ctx context.Context, r builder.Request, layer slug, proce
 	if err != nil {
 		return "", err
 	}
-	err = remote.Write(ref, image,
-		remote.WithContext(ctx),
-		remote.WithTransport(b.transport),
-		remote.WithAuth(&authn.Basic{Username: b.options.RegistryUser, Password: b.options.RegistryPassword}))
-	return r.App + "@" + digest.String(), err
+	return r.App + "@" + digest.String(), remote.Write(ref, image, b.remote(ctx)...)
 }
 
-// assemble makes the image: an empty base and the slug.
-func assemble(app string, layer slug, processes map[string]string) (v1.Image, error) {
-	declared, err := json.Marshal(processes)
+func (b *Builder) remote(ctx context.Context) []remote.Option {
+	return []remote.Option{
+		remote.WithContext(ctx),
+		remote.WithTransport(b.transport),
+		remote.WithAuth(&authn.Basic{Username: b.options.RegistryUser, Password: b.options.RegistryPassword}),
+	}
+}
+
+// below is the stack in force: repository@digest, or empty.
+func (b *Builder) below(ctx context.Context) (string, error) {
+	if b.options.Stack == nil {
+		return "", nil
+	}
+	return b.options.Stack(ctx)
+}
+
+// base is the stack of that name, or nil for none.
+func (b *Builder) base(ctx context.Context, ref string) (*stacks.Base, error) {
+	if ref == "" {
+		return nil, nil
+	}
+	digest, err := name.NewDigest(b.options.RegistryAddr+"/"+ref, name.Insecure)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("stack %s: %w", ref, err)
 	}
-	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	image, err := mutate.AppendLayers(base, fileLayer{layer})
+	image, err := remote.Image(digest, b.remote(ctx)...)
+	var refused *transport.Error
+	if errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound {
+		return nil, &platform.UserError{
+			Kind:    platform.ErrUnavailable,
+			Message: "the platform's stack " + ref + " is not in its registry any more",
+			Cure:    "Ask the platform's administrator to run `slipway stack build`, or `slipway stack use` with another, then push again.",
+		}
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("stack %s: %w", ref, err)
 	}
-	file, err := image.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	file = file.DeepCopy()
-	file.OS, file.Architecture = "linux", runtime.GOARCH
-	file.Config = v1.Config{
-		Entrypoint: []string{"/slipway/launch"},
-		WorkingDir: "/app",
-		Env:        []string{"HOME=/app", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-		Labels:     map[string]string{LabelApp: app, LabelProcesses: string(declared), LabelStack: stack},
-	}
-	return mutate.ConfigFile(image, file)
+	return &stacks.Base{Ref: ref, Image: image}, nil
 }
 
 // fileLayer is a slug as a layer of an image.

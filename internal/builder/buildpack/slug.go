@@ -19,6 +19,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/slipway-paas/slipway/internal/platform"
+	stacks "github.com/slipway-paas/slipway/internal/stack"
 )
 
 // slug is a packed tree: one compressed layer in a file.
@@ -30,7 +31,8 @@ type slug struct {
 }
 
 // pack writes the workspace's tree as a layer: app/... and slipway/launch,
-// sorted, owned by root, without times, so that equal trees are equal layers.
+// sorted, without times, so that equal trees are equal layers. The app's files
+// are the user's its processes run as, who may write beside them.
 func (b *Builder) pack(ctx context.Context, w *workspace) (slug, error) {
 	ignore, err := readIgnore(w.tree)
 	if err != nil {
@@ -123,7 +125,7 @@ func (p *packer) write(path, name string, d fs.DirEntry) error {
 	}
 	switch mode := int64(info.Mode().Perm()); {
 	case info.IsDir():
-		return p.to.WriteHeader(entry(name+"/", tar.TypeDir, mode|0o700, 0))
+		return p.to.WriteHeader(owned(entry(name+"/", tar.TypeDir, mode|0o700, 0)))
 	case info.Mode()&fs.ModeSymlink != 0:
 		target, err := os.Readlink(path)
 		if err != nil {
@@ -131,7 +133,7 @@ func (p *packer) write(path, name string, d fs.DirEntry) error {
 		}
 		link := entry(name, tar.TypeSymlink, 0o777, 0)
 		link.Linkname = target
-		return p.to.WriteHeader(link)
+		return p.to.WriteHeader(owned(link))
 	case info.Mode().IsRegular():
 		return p.file(path, name, mode, info.Size())
 	}
@@ -151,7 +153,7 @@ func (p *packer) file(path, name string, mode, size int64) error {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	if err := p.to.WriteHeader(entry(name, tar.TypeReg, mode, size)); err != nil {
+	if err := p.to.WriteHeader(owned(entry(name, tar.TypeReg, mode, size))); err != nil {
 		return err
 	}
 	// Through our buffer: os.File's own WriteTo would make one for each file.
@@ -161,6 +163,12 @@ func (p *packer) file(path, name string, mode, size int64) error {
 
 func entry(name string, kind byte, mode, size int64) *tar.Header {
 	return &tar.Header{Name: name, Typeflag: kind, Mode: mode, Size: size, ModTime: time.Unix(0, 0), Format: tar.FormatPAX}
+}
+
+// owned makes an entry the app's own.
+func owned(header *tar.Header) *tar.Header {
+	header.Uid, header.Gid = stacks.User, stacks.User
+	return header
 }
 
 // slugFile compresses and hashes what is written to it.

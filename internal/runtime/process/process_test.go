@@ -87,9 +87,14 @@ var machineSandbox = sync.OnceValue(func() *sandbox.Sandbox {
 // pushImage builds an image of these layers and pushes it.
 func pushImage(t testing.TB, host string, layers ...[]byte) string {
 	t.Helper()
+	return pushLabelled(t, host, nil, layers...)
+}
+
+func pushLabelled(t testing.TB, host string, labels map[string]string, layers ...[]byte) string {
+	t.Helper()
 	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
 		Architecture: "amd64", OS: "linux",
-		Config: v1.Config{Entrypoint: []string{"/slipway/launch"}, WorkingDir: "/app", Env: []string{"FROM_IMAGE=yes"}},
+		Config: v1.Config{Entrypoint: []string{"/slipway/launch"}, WorkingDir: "/app", Env: []string{"FROM_IMAGE=yes"}, Labels: labels},
 		RootFS: v1.RootFS{Type: "layers"},
 	})
 	if err != nil {

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -44,6 +46,9 @@ func (g registry) unpack(ctx context.Context, ref, tree string, uid int) (image,
 		return image{}, err
 	}
 	layers, err := pulled.Layers()
+	if err == nil {
+		layers, err = ofSlug(config, layers)
+	}
 	if err != nil {
 		return image{}, err
 	}
@@ -71,7 +76,25 @@ func (g registry) unpack(ctx context.Context, ref, tree string, uid int) (image,
 			return image{}, err
 		}
 	}
-	return image{Entrypoint: config.Config.Entrypoint, Env: config.Config.Env, WorkingDir: config.Config.WorkingDir}, nil
+	img := image{Entrypoint: config.Config.Entrypoint, Env: config.Config.Env, WorkingDir: config.Config.WorkingDir}
+	if config.Config.Labels[platform.LabelStack] != "" {
+		img.Env = nil // it speaks of the stack's files, and here the machine is the stack
+	}
+	return img, nil
+}
+
+// ofSlug are the layers of the app itself: for a slug on a stack those above
+// it. No other is asked for. Images that say nothing of it are all slug.
+func ofSlug(config *v1.ConfigFile, layers []v1.Layer) ([]v1.Layer, error) {
+	text, ok := config.Config.Labels[platform.LabelSlug]
+	if !ok {
+		return layers, nil
+	}
+	count, err := strconv.Atoi(text)
+	if err != nil || count < 1 || count > len(layers) {
+		return nil, platform.Invalid("image", "its label %s is %q, and it has %d layers", platform.LabelSlug, text, len(layers))
+	}
+	return layers[len(layers)-count:], nil
 }
 
 // reach returns the name the registry is spoken to by, and the way there.
