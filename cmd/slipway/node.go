@@ -22,6 +22,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/runtime/process"
 	"github.com/slipway-paas/slipway/internal/sandbox"
 	"github.com/slipway-paas/slipway/internal/secret"
+	"github.com/slipway-paas/slipway/internal/volume"
 )
 
 func nodeCommand() *cobra.Command {
@@ -69,7 +70,7 @@ func runNode(ctx context.Context, log *slog.Logger, o *options, owned bool) erro
 		return err
 	}
 	ring, problem := o.nodeRing(log)
-	engine, err := process.New(log, process.Options{Dir: o.path("runtime"), Sandbox: sandbox.New(ctx, log, o.State), Keys: ring, Version: version})
+	engine, err := process.New(log, process.Options{Dir: o.path("runtime"), Volumes: volume.Dir(o.path("volumes")), Sandbox: sandbox.New(ctx, log, o.State), Keys: ring, Version: version})
 	if err != nil {
 		return err
 	}

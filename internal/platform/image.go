@@ -42,17 +42,3 @@ const (
 	// LabelStack names the stack image a slug was put on: repository@digest.
 	LabelStack = "io.slipway.stack"
 )
-
-// Volume is a directory of an app that outlives its instances. It has one
-// writer at a time: a process type that mounts one runs at most once.
-type Volume struct {
-	Name string `json:"name"`
-	// Mounts maps a process type to the absolute path it finds the volume at.
-	Mounts map[string]string `json:"mounts,omitempty"`
-}
-
-// Mount is a volume at a path of an instance.
-type Mount struct {
-	Volume string `json:"volume"`
-	Path   string `json:"path"`
-}

@@ -154,6 +154,10 @@ type CutoverReport struct {
 	P99After       time.Duration `json:"p99_after"`
 	// Draining counts requests still open to the old release.
 	Draining int `json:"draining"`
+	// Held counts requests that waited while no instance was up, and HeldLongest
+	// is how long one did: see Route.Hold. The times above are without it.
+	Held        int64         `json:"held,omitempty"`
+	HeldLongest time.Duration `json:"held_longest,omitempty"`
 }
 
 // RuntimeInfo says how a node runs instances.

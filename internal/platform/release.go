@@ -193,6 +193,10 @@ type Receipt struct {
 	Failed int64
 	// P99Before is of the old release in the minute before the shift, P99After of the new.
 	P99Before, P99After time.Duration
+	// Held counts requests that waited for the new instance, because it could
+	// not begin beside the old one, and HeldLongest is how long one did.
+	Held        int64
+	HeldLongest time.Duration
 	// Took is from the shift's command to the last drained connection.
 	Took   time.Duration
 	Undone bool
@@ -204,6 +208,9 @@ func (r Receipt) String() string {
 	if r.P99Before > 0 && r.P99After > 0 {
 		delta := r.P99After - r.P99Before
 		text += fmt.Sprintf(", p99 %+.1f ms", float64(delta)/float64(time.Millisecond))
+	}
+	if r.Held > 0 {
+		text += fmt.Sprintf(", held %d requests for at most %d ms", r.Held, r.HeldLongest.Milliseconds())
 	}
 	text += fmt.Sprintf(", took %d ms", r.Took.Milliseconds())
 	if r.Undone {

@@ -20,7 +20,10 @@ type Runtime interface {
 	// started, not once it is well. Starting an id that runs is an error that
 	// matches platform.ErrConflict. A second Start of an id after its end is a
 	// restart: same id, same output file, a clean file system. Start pulls the
-	// image when it is not there yet; ctx bounds that.
+	// image when it is not there yet; ctx bounds that. It makes the directories
+	// of the spec's volumes (see volume.Dir) and shows each at its path, to be
+	// written to by the instance alone: while another instance has one, Start is
+	// an error that matches platform.ErrConflict and names the other.
 	Start(ctx context.Context, spec platform.InstanceSpec) (Running, error)
 
 	// Stop sends SIGTERM, waits for grace, then kills all of the instance, and
@@ -93,6 +96,15 @@ type PortChecker interface {
 	// CheckPort returns nil when the instance itself listens at its address;
 	// else an error in words that names who does, if anybody.
 	CheckPort(id string) error
+}
+
+// Preparer is implemented by runtimes that can do a part of a start before it.
+type Preparer interface {
+	// Prepare brings here what a Start of spec that follows soon needs, its
+	// image foremost, and starts nothing. It may be called again, and while
+	// another instance has the volumes of spec. It returns the error a Start
+	// would end in as far as it can tell.
+	Prepare(ctx context.Context, spec platform.InstanceSpec) error
 }
 
 // Describer tells how the runtime keeps instances apart here, for doctor.

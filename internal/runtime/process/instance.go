@@ -19,7 +19,8 @@ type instance struct {
 	id, dir string
 	image   string // its folder is in use
 	oneOff  bool
-	owner   *os.File // of a one-off that runs: see own
+	wish    platform.Spec // what it was started as
+	owner   *os.File      // of a one-off that runs: see own
 	// started is closed when the start is over, for better or worse; gone
 	// when nothing of it is left.
 	started, gone chan struct{}
@@ -78,7 +79,7 @@ func (r *Runtime) reserve(spec platform.InstanceSpec, oneOff bool) (*instance, e
 		return nil, fmt.Errorf("instance %s runs already: %w", spec.ID, platform.ErrConflict)
 	}
 	i := &instance{
-		id: spec.ID, dir: r.dir(spec.ID), oneOff: oneOff,
+		id: spec.ID, dir: r.dir(spec.ID), oneOff: oneOff, wish: spec.Spec,
 		started: make(chan struct{}), gone: make(chan struct{}),
 	}
 	r.live[spec.ID] = i
@@ -125,10 +126,14 @@ func (r *Runtime) launch(ctx context.Context, i *instance, spec platform.Instanc
 			return err
 		}
 	}
+	volumes, err := r.volumes(i, spec, uid)
+	if err != nil {
+		return err
+	}
 	i.record.env = environment(spec.Spec, image.Env, i.record.Port)
 	p := sandbox.Process{
 		Name: i.id, Argv: append(r.entrypoint(image), spec.Spec.Args...), Env: i.record.env, Dir: image.workingDir(),
-		UID: uid, Limits: spec.Spec.Limits, Status: filepath.Join(i.dir, statusFile), Mounts: mounts(image, i.dir),
+		UID: uid, Limits: spec.Spec.Limits, Status: filepath.Join(i.dir, statusFile), Mounts: append(mounts(image, i.dir), volumes...),
 	}
 	err = connect(i.dir, &p)
 	defer closeFiles(p.Stdin, p.Stdout, p.Stderr)
@@ -294,7 +299,7 @@ func (r *Runtime) adopt(id string) (runtime.Running, bool) {
 		r.log.Error("environment of an instance could not be opened; it runs on, and is not restarted without it", "instance", id, "err", rec.shut)
 	}
 	i := &instance{
-		id: id, dir: dir, oneOff: rec.OneOff, record: rec,
+		id: id, dir: dir, oneOff: rec.OneOff, record: rec, wish: rec.Spec.Spec,
 		started: make(chan struct{}), gone: make(chan struct{}),
 	}
 	close(i.started)

@@ -15,6 +15,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/runtime"
 	"github.com/slipway-paas/slipway/internal/sandbox"
 	"github.com/slipway-paas/slipway/internal/secret"
+	"github.com/slipway-paas/slipway/internal/volume"
 )
 
 // Options are what a Runtime needs to know.
@@ -27,6 +28,8 @@ type Options struct {
 	// Sandbox runs the instances. Nil: one is made, which takes some tens of
 	// milliseconds to find out what the machine offers.
 	Sandbox *sandbox.Sandbox
+	// Volumes keeps the apps' volumes. Default volumes below Dir.
+	Volumes volume.Dir
 	// FirstUID begins the range of uids given to apps, one each, never taken
 	// back. 0 means 300000. Only heeded as root. No account of the machine may
 	// lie in the range.
@@ -73,6 +76,7 @@ var (
 	_ runtime.Outputs     = (*Runtime)(nil)
 	_ runtime.PortChecker = (*Runtime)(nil)
 	_ runtime.Describer   = (*Runtime)(nil)
+	_ runtime.Preparer    = (*Runtime)(nil)
 )
 
 // New opens the state below options.Dir. Images cannot be pulled before
@@ -91,6 +95,9 @@ func New(log *slog.Logger, options Options) (*Runtime, error) {
 		}
 	}
 	options.Dir = dir
+	if options.Volumes == "" {
+		options.Volumes = volume.Dir(filepath.Join(dir, "volumes"))
+	}
 	if options.Sandbox == nil {
 		options.Sandbox = sandbox.New(context.Background(), log, dir)
 	}

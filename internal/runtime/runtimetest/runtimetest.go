@@ -44,6 +44,11 @@ func Run(t *testing.T, fresh func(t *testing.T) Machine) {
 		{"an exec ends with its instance", execEndsWithInstance},
 		{"a command line beside an instance is run as its own is", shell},
 		{"forget removes what was printed", forget},
+		{"a volume outlives its instances and is theirs alone", volumeOutlives},
+		{"a volume follows its app to another id", volumeFollows},
+		{"a volume has one writer", volumeHasOneWriter},
+		{"a volume is held by an instance that was adopted", volumeHeldByAdopted},
+		{"no mount leads out of the volumes or over the system", volumeClimbs},
 	} {
 		t.Run(promise.name, func(t *testing.T) {
 			t.Parallel()
