@@ -116,7 +116,7 @@ func (b *Builder) processTypes(dir string, r builder.Request, found findings, ou
 func (b *Builder) ship(ctx context.Context, w *workspace, r builder.Request, found findings, types map[string]string, out *output) (builder.Result, error) {
 	// A build can leave more, and a .slugignore ask more of each file, than is
 	// packed in any time.
-	packing, cancel := context.WithTimeoutCause(ctx, b.options.Timeout, b.tooLong(r))
+	packing, cancel := context.WithTimeoutCause(ctx, b.options.Timeout, b.options.limits().TooLong(r.App))
 	defer cancel()
 	layer, err := b.pack(packing, w)
 	if cause := context.Cause(packing); err != nil && cause != nil {
@@ -125,7 +125,7 @@ func (b *Builder) ship(ctx context.Context, w *workspace, r builder.Request, fou
 	if err != nil {
 		return builder.Result{}, err
 	}
-	out.headline("Compiled slug size is " + sizeText(layer.size))
+	out.headline("Compiled slug size is " + builder.SizeText(layer.size))
 	below, err := b.below(ctx)
 	if err != nil {
 		return builder.Result{}, fmt.Errorf("the platform's stack: %w", err)
@@ -153,15 +153,4 @@ var errNotDetected = &platform.UserError{
 	Cure: "Add a Procfile (`web: <command>`), or what a bundled buildpack (" + strings.Join(bundled, ", ") + ") looks for: " +
 		"go.mod, pom.xml, package.json, composer.json, index.php, requirements.txt, pyproject.toml, Gemfile, config.ru, app.psgi, cpanfile, a jar or index.html;\n" +
 		"or name a buildpack for anything else: slipway config set BUILDPACK_URL=https://github.com/<owner>/<repository>.git; then push again.",
-}
-
-func sizeText(bytes int64) string {
-	switch {
-	case bytes >= 1<<30:
-		return fmt.Sprintf("%.1fG", float64(bytes)/(1<<30))
-	case bytes >= 1<<20:
-		return fmt.Sprintf("%.1fM", float64(bytes)/(1<<20))
-	default:
-		return fmt.Sprintf("%.1fK", float64(bytes)/(1<<10))
-	}
 }

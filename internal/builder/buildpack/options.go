@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"time"
+
+	"github.com/slipway-paas/slipway/internal/builder"
 )
 
 // Options of a Builder. Zero values mean what is said in brackets.
@@ -47,19 +49,15 @@ func (o Options) validate(root bool) (Options, error) {
 	case root && o.UID <= 0:
 		return o, errors.New("buildpack uid: builds must not run as root")
 	}
-	o.Timeout = orElse(o.Timeout, 15*time.Minute)
-	o.Silence = orElse(o.Silence, 10*time.Minute)
-	o.Heartbeat = orElse(o.Heartbeat, 10*time.Second)
-	o.MemoryBytes = orElse(o.MemoryBytes, 2<<30)
-	o.Processes = orElse(o.Processes, 1024)
-	o.DiskBytes = orElse(o.DiskBytes, 4<<30)
-	o.MinFreeBytes = orElse(o.MinFreeBytes, 512<<20)
+	l := o.limits().WithDefaults()
+	o.Timeout, o.Silence, o.Heartbeat = l.Timeout, l.Silence, l.Heartbeat
+	o.MemoryBytes, o.Processes, o.DiskBytes, o.MinFreeBytes = l.MemoryBytes, l.Processes, l.DiskBytes, l.MinFreeBytes
 	return o, nil
 }
 
-func orElse[T int64 | time.Duration](value, fallback T) T {
-	if value == 0 {
-		return fallback
+func (o Options) limits() builder.Limits {
+	return builder.Limits{
+		Timeout: o.Timeout, Silence: o.Silence, Heartbeat: o.Heartbeat,
+		MemoryBytes: o.MemoryBytes, Processes: o.Processes, DiskBytes: o.DiskBytes, MinFreeBytes: o.MinFreeBytes,
 	}
-	return value
 }

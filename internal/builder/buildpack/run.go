@@ -2,16 +2,13 @@ package buildpack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/slipway-paas/slipway/internal/builder"
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -24,28 +21,20 @@ const stack = "slipway-1"
 // run runs the driver in its sandbox and returns what it found. Nothing of the
 // build runs any more when it returns.
 func (b *Builder) run(ctx context.Context, w *workspace, r builder.Request, packs []pack, out *output) (findings, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, b.options.Timeout, b.tooLong(r))
-	defer cancel()
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		b.guard(ctx, stop, w, r, out)
-	}()
-	exit, err := b.confine(ctx, w, b.process(w, r, packs), out)
-	cause := context.Cause(ctx)
-	stop(nil)
-	<-watched
-	out.flush()
+	limits := b.options.limits()
+	var exit sandbox.Exit
+	err := limits.Guard(ctx, r.App, out.Output, []string{w.dir, w.tree, w.cache}, func(ctx context.Context) (err error) {
+		exit, err = b.sandbox.RunRecorded(ctx, w.dir, b.process(w, r, packs), sandbox.Streams{Stdout: out, Stderr: out})
+		return err
+	})
+	var user *platform.UserError
 	switch {
-	case cause != nil:
-		return findings{}, cause
+	case errors.As(err, &user), ctx.Err() != nil:
+		return findings{}, err
 	case err != nil:
 		return findings{}, fmt.Errorf("build of %s: %w", r.App, err)
 	case exit.OutOfMemory:
-		return findings{}, b.outOfMemory(r)
+		return findings{}, limits.OutOfMemory(r.App)
 	case exit.Code != 0:
 		return findings{}, b.failure(w, packs, exit, out)
 	}
@@ -64,7 +53,6 @@ func (b *Builder) process(w *workspace, r builder.Request, packs []pack) sandbox
 		// No single file can be larger than all together may be.
 		MaxFileBytes: b.options.DiskBytes,
 		Idle:         true,
-		Status:       filepath.Join(w.dir, statusFile),
 	}
 }
 
@@ -88,118 +76,6 @@ func (b *Builder) environment(r builder.Request) []string {
 		list = append(list, key+"="+env[key])
 	}
 	return list
-}
-
-// guard watches a build until ctx ends: it shows the user that it lives, and
-// stops it with the cause when it is silent or takes too much of the disk.
-func (b *Builder) guard(ctx context.Context, stop context.CancelCauseFunc, w *workspace, r builder.Request, out *output) {
-	ticker := time.NewTicker(min(time.Second, b.options.Heartbeat, b.options.Silence))
-	defer ticker.Stop()
-	var next time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-ticker.C:
-			out.heartbeat(b.options.Heartbeat)
-			if out.silent() >= b.options.Silence {
-				stop(b.tooSilent(r))
-				return
-			}
-			if err := b.checkFree(w, r); err != nil {
-				stop(err)
-				return
-			}
-			if now.Before(next) {
-				continue
-			}
-			if err := b.checkUsage(w, r); err != nil {
-				stop(err)
-				return
-			}
-			// Looking at a large tree shall not cost more than a tenth of a core.
-			next = now.Add(10 * time.Since(now))
-		}
-	}
-}
-
-// minFreeFiles is how many files a build must leave room for.
-const minFreeFiles = 10_000
-
-func (b *Builder) checkFree(w *workspace, r builder.Request) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(w.dir, &fs); err != nil {
-		return nil
-	}
-	free := int64(fs.Bavail) * fs.Bsize
-	few := fs.Files > 0 && fs.Ffree < minFreeFiles
-	if free >= b.options.MinFreeBytes && !few {
-		return nil
-	}
-	if few {
-		return &platform.UserError{
-			Kind:    platform.ErrUnavailable,
-			Message: fmt.Sprintf("build of %s stopped: the platform's disk has room for %d more files only", r.App, fs.Ffree),
-			Cure:    "Make the build write fewer files, or remove files on the platform's machine, then push again.",
-		}
-	}
-	return &platform.UserError{
-		Kind:    platform.ErrUnavailable,
-		Message: fmt.Sprintf("build of %s stopped: the platform's disk has %s left, builds must leave %s", r.App, sizeText(free), sizeText(b.options.MinFreeBytes)),
-		Cure:    "Free space on the platform's machine (slipway doctor shows where), then push again.",
-	}
-}
-
-func (b *Builder) checkUsage(w *workspace, r builder.Request) error {
-	used := usage(w.tree) + usage(w.dir) + usage(w.cache)
-	if used <= b.options.DiskBytes {
-		return nil
-	}
-	return &platform.UserError{
-		Kind:    platform.ErrInvalid,
-		Message: fmt.Sprintf("build of %s stopped: it uses %s of disk with its cache, %s are allowed", r.App, sizeText(used), sizeText(b.options.DiskBytes)),
-		Cure:    "Make the build write less, or set SLIPWAY_DISABLE_CACHE=1 once to start with an empty cache, then push again.",
-	}
-}
-
-// usage is the disk space below dir in bytes. What vanishes meanwhile counts nothing.
-func usage(dir string) int64 {
-	var blocks int64
-	_ = filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
-		if err != nil {
-			return nil
-		}
-		var stat unix.Stat_t
-		if unix.Lstat(path, &stat) == nil {
-			blocks += stat.Blocks / max(1, int64(stat.Nlink))
-		}
-		return nil
-	})
-	return blocks * 512
-}
-
-func (b *Builder) tooLong(r builder.Request) error {
-	return &platform.UserError{
-		Kind:    platform.ErrInvalid,
-		Message: fmt.Sprintf("build of %s stopped: it took longer than %s", r.App, b.options.Timeout),
-		Cure:    "Make the build do less, or ask the platform's operator for a longer build timeout, then push again.",
-	}
-}
-
-func (b *Builder) tooSilent(r builder.Request) error {
-	return &platform.UserError{
-		Kind:    platform.ErrInvalid,
-		Message: fmt.Sprintf("build of %s stopped: it printed nothing for %s", r.App, b.options.Silence),
-		Cure:    "It may wait for input or for a host that does not answer: look at the last lines above, or make a long step print its progress, then push again.",
-	}
-}
-
-func (b *Builder) outOfMemory(r builder.Request) error {
-	return &platform.UserError{
-		Kind:    platform.ErrInvalid,
-		Message: fmt.Sprintf("build of %s stopped: it used more than %s of memory", r.App, sizeText(b.options.MemoryBytes)),
-		Cure:    "Make the build use less memory (fewer parallel jobs), or ask the platform's operator for a higher limit, then push again.",
-	}
 }
 
 // failure words why the driver gave up. Scripts look for the line it prints.

@@ -63,7 +63,7 @@ func (b *Builder) furnish(w *workspace, r builder.Request, packs []pack) error {
 	if err := os.Chmod(w.dir, 0o711); err != nil {
 		return err
 	}
-	if cacheDisabled(r) {
+	if builder.CacheDisabled(r) {
 		if err := builder.RemoveAll(w.cache); err != nil {
 			return err
 		}
@@ -90,18 +90,9 @@ func (b *Builder) furnish(w *workspace, r builder.Request, packs []pack) error {
 	return b.own(w)
 }
 
-func cacheDisabled(r builder.Request) bool {
-	for _, key := range []string{"DEIS_DISABLE_CACHE", "SLIPWAY_DISABLE_CACHE"} {
-		if _, disabled := r.Env[key]; disabled {
-			return true
-		}
-	}
-	return false
-}
-
 // tellCache says whether the build finds what an earlier one left.
 func (w *workspace) tellCache(r builder.Request, out *output) {
-	if cacheDisabled(r) {
+	if builder.CacheDisabled(r) {
 		return
 	}
 	out.headline("Restoring cache...")
