@@ -1,14 +1,12 @@
 package process
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/slipway-paas/slipway/internal/platform"
-	"github.com/slipway-paas/slipway/internal/sandbox"
 )
 
 // programs is where programs are found; Go's own is there for what the Go
@@ -57,34 +55,3 @@ const launchAnywhere = `cd "$HOME" || exit 1
 shopt -s nullglob
 for profile in .profile.d/*.sh; do source "$profile"; done
 exec bash -c "$*"`
-
-// lastSignal is the highest a process can end by; above are exit codes such as 255.
-const lastSignal = 64
-
-// reason says in words how an instance ended.
-func reason(exit sandbox.Exit, limits platform.Limits) string {
-	switch {
-	case exit.OutOfMemory && (exit.Code == 137 || exit.Code == -1):
-		return "killed for more than " + size(limits.MemoryBytes) + " of memory"
-	case exit.OutOfMemory:
-		return fmt.Sprintf("exited with code %d after a process of it was killed for more than %s of memory", exit.Code, size(limits.MemoryBytes))
-	case exit.Code == -1:
-		return "ended while no node was watching"
-	case exit.Code > 128 && exit.Code <= 128+lastSignal:
-		return fmt.Sprintf("ended by signal %d", exit.Code-128)
-	}
-	return fmt.Sprintf("exited with code %d", exit.Code)
-}
-
-// size renders bytes in the largest binary unit that keeps them whole.
-func size(bytes int64) string {
-	for _, unit := range []struct {
-		name  string
-		bytes int64
-	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
-		if bytes >= unit.bytes && bytes%unit.bytes == 0 {
-			return fmt.Sprintf("%d %s", bytes/unit.bytes, unit.name)
-		}
-	}
-	return fmt.Sprintf("%d bytes", bytes)
-}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/runtime"
 )
 
 // image is an unpacked image on disk: tree/ and image.json, which is written
@@ -170,7 +171,7 @@ func (s *images) read(dir string) (image, error) {
 		return image{}, err
 	}
 	if !img.Synced && img.Boot != s.boot {
-		return image{}, errDamaged
+		return image{}, runtime.ErrDamaged
 	}
 	return img, nil
 }
@@ -278,7 +279,7 @@ func (s *images) sync(img image) {
 	}
 	img.Synced = true
 	if text, err := json.Marshal(img); err == nil {
-		err = writeFile(filepath.Join(img.dir, imageFile), text)
+		err = runtime.WriteFile(filepath.Join(img.dir, imageFile), text)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.log.Warn("image could not be marked", "path", img.dir, "err", err)
 		}

@@ -102,7 +102,7 @@ func (r *Runtime) forget(i *instance) {
 }
 
 func (r *Runtime) launch(ctx context.Context, i *instance, spec platform.InstanceSpec, connect func(string, *sandbox.Process) error) error {
-	uid, err := r.uids.of(spec.App)
+	uid, err := r.uids.Of(spec.App)
 	if err != nil {
 		return err
 	}
@@ -221,11 +221,11 @@ func (r *Runtime) ended(i *instance, exit sandbox.Exit) {
 			r.log.Warn("files of an ended run are left", "instance", i.id, "err", err)
 		}
 	}
-	told := runtime.Exit{ID: i.id, At: exit.At, Code: exit.Code, Reason: reason(exit, i.record.Spec.Spec.Limits)}
+	told := runtime.Exit{ID: i.id, At: exit.At, Code: exit.Code, Reason: runtime.Reason(exit.Code, exit.OutOfMemory, i.record.Spec.Spec.Limits)}
 	r.log.Info("instance ended", "app", i.record.Spec.App, "instance", i.id, "reason", told.Reason)
 	r.forget(i)
 	if !i.oneOff {
-		r.exits.add(told)
+		r.exits.Add(told)
 	}
 }
 
@@ -339,7 +339,7 @@ func (r *Runtime) cleanCut(id string) {
 func (r *Runtime) Watch(ctx context.Context) iter.Seq[runtime.Exit] {
 	return func(yield func(runtime.Exit) bool) {
 		for {
-			exit, ok := r.exits.next(ctx)
+			exit, ok := r.exits.Next(ctx)
 			if !ok {
 				return
 			}

@@ -49,13 +49,13 @@ func (r *Runtime) writeRecord(dir string, rec record) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(dir, recordFile), text); err != nil {
+	if err := runtime.WriteFile(filepath.Join(dir, recordFile), text); err != nil {
 		return fmt.Errorf("record of %s: %w", rec.Spec.ID, err)
 	}
 	return nil
 }
 
-// readRecord returns an error matching errDamaged for what is no record of id.
+// readRecord returns an error matching runtime.ErrDamaged for what is no record of id.
 // stale says that it should be written anew.
 func (r *Runtime) readRecord(dir, id string) (rec record, stale bool, err error) {
 	text, err := os.ReadFile(filepath.Join(dir, recordFile))
@@ -63,7 +63,7 @@ func (r *Runtime) readRecord(dir, id string) (rec record, stale bool, err error)
 		return rec, false, err
 	}
 	if err := json.Unmarshal(text, &rec); err != nil || rec.Spec.ID != id {
-		return rec, false, fmt.Errorf("record of %s: %w", id, errors.Join(errDamaged, err))
+		return rec, false, fmt.Errorf("record of %s: %w", id, errors.Join(runtime.ErrDamaged, err))
 	}
 	if rec.Spec, stale, rec.shut = r.seals.OpenInstance(rec.Spec); rec.shut != nil {
 		rec.Spec.Spec.Env = nil

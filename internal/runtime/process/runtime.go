@@ -59,10 +59,10 @@ type Runtime struct {
 	options Options
 	sandbox *sandbox.Sandbox
 	seals   keep.Sealer
-	uids    *uids
+	uids    *runtime.UIDs
 	ports   *ports
 	images  *images
-	exits   *exits
+	exits   *runtime.Exits
 
 	mu     sync.Mutex
 	live   map[string]*instance
@@ -104,9 +104,9 @@ func New(log *slog.Logger, options Options) (*Runtime, error) {
 	r := &Runtime{
 		log: log, options: options, sandbox: options.Sandbox, seals: keep.Seals(options.Keys),
 		ports: newPorts(options.FirstPort, options.LastPort),
-		exits: newExits(), live: make(map[string]*instance), done: make(chan struct{}),
+		exits: runtime.NewExits(), live: make(map[string]*instance), done: make(chan struct{}),
 	}
-	if r.uids, err = openUIDs(filepath.Join(dir, "uids.json"), options.FirstUID); err != nil {
+	if r.uids, err = runtime.OpenUIDs(filepath.Join(dir, "uids.json"), options.FirstUID); err != nil {
 		return nil, err
 	}
 	r.images = newImages(log, filepath.Join(dir, "images"))

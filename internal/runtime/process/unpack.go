@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/runtime"
 )
 
 // Bounds of one unpacked image.
@@ -106,7 +107,7 @@ func (u *unpacker) entry(header *tar.Header, content io.Reader) error {
 
 func (u *unpacker) file(name string, header *tar.Header, content io.Reader) error {
 	if u.bytes += header.Size; u.bytes > maxImageBytes {
-		return platform.Invalid("image", "it unpacks to more than %s", size(maxImageBytes))
+		return platform.Invalid("image", "it unpacks to more than %s", runtime.Size(maxImageBytes))
 	}
 	if err := u.root.RemoveAll(name); err != nil {
 		return err

@@ -1,38 +1,38 @@
-package process
+package runtime
 
 import (
 	"context"
 	"sync"
-
-	"github.com/slipway-paas/slipway/internal/runtime"
 )
 
-// exits is the queue between the instances that end and the one who watches.
+// Exits is the queue between the instances that end and the one who watches.
 // It grows with the instances that end unwatched, one entry each.
-type exits struct {
+type Exits struct {
 	mu     sync.Mutex
-	queue  []runtime.Exit
+	queue  []Exit
 	filled chan struct{} // holds one token while the queue may be filled
 }
 
-func newExits() *exits { return &exits{filled: make(chan struct{}, 1)} }
+// NewExits makes an empty queue.
+func NewExits() *Exits { return &Exits{filled: make(chan struct{}, 1)} }
 
-func (e *exits) add(exit runtime.Exit) {
+// Add puts an end at the back.
+func (e *Exits) Add(exit Exit) {
 	e.mu.Lock()
 	e.queue = append(e.queue, exit)
 	e.mu.Unlock()
 	e.wake()
 }
 
-func (e *exits) wake() {
+func (e *Exits) wake() {
 	select {
 	case e.filled <- struct{}{}:
 	default:
 	}
 }
 
-// next blocks until an exit is there or ctx ends.
-func (e *exits) next(ctx context.Context) (runtime.Exit, bool) {
+// Next blocks until an exit is there or ctx ends.
+func (e *Exits) Next(ctx context.Context) (Exit, bool) {
 	for ctx.Err() == nil {
 		e.mu.Lock()
 		if len(e.queue) > 0 {
@@ -48,5 +48,5 @@ func (e *exits) next(ctx context.Context) (runtime.Exit, bool) {
 		}
 	}
 	e.wake() // a token may have been taken: leave it to the next watcher
-	return runtime.Exit{}, false
+	return Exit{}, false
 }

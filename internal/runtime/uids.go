@@ -1,4 +1,4 @@
-package process
+package runtime
 
 import (
 	"encoding/json"
@@ -10,9 +10,9 @@ import (
 	"sync"
 )
 
-// uids gives each app a user id of its own and never gives it to another: a
+// UIDs gives each app a user id of its own and never gives it to another: a
 // file of a destroyed app must not become another app's.
-type uids struct {
+type UIDs struct {
 	path string
 
 	mu    sync.Mutex
@@ -21,8 +21,9 @@ type uids struct {
 	Apps  map[string]int `json:"apps"`
 }
 
-func openUIDs(path string, first int) (*uids, error) {
-	u := &uids{path: path, First: first, Next: first, Apps: make(map[string]int)}
+// OpenUIDs reads the file of given ids, which need not be there yet. Ids begin at first.
+func OpenUIDs(path string, first int) (*UIDs, error) {
+	u := &UIDs{path: path, First: first, Next: first, Apps: make(map[string]int)}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return u, nil
@@ -32,15 +33,13 @@ func openUIDs(path string, first int) (*uids, error) {
 	}
 	if err != nil || u.Apps == nil {
 		// Guessing would hand one app's files to another.
-		return nil, fmt.Errorf("user ids of apps: %s: %w: restore it from a backup, or stop all instances and remove it together with images/", path, errors.Join(err, errDamaged))
+		return nil, fmt.Errorf("user ids of apps: %s: %w: restore it from a backup, or stop all instances and remove it together with images/", path, errors.Join(err, ErrDamaged))
 	}
 	return u, nil
 }
 
-var errDamaged = errors.New("damaged")
-
-// of returns the app's uid, on disk before it is used.
-func (u *uids) of(app string) (int, error) {
+// Of returns the app's uid, on disk before it is used.
+func (u *UIDs) Of(app string) (int, error) {
 	if os.Geteuid() != 0 {
 		return os.Geteuid(), nil
 	}
@@ -53,7 +52,7 @@ func (u *uids) of(app string) (int, error) {
 	u.Apps[app], u.Next = uid, uid+1
 	text, err := json.MarshalIndent(u, "", " ")
 	if err == nil {
-		err = writeFile(u.path, text)
+		err = WriteFile(u.path, text)
 	}
 	if err != nil {
 		delete(u.Apps, app)
@@ -63,8 +62,8 @@ func (u *uids) of(app string) (int, error) {
 	return uid, nil
 }
 
-// writeFile replaces a file whole: a crash leaves the old or the new one.
-func writeFile(path string, text []byte) error {
+// WriteFile replaces a file whole: a crash leaves the old or the new one.
+func WriteFile(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return err
