@@ -21,7 +21,7 @@ func (r *Runtime) Prepare(ctx context.Context, spec platform.InstanceSpec) error
 	if err != nil {
 		return err
 	}
-	uid, err := r.uids.of(spec.App)
+	uid, err := r.uids.Of(spec.App)
 	if err != nil {
 		return err
 	}
