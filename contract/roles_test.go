@@ -104,6 +104,9 @@ var grants = []struct{ row, may, body string }{
 	{"GET /v2/apps/<app>/services/", forViewers, ""},
 	{"POST /v2/apps/<app>/services/", forOperators, `{"procfile_type":"web","path_pattern":"/x"}`},
 	{"DELETE /v2/apps/<app>/services/", forAdmins, `{"procfile_type":"web"}`},
+	{"GET /v2/apps/<app>/volumes/", forViewers, ""},
+	{"POST /v2/apps/<app>/volumes/", forOperators, `{"name":"data"}`},
+	{"DELETE /v2/apps/<app>/volumes/{name}", forOperators, ""},
 
 	{"GET /v2/hooks/key/{fingerprint}", forBuilder, ""},
 	{"GET /v2/hooks/keys/<app>", forBuilder, ""},

@@ -34,6 +34,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/scheduler/local"
 	"github.com/slipway-paas/slipway/internal/server"
 	"github.com/slipway-paas/slipway/internal/store"
+	"github.com/slipway-paas/slipway/internal/volume"
 )
 
 func serveCommand() *cobra.Command {
@@ -244,6 +245,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 		NodeTags: o.NodeTags, DefaultTags: o.DefaultTags,
 		DeployHookURLs: o.hookURLs(), DeployHookSecret: o.deployHookSecret,
 		RejectLostProcfile: o.RejectLostProcfile, KeepLostProcfile: o.KeepLostProcfile,
+		Volumes: volume.Dir(o.path("volumes")),
 		Renamed: func(old, id string) error { return git.Rename(old, id) },
 		Destroyed: func(app string) {
 			if err := errors.Join(git.Remove(app), packs.Forget(app)); err != nil {

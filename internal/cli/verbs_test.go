@@ -74,6 +74,7 @@ func whole(t *testing.T) *contract {
 		"GET /v2/apps/blog/whitelist/": `{"addresses":["10.0.0.0/8"]}`, "POST /v2/apps/blog/whitelist/": `201 {"addresses":["10.0.0.0/8"]}`, "DELETE /v2/apps/blog/whitelist/": "204 ",
 		"GET /v2/apps/blog/tls/": tlsOn, "POST /v2/apps/blog/tls/": "201 " + tlsOn,
 		"GET /v2/apps/blog/services/": `{"services":[{"procfile_type":"api","path_pattern":"/api"}]}`, "POST /v2/apps/blog/services/": "201 ", "DELETE /v2/apps/blog/services/": "204 ",
+		"GET /v2/apps/blog/volumes/": `{"volumes":[{"name":"data","mounts":{"web":"/data"},"data":true,"removed":false,"held_by":[]}]}`, "POST /v2/apps/blog/volumes/": `{"name":"data","mounts":{"web":"/data"},"data":true,"removed":false,"held_by":[]}`, "DELETE /v2/apps/blog/volumes/data/": "204 ",
 	}
 	for _, at := range []string{"", "web/", "web/blog-web-0123456789-abcde/", "any/blog-web-0123456789-abcde/"} {
 		answers["GET /v2/apps/blog/pods/"+at] = `{"count":1,"results":[` + onePod + `]}`
@@ -208,6 +209,11 @@ var rows = []struct{ route, line, sends string }{
 	{"GET /v2/apps/{app}/services/", "services list", ""},
 	{"POST /v2/apps/{app}/services/", "services add api /api", `{"procfile_type":"api","path_pattern":"/api"}`},
 	{"DELETE /v2/apps/{app}/services/", "services remove api", `{"procfile_type":"api"}`},
+	{"GET /v2/apps/{app}/volumes/", "volumes list", ""},
+	{"POST /v2/apps/{app}/volumes/", "volumes add data web=/data", `{"name":"data","mounts":{"web":"/data"}}`},
+	{"POST /v2/apps/{app}/volumes/", "volumes mount data web=/data", `{"name":"data","mounts":{"web":"/data"}}`},
+	{"POST /v2/apps/{app}/volumes/", "volumes unmount data web", `{"name":"data","mounts":{"web":null}}`},
+	{"DELETE /v2/apps/{app}/volumes/{name}/", "volumes remove data --data --confirm data", ""},
 }
 
 // worker is a user with the files that the rows name.

@@ -229,6 +229,9 @@ func (c *Controller) DestroyApp(ctx context.Context, caller platform.Caller, id 
 			return err
 		}
 		former = app.RenamedFrom
+		if err := forgetApp(tx, app); err != nil {
+			return err
+		}
 		if err := tx.DeleteApp(id); err != nil {
 			return err
 		}

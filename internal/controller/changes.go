@@ -24,6 +24,7 @@ func changes(user string, before, after platform.Config) string {
 	say(diff(before.Healthchecks, after.Healthchecks).words("healthcheck info for proc type"))
 	say(touched("changed timeouts for ", before, after, "termination_grace_period"))
 	say(touched("changed lifecycle hooks for ", before, after, "lifecycle_post_start", "lifecycle_pre_stop"))
+	say(diff(before.Volumes, after.Volumes).words("volume"))
 	return strings.Join(parts, " and ")
 }
 
@@ -94,6 +95,9 @@ func changedKeys(before, after platform.Config) map[string]string {
 	}
 	if keys := diff(before.Healthchecks, after.Healthchecks).keys(); len(keys) > 0 {
 		attrs["healthcheck"] = strings.Join(keys, ", ")
+	}
+	if keys := diff(before.Volumes, after.Volumes).keys(); len(keys) > 0 {
+		attrs["volumes"] = strings.Join(keys, ", ")
 	}
 	return attrs
 }

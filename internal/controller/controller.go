@@ -22,6 +22,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/scheduler"
 	"github.com/slipway-paas/slipway/internal/store"
+	"github.com/slipway-paas/slipway/internal/volume"
 )
 
 // Options of a Controller. The zero value of each field is its default.
@@ -44,6 +45,10 @@ type Options struct {
 	// Drain is how long an instance may finish its requests once it receives no
 	// new ones: 30 s.
 	Drain time.Duration
+	// HandOver bounds how long an instance with a volume may finish its requests
+	// before its successor, which cannot begin beside it, has it end: 10 s. New
+	// requests wait meanwhile.
+	HandOver time.Duration
 	// FailureBudget is the share of failed requests on the new release, beyond
 	// the old one's, at which a cutover undoes itself: 0.05. Fewer failures than
 	// BudgetFailures (3) are chance.
@@ -65,6 +70,8 @@ type Options struct {
 	NodeTags map[string]string
 	// DefaultTags are the tags of an app that has none of its own.
 	DefaultTags map[string]string
+	// Volumes keeps the data of the apps' volumes.
+	Volumes volume.Dir
 	// Destroyed is told of every destroyed app, after its last instance.
 	Destroyed func(app string)
 	// Renamed is told of every app that got another id, so that what others
@@ -91,6 +98,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Watch, time.Second)
 	setDefault(&o.DrainWait, 10*time.Second)
 	setDefault(&o.Drain, 30*time.Second)
+	setDefault(&o.HandOver, 10*time.Second)
 	setDefault(&o.FailureBudget, 0.05)
 	setDefault(&o.BudgetFailures, 3)
 	setDefault(&o.LatencyRequests, 20)

@@ -123,8 +123,10 @@ func (c *Controller) reconcile(ctx context.Context, app string, looked func()) e
 	if wish.current.hasBuild() {
 		serving = wish.current.release.Version
 	}
-	_, _, err = c.shiftRoute(ctx, app, serving)
-	return err
+	if _, _, err = c.shiftRoute(ctx, app, serving); err != nil {
+		return err
+	}
+	return c.forget(ctx, wish)
 }
 
 // wish is what an app's rows ask for.
@@ -134,6 +136,8 @@ type wish struct {
 	current *deployable
 	// next is the oldest release that has not come to its end.
 	next *deployable
+	// forgotten are volumes of the app whose data shall go.
+	forgotten []string
 }
 
 // deployable is a release with what it is made of.
@@ -141,6 +145,7 @@ type deployable struct {
 	release platform.Release
 	config  platform.Config
 	build   platform.Build // zero when the release has none
+	app     string         // uuid of its app
 	// addressed are the process types that services of the app name.
 	addressed map[string]bool
 }
@@ -154,6 +159,9 @@ func (c *Controller) wish(ctx context.Context, id string) (wish, error) {
 			return err
 		}
 		if w.current, err = currentDeployable(tx, id); err != nil {
+			return err
+		}
+		if w.forgotten, err = tx.ForgottenVolumes(w.app.UUID); err != nil {
 			return err
 		}
 		unfinished, err := tx.UnfinishedReleases(id)
@@ -179,8 +187,11 @@ func currentDeployable(tx *store.Tx, app string) (*deployable, error) {
 }
 
 func loadDeployable(tx *store.Tx, release platform.Release) (*deployable, error) {
-	d := &deployable{release: release}
-	var err error
+	app, err := tx.App(release.App)
+	if err != nil {
+		return nil, err
+	}
+	d := &deployable{release: release, app: app.UUID}
 	if d.config, err = tx.Config(release.Config); err != nil {
 		return nil, err
 	}
@@ -228,6 +239,9 @@ func (c *Controller) sweep(ctx context.Context, app string) error {
 	instances, err := c.scheduler.Instances(ctx, app)
 	if err != nil || len(instances) > 0 {
 		return err // woken again as they leave
+	}
+	if err := c.forgetAll(ctx, app); err != nil {
+		return err
 	}
 	if err := c.logs.Remove(app); err != nil {
 		return err

@@ -45,6 +45,9 @@ func (c *Controller) addRelease(ctx context.Context, caller platform.Caller, app
 		if release, err = write(tx, current); err != nil {
 			return err
 		}
+		if err := oneWriter(tx, a, release); err != nil {
+			return err
+		}
 		release, sha, err = insertRelease(tx, caller, app, release)
 		return err
 	})

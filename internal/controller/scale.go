@@ -74,6 +74,8 @@ func validFormation(tx *store.Tx, app string, formation map[string]int) error {
 			return platform.Invalid("", "Invalid scaling format: ['Must be greater than or equal to zero']")
 		case quantity > platform.MaxInstances:
 			return platform.Invalid("", "Invalid scaling format: ['Must be at most %d']", platform.MaxInstances)
+		case current != nil && volumeOf(current.config, process) != "" && quantity > 1:
+			return writers(process, volumeOf(current.config, process), quantity)
 		case !has && process != "cmd":
 			return &platform.UserError{Kind: platform.ErrNotFound, Message: fmt.Sprintf("Container type %s does not exist in application", process)}
 		}

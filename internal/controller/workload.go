@@ -39,12 +39,11 @@ func (c *Controller) groups(app platform.App, d *deployable) []platform.Group {
 		if quantity == 0 {
 			continue
 		}
-		groups = append(groups, platform.Group{
-			Release:  d.release.Version,
-			Process:  process,
-			Quantity: quantity,
-			Spec:     c.standing(d, process),
-		})
+		spec := c.standing(d, process)
+		if len(spec.Mounts) > 0 {
+			quantity = 1 // whatever was asked for: a volume has one writer
+		}
+		groups = append(groups, platform.Group{Release: d.release.Version, Process: process, Quantity: quantity, Spec: spec})
 	}
 	return groups
 }
@@ -57,6 +56,9 @@ func (c *Controller) standing(d *deployable, process string) platform.Spec {
 	spec.Port = platform.Routable(process) || d.addressed[process]
 	if spec.Port {
 		spec.Drain = c.options.Drain
+	}
+	if spec.Mounts = platform.MountsOf(d.app, d.config.Volumes, process); len(spec.Mounts) > 0 {
+		spec.Drain = min(spec.Drain, c.options.HandOver)
 	}
 	return spec
 }

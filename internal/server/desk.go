@@ -50,6 +50,9 @@ type Desk interface {
 	Services(ctx context.Context, caller platform.Caller, app string) ([]platform.Service, error)
 	SetService(ctx context.Context, caller platform.Caller, app, process, pattern string) (changed bool, err error)
 	RemoveService(ctx context.Context, caller platform.Caller, app, process string) error
+	Volumes(ctx context.Context, caller platform.Caller, app string) ([]controller.VolumeStatus, error)
+	SetVolume(ctx context.Context, caller platform.Caller, app, name string, mounts map[string]*string) (platform.Volume, error)
+	RemoveVolume(ctx context.Context, caller platform.Caller, app, name string, data bool) error
 
 	Certificates(ctx context.Context, caller platform.Caller, page platform.Page) ([]platform.Certificate, int, error)
 	Certificate(ctx context.Context, caller platform.Caller, name string) (platform.Certificate, error)

@@ -404,3 +404,48 @@ func (d *memoryDesk) SetSettings(_ context.Context, caller platform.Caller, id s
 	}
 	return app.settings, nil
 }
+
+func (d *memoryDesk) Volumes(_ context.Context, caller platform.Caller, id string) ([]controller.VolumeStatus, error) {
+	app, err := d.of(caller, id, platform.RoleViewer)
+	if err != nil {
+		return nil, err
+	}
+	var all []controller.VolumeStatus
+	for _, volume := range app.config.Volumes {
+		all = append(all, controller.VolumeStatus{Volume: volume})
+	}
+	return all, nil
+}
+
+func (d *memoryDesk) SetVolume(_ context.Context, caller platform.Caller, id, name string, mounts map[string]*string) (platform.Volume, error) {
+	app, err := d.of(caller, id, platform.RoleOperator)
+	if err != nil {
+		return platform.Volume{}, err
+	}
+	if err := platform.ValidVolumeName(name); err != nil {
+		return platform.Volume{}, err
+	}
+	volume := platform.Volume{Name: name, Mounts: map[string]string{}}
+	for process, at := range mounts {
+		if at != nil {
+			volume.Mounts[process] = *at
+		}
+	}
+	if app.config.Volumes == nil {
+		app.config.Volumes = map[string]platform.Volume{}
+	}
+	app.config.Volumes[name] = volume
+	return volume, nil
+}
+
+func (d *memoryDesk) RemoveVolume(_ context.Context, caller platform.Caller, id, name string, _ bool) error {
+	app, err := d.of(caller, id, platform.RoleOperator)
+	if err != nil {
+		return err
+	}
+	if _, has := app.config.Volumes[name]; !has {
+		return &platform.NotFoundError{Kind: "Volume", ID: name}
+	}
+	delete(app.config.Volumes, name)
+	return nil
+}

@@ -42,6 +42,7 @@ func table() []route {
 		{"rows", "integer", "The terminal's height."},
 		{"cols", "integer", "The terminal's width."},
 	}
+	removal := []parameter{{"data", "string", "keep, unless told, or delete: for good, which asks for the role admin."}}
 	routes := []route{
 		{method: get, path: "/healthz", guard: forAll, handle: (*server).healthz, status: 200, gives: html(0, ""), summary: "Tell whether the API is alive"},
 		{method: get, path: "/readiness", guard: forAll, handle: (*server).readiness, status: 200, gives: html(0, ""), also: []int{503}, summary: "Tell whether the database answers"},
@@ -119,6 +120,9 @@ func table() []route {
 		{method: get, path: of + "services/", handle: (*server).listServices, status: 200, gives: api.Services{}, summary: "List the paths that lead to other process types"},
 		{method: post, path: of + "services/", handle: (*server).setService, takes: api.Service{}, status: 201, also: []int{204}, summary: "Lead paths to a process type"},
 		{method: del, path: of + "services/", handle: (*server).removeService, takes: api.RemoveService{}, status: empty, summary: "Lead them to web again"},
+		{method: get, path: of + "volumes/", handle: (*server).listVolumes, status: 200, gives: api.Volumes{}, summary: "List the volumes of an app"},
+		{method: post, path: of + "volumes/", handle: (*server).setVolume, takes: api.SetVolume{}, status: 201, gives: api.Volume{}, also: []int{409, 422}, summary: "Add a volume, mount or unmount it, as a new release"},
+		{method: del, path: of + "volumes/{name}/", handle: (*server).removeVolume, query: removal, status: empty, also: []int{400, 409}, summary: "Remove a volume, as a new release; with data=delete its data as well"},
 
 		{method: get, path: "/v2/hooks/key/{fingerprint}", guard: forBuilder, handle: (*server).hookKey, status: 200, gives: api.HookKey{}, also: []int{403, 404}, summary: "Find whose SSH key this is, for the builder"},
 		{method: get, path: "/v2/hooks/keys/{app}", guard: forBuilder, handle: (*server).hookKeys, status: 200, gives: map[string][]api.HookPublicKey{}, summary: "List the SSH keys of those an app is shared with, for the builder"},

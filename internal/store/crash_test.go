@@ -198,7 +198,7 @@ func TestADatabaseOfANewerVersionIsRefused(t *testing.T) {
 			}
 			_, err = store.Open(t.Context(), quiet(), url, ring)
 			if !errors.Is(err, platform.ErrConflict) || !strings.Contains(err.Error(), "schema version 4711") ||
-				!strings.Contains(err.Error(), "up to 3") || !strings.Contains(err.Error(), "newer slipway") {
+				!strings.Contains(err.Error(), "knows versions up to ") || !strings.Contains(err.Error(), "newer slipway") {
 				t.Errorf("got %v", err)
 			}
 		})

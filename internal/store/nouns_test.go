@@ -283,6 +283,7 @@ func TestAConfigComesBackAsInserted(t *testing.T) {
 			Values: map[string]string{"A": "multi\nline <&> \x00 ü 🚢", "EMPTY": ""}, Memory: map[string]string{"web": "50M/100M"},
 			CPU: map[string]string{"web": "500m"}, Grace: map[string]string{"web": "30"},
 			Tags: map[string]string{"disk": "ssd"}, Registry: map[string]string{"password": "p"},
+			Volumes:   map[string]platform.Volume{"data": {Name: "data", Mounts: map[string]string{"web": "/data"}}},
 			PostStart: map[string]string{"web": "warm up"}, PreStop: map[string]string{"web": "cool down"},
 			Healthchecks: map[string]platform.Healthcheck{"web/cmd": {Liveness: &platform.Probe{HTTPGet: &platform.HTTPGet{Path: "/"}}}},
 		}
@@ -463,5 +464,35 @@ func TestARowThatNamesNothingIsAConflict(t *testing.T) {
 		if !errors.Is(err, platform.ErrConflict) {
 			t.Errorf("got %v, want a conflict", err)
 		}
+	})
+}
+
+func TestVolumesToBeForgottenOutliveTheirApp(t *testing.T) {
+	onEach(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		withApp(t, s)
+		write(t, s, func(tx *store.Tx) error {
+			return errors.Join(tx.ForgetVolume("app-1", "blog", "data"), tx.ForgetVolume("app-1", "blog", "data"), tx.ForgetVolume("app-1", "blog", ""),
+				tx.ForgetVolume("app-1", "diary", ""), tx.ForgetVolume("app-2", "shop", "data"), tx.DeleteApp("blog"))
+		})
+		forgotten := func() []string {
+			return read(t, s, func(tx *store.Tx) ([]string, error) { return tx.ForgottenVolumes("app-1") })
+		}
+		same(t, forgotten(), []string{"data"})
+		orphans := func(app string) map[string]bool {
+			return read(t, s, func(tx *store.Tx) (map[string]bool, error) {
+				_, others, err := tx.Orphans(app)
+				return others, err
+			})
+		}
+		same(t, orphans("blog"), map[string]bool{"app-1": true})
+		same(t, orphans("shop"), map[string]bool{})
+		write(t, s, func(tx *store.Tx) error { return tx.OrphanLeft("app-1", "blog", false) })
+		same(t, orphans("blog"), map[string]bool{})
+		same(t, orphans("diary"), map[string]bool{"app-1": false})
+		write(t, s, func(tx *store.Tx) error { return tx.OrphanLeft("app-1", "diary", true) })
+		same(t, forgotten(), []string{})
+		write(t, s, func(tx *store.Tx) error { return tx.VolumeForgotten("app-2", "data") })
+		same(t, read(t, s, func(tx *store.Tx) ([]string, error) { return tx.ForgottenVolumes("app-2") }), []string{})
 	})
 }

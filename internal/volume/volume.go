@@ -129,7 +129,7 @@ func handOver(root string, from, to int) error {
 
 // Kept lists the names of an app's volumes that have data here, in order.
 func (d Dir) Kept(app string) ([]string, error) {
-	if !appUUID.MatchString(app) {
+	if d == "" || !appUUID.MatchString(app) {
 		return nil, nil
 	}
 	entries, err := os.ReadDir(filepath.Join(string(d), app))
