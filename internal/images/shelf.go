@@ -1,0 +1,158 @@
+package images
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+// shelf is the platform's own registry, where images are put.
+type shelf struct {
+	host     string
+	way      *http.Transport
+	user     string
+	password string
+	silence  time.Duration
+}
+
+// own is a repository of the platform's registry, to be read as any other.
+func (s *shelf) own(repository string) *remote {
+	return &remote{
+		host: "the platform's registry", schemes: []string{"http"}, address: s.host, repository: repository,
+		user: s.user, password: s.password, client: s.way, silence: s.silence,
+	}
+}
+
+// unwilling says that the platform's own registry did not do what it must.
+func unwilling(format string, args ...any) error {
+	return fmt.Errorf("the platform's registry "+format+": %w", append(args, platform.ErrUnavailable)...)
+}
+
+// send makes a request of the registry. The answer's status is one of want.
+func (s *shelf) send(ctx context.Context, method string, at *url.URL, body io.Reader, size int64, kind string, want ...int) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, at.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	request.SetBasicAuth(s.user, s.password)
+	if request.ContentLength = size; kind != "" {
+		request.Header.Set("Content-Type", kind)
+	}
+	answer, err := s.way.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	discard(answer)
+	for _, status := range want {
+		if answer.StatusCode == status {
+			return answer, nil
+		}
+	}
+	return answer, unwilling("answered %d %s to %s %s", answer.StatusCode, http.StatusText(answer.StatusCode), method, request.URL.Path)
+}
+
+func (s *shelf) url(repository, path string, query url.Values) *url.URL {
+	return &url.URL{Scheme: "http", Host: s.host, Path: "/v2/" + repository + "/" + path, RawQuery: query.Encode()}
+}
+
+// has reports whether a repository has a blob.
+func (s *shelf) has(ctx context.Context, repository, digest string) (bool, error) {
+	answer, err := s.send(ctx, http.MethodHead, s.url(repository, blobPath(digest), nil), http.NoBody, 0, "", http.StatusOK, http.StatusNotFound)
+	if err != nil {
+		return false, unwell(ctx, err)
+	}
+	return answer.StatusCode == http.StatusOK, nil
+}
+
+// unwell is err as a fault of the platform, unless ctx ended.
+func unwell(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, platform.ErrUnavailable):
+		return err
+	}
+	return unwilling("cannot be reached: %w", err)
+}
+
+// mount gives a repository a blob that another has, and reports whether it did.
+func (s *shelf) mount(ctx context.Context, repository, digest, from string) (bool, error) {
+	answer, err := s.send(ctx, http.MethodPost, s.url(repository, "blobs/uploads/", url.Values{"mount": {digest}, "from": {from}}),
+		http.NoBody, 0, "", http.StatusCreated, http.StatusAccepted)
+	if err != nil {
+		return false, unwell(ctx, err)
+	}
+	if answer.StatusCode == http.StatusAccepted { // it began an upload instead
+		s.abandon(ctx, answer)
+	}
+	return answer.StatusCode == http.StatusCreated, nil
+}
+
+// put gives a repository a blob. The registry has it whole, and as its digest
+// says, or not at all. An error of reading content is returned as it is.
+func (s *shelf) put(ctx context.Context, repository string, blob descriptor, content io.Reader) error {
+	begun, err := s.send(ctx, http.MethodPost, s.url(repository, "blobs/uploads/", nil), http.NoBody, 0, "", http.StatusAccepted)
+	if err != nil {
+		return unwell(ctx, err)
+	}
+	at, err := begun.Request.URL.Parse(begun.Header.Get("Location"))
+	if err != nil {
+		return unwilling("names no place to upload to")
+	}
+	at.Host, at.Scheme = s.host, "http"
+	query := at.Query()
+	query.Set("digest", blob.Digest)
+	at.RawQuery = query.Encode()
+	read := &blamed{Reader: content}
+	_, err = s.send(ctx, http.MethodPut, at, read, blob.Size, "application/octet-stream", http.StatusCreated)
+	if err == nil {
+		return nil
+	}
+	s.abandon(ctx, begun)
+	if read.err != nil {
+		return read.err
+	}
+	return unwell(ctx, err)
+}
+
+// blamed remembers the error of a reader, which HTTP would dress up.
+type blamed struct {
+	io.Reader
+	err error
+}
+
+func (b *blamed) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // as io.Reader has it
+		b.err = err
+	}
+	return n, err
+}
+
+// abandon gives up an upload, so that nothing of it stays, also when ctx ended.
+func (s *shelf) abandon(ctx context.Context, begun *http.Response) {
+	at, err := begun.Request.URL.Parse(begun.Header.Get("Location"))
+	if err != nil {
+		return
+	}
+	at.Host, at.Scheme = s.host, "http"
+	ctx, end := context.WithTimeout(context.WithoutCancel(ctx), s.silence)
+	defer end()
+	_, _ = s.send(ctx, http.MethodDelete, at, http.NoBody, 0, "", http.StatusNoContent) // garbage collection takes what stays
+}
+
+// putManifest makes the image one of the repository's, once it has its parts.
+func (s *shelf) putManifest(ctx context.Context, repository string, d *document) error {
+	_, err := s.send(ctx, http.MethodPut, s.url(repository, "manifests/"+d.digest, nil), bytes.NewReader(d.text), int64(len(d.text)), d.MediaType, http.StatusCreated)
+	if err != nil {
+		return unwell(ctx, err)
+	}
+	return nil
+}
