@@ -35,6 +35,7 @@ func (c *Controller) cutover(ctx context.Context, w wish) (*platform.Receipt, er
 		From: report.From, To: next.Version,
 		Requests: report.Requests, Failed: report.Failed,
 		P99Before: report.P99Before, P99After: report.P99After,
+		Held: report.Held, HeldLongest: report.HeldLongest,
 		Took: time.Since(started),
 	}
 	reason := c.overBudget(report)

@@ -222,6 +222,8 @@ func add(a, b platform.CutoverReport) platform.CutoverReport {
 	a.P99Before = max(a.P99Before, b.P99Before) // the worst router's
 	a.P99After = max(a.P99After, b.P99After)
 	a.Draining += b.Draining
+	a.Held += b.Held
+	a.HeldLongest = max(a.HeldLongest, b.HeldLongest)
 	return a
 }
 

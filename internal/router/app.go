@@ -14,6 +14,7 @@ type app struct {
 	control bool                    // the control plane, not an app
 	route   atomic.Pointer[route]   // nil once removed
 	cutover atomic.Pointer[cutover] // nil before the first
+	lobby   lobby                   // those who wait for an instance
 	last    atomic.Int64            // end of the last request, on the router's clock; 0: none
 
 	// Guarded by Router.mu.
@@ -27,6 +28,7 @@ type route struct {
 	cutover     int64
 	maintenance bool
 	httpsOnly   bool
+	hold        bool // requests wait while nobody is up
 	allow       *networks
 	paths       *paths
 	main        pool            // for what paths leads nowhere else

@@ -15,7 +15,8 @@ type cutover struct {
 
 	requests, failed     atomic.Int64 // of every release, since the shift
 	toRequests, toFailed atomic.Int64
-	after                histogram // latencies of the new release
+	held, longest        atomic.Int64 // those who waited for an instance, and how long one did
+	after                histogram    // latencies of the new release
 	ended                atomic.Bool
 }
 
@@ -52,11 +53,26 @@ func (c *cutover) add(t *tally, latency time.Duration, failed bool) {
 	}
 }
 
+// waited counts one request that waited for an instance before it was served.
+func (c *cutover) waited(d time.Duration) {
+	if c.ended.Load() {
+		return
+	}
+	c.held.Add(1)
+	for {
+		longest := c.longest.Load()
+		if int64(d) <= longest || c.longest.CompareAndSwap(longest, int64(d)) {
+			return
+		}
+	}
+}
+
 // report is the count as it stands.
 func (c *cutover) report() platform.CutoverReport {
 	r := c.began
 	r.Requests, r.Failed = c.requests.Load(), c.failed.Load()
 	r.ToRequests, r.ToFailed = c.toRequests.Load(), c.toFailed.Load()
+	r.Held, r.HeldLongest = c.held.Load(), time.Duration(c.longest.Load())
 	r.P99After = quantile(0.99, &c.after)
 	if c.from != nil && c.from != c.to {
 		r.Draining = int(c.from.open.Load())

@@ -10,6 +10,10 @@
 // looks at the count. So a request is either seen by Drain, which waits for
 // it, or it is turned away and picks again from the current route.
 //
+// Where an instance cannot begin before another has ended, its app's route
+// holds: while nobody is up, requests wait in the app's lobby, in order and
+// within bounds.
+//
 // Who may come in, and where to, is decided in one place: see refusal. Hosts
 // are claimed, so that one that passes from an app to another is at no moment
 // nobody's: see claims. Nothing that a change of one app costs grows with the

@@ -27,8 +27,10 @@ type exchange struct {
 	visit   visit
 	passage passage
 
-	route     *route    // of the last attempt
-	inst      *instance // of the last attempt
+	guest     *guest        // nil: it never had to wait
+	held      time.Duration // how long it did
+	route     *route        // of the last attempt
+	inst      *instance     // of the last attempt
 	tried     []*instance
 	attempts  int
 	uncounted bool // no request of any release
@@ -87,6 +89,9 @@ func repeatable(req *http.Request) bool {
 // attempt sends the request to one instance and reports whether it should be
 // sent again.
 func (x *exchange) attempt() (again bool) {
+	if x.behind() {
+		return x.wait()
+	}
 	rt, inst, why := x.app.acquire(x.router.now(), x.tried, &x.visit)
 	if why == gone {
 		if next := x.router.find(x.host); next != nil && next != x.app {
@@ -96,6 +101,9 @@ func (x *exchange) attempt() (again bool) {
 	}
 	if rt != nil {
 		x.route = rt
+	}
+	if why == empty && rt.hold {
+		return x.wait()
 	}
 	if inst == nil {
 		x.answer(x.refuse(why))
@@ -192,6 +200,9 @@ func (x *exchange) answer(p page) {
 
 // finish counts the request, however it ended.
 func (x *exchange) finish() {
+	if x.guest != nil {
+		x.router.onItsWay(x.guest)
+	}
 	now := x.router.now()
 	failed := x.passage.broken || x.w.status >= 500
 	if x.app != nil {
@@ -208,11 +219,14 @@ func (x *exchange) finish() {
 func (x *exchange) count(now time.Duration, failed bool) {
 	latency := time.Duration(-1)
 	if !x.passage.answered.IsZero() {
-		latency = x.passage.answered.Sub(x.began)
+		latency = x.passage.answered.Sub(x.began) - x.held
 	}
 	x.route.tally.add(now, latency, failed)
 	if c := x.app.cutover.Load(); c != nil {
 		c.add(x.route.tally, latency, failed)
+		if x.held > 0 {
+			c.waited(x.held)
+		}
 	}
 }
 

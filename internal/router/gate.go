@@ -15,7 +15,7 @@ import (
 //	plain HTTP, and the app is for HTTPS only   301  insecure
 //	the path is too long to be matched          414  tooLong
 //	the path may be read as that of two types   400  ambiguous
-//	no instance serves, or all refuse           503  empty
+//	no instance serves, or all refuse           503  empty, once nothing holds it
 //
 // A stranger thus learns neither of maintenance nor of redirects. All but the
 // last are no requests of any release: cutovers do not count them. The control

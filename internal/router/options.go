@@ -54,6 +54,17 @@ type Options struct {
 	// 443 without a listener.
 	HTTPSPort int
 
+	// HoldRequests is how many requests of one app may wait while an instance
+	// takes over from another that had to end first; more get 503. Default
+	// 1,000. Each costs a goroutine and its head, some 20 KB; 10,000 wait at
+	// most of all apps together.
+	HoldRequests int
+
+	// HoldTime is how long an app may have nobody up meanwhile; who has waited
+	// for as long gets 503, and then who comes. Default 30 s. Shorter than an
+	// app takes to end and to start, its deploys fail requests.
+	HoldTime time.Duration
+
 	// Access is told of every request once it has ended, in the goroutine that
 	// served it: it must not block. Default nil: nobody is told.
 	Access func(Access)
@@ -67,6 +78,8 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.UpstreamIdle, 1500*time.Millisecond)
 	orDefault(&o.Quiet, 5*time.Second)
 	orDefault(&o.MaxHeaderBytes, 64<<10)
+	orDefault(&o.HoldRequests, 1000)
+	orDefault(&o.HoldTime, 30*time.Second)
 	return o
 }
 

@@ -81,6 +81,13 @@ func nothingUp(app string) page {
 	}
 }
 
+func crowded(app string) page {
+	return page{
+		status: http.StatusServiceUnavailable, title: "App is being replaced", retry: 5,
+		text: fmt.Sprintf("The app %s is being replaced at the moment, and too many requests wait for it already.", app),
+	}
+}
+
 func unreachable(app string) page {
 	return page{
 		status: http.StatusServiceUnavailable, title: "App not reachable", retry: 1,

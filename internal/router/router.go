@@ -37,6 +37,7 @@ type Router struct {
 	wrong     map[string][]string
 	demanding map[*app]bool // those for HTTPS only
 
+	held      atomic.Int64 // requests that wait for an instance, of all apps
 	httpsPort atomic.Int64 // where ServeTLS listens; 0: nowhere
 	told      atomic.Bool  // the log knows of redirects to nowhere
 
@@ -160,6 +161,9 @@ func (r *Router) SetInstance(id, address string, up bool) {
 		inst.local = &place{address: address, up: up, carrier: was.carrier}
 	}
 	inst.settle()
+	for a := range inst.apps {
+		r.wake(a)
+	}
 	if was != nil && was.address != address {
 		was.closeIdle()
 	}

@@ -58,6 +58,7 @@ func (d departure) leave(r *Router) {
 	for _, host := range d.hosts {
 		r.table.leave(host, d.app)
 	}
+	r.wake(d.app)
 }
 
 // setRoute makes wish the app's route and lets the app take its hosts. Those
@@ -84,7 +85,9 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 	}
 	hosts, wrong := normalPatterns(wish.Hosts)
 	r.complain("app "+name, slices.Concat(wrong, next.allow.complaints(), next.paths.complaints()))
-	return departure{a, r.takeHosts(a, hosts)}
+	left := r.takeHosts(a, hosts)
+	r.wake(a)
+	return departure{a, left}
 }
 
 // routeAfter is a route without backends; what is the same as in old, which
@@ -92,7 +95,7 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 func routeAfter(old *route, wish platform.Route) *route {
 	next := &route{
 		release: wish.Release, cutover: wish.Cutover,
-		maintenance: wish.Maintenance, httpsOnly: wish.HTTPSOnly,
+		maintenance: wish.Maintenance, httpsOnly: wish.HTTPSOnly, hold: wish.Hold,
 		tally: tallyAfter(old, wish.Release),
 	}
 	if old == nil {
@@ -110,6 +113,7 @@ func (r *Router) dropRoute(name string) {
 	}
 	departure{a, a.hosts}.leave(r)
 	old := a.route.Swap(nil)
+	r.wake(a)
 	r.unlist(a, old.backends(), nil)
 	delete(r.apps, name)
 	delete(r.demanding, a)

@@ -92,6 +92,8 @@ type Traffic struct {
 	Last time.Time
 	// Open is how many requests are under way, WebSockets included.
 	Open int
+	// Waiting is how many wait for an instance: see platform.Route.Hold.
+	Waiting int
 }
 
 // Traffic says what an app has had lately; nothing for an unknown one.
@@ -102,7 +104,7 @@ func (r *Router) Traffic(app string) Traffic {
 	if a == nil {
 		return Traffic{}
 	}
-	var t Traffic
+	t := Traffic{Waiting: int(a.lobby.size.Load())}
 	if last := a.last.Load(); last != 0 {
 		t.Last = r.start.Add(time.Duration(last))
 	}

@@ -1,0 +1,197 @@
+package router
+
+import (
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// lobby is where requests of one app wait, first come first served, while its
+// route holds them and no instance is up that they may go to. A request that
+// waits costs its goroutine and its head; its body stays with the client.
+//
+// Those who waited do not all run at the instance at once, which has just begun
+// and may queue few connections: a few are on their way at a time, and each
+// that is answered, or is under way for a moment, lets the next one go. Whoever
+// comes while somebody waits waits behind.
+type lobby struct {
+	size atomic.Int32 // how many wait, to be looked at without the lock
+
+	mu     sync.Mutex
+	guests []*guest // by ticket
+	ticket int64    // the last given out
+	moving int      // let go, and not yet known to be on their way
+	since  time.Time
+}
+
+// guest is a request in the lobby.
+type guest struct {
+	app    *app
+	ticket int64
+	host   string
+	visit  *visit
+	let    chan struct{} // closed when it may try
+
+	timer *time.Timer
+	once  sync.Once // that it is on its way is said once
+}
+
+const (
+	maxMoving = 16
+	// underWay is when one that was let go makes room for the next, answered or not.
+	underWay = 100 * time.Millisecond
+	// maxHeld bounds those who wait of all apps together.
+	maxHeld = 10_000
+)
+
+// join lets g wait at its place. It reports false when there is no room, or the
+// app has had nobody up for too long; until says when that will be so.
+func (r *Router) join(g *guest) (until time.Time, ok bool) {
+	l, now := &g.app.lobby, time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.since.IsZero() {
+		l.since = now
+	}
+	until = l.since.Add(r.opt.HoldTime)
+	if len(l.guests) >= r.opt.HoldRequests || !now.Before(until) {
+		return until, false
+	}
+	if r.held.Add(1) > maxHeld {
+		r.held.Add(-1)
+		return until, false
+	}
+	if g.ticket == 0 {
+		l.ticket++
+		g.ticket = l.ticket
+	}
+	at, _ := slices.BinarySearchFunc(l.guests, g.ticket, func(g *guest, ticket int64) int { return int(g.ticket - ticket) })
+	l.guests = slices.Insert(l.guests, at, g)
+	l.size.Add(1)
+	r.letGo(l) // somebody may have come up since g looked
+	return until, true
+}
+
+// leave takes g out of the lobby, and reports false when it was let go before.
+func (r *Router) leave(g *guest) bool {
+	l := &g.app.lobby
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := slices.Index(l.guests, g)
+	if at < 0 {
+		return false
+	}
+	r.remove(l, at)
+	return true
+}
+
+// remove takes one of the guests out. l.mu is held.
+func (r *Router) remove(l *lobby, at int) {
+	l.guests = slices.Delete(l.guests, at, at+1)
+	l.size.Add(-1)
+	r.held.Add(-1)
+}
+
+// wake looks again at who waits for the app: its route or an instance changed.
+func (r *Router) wake(a *app) {
+	l := &a.lobby
+	if l.size.Load() == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r.letGo(l)
+}
+
+// letGo lets those go, in order, who have somewhere to go to, as many as may be
+// on their way. l.mu is held.
+func (r *Router) letGo(l *lobby) {
+	for at := 0; at < len(l.guests) && l.moving < maxMoving; {
+		g := l.guests[at]
+		if !r.awaited(g) {
+			at++
+			continue
+		}
+		r.remove(l, at)
+		l.moving++
+		l.since = time.Time{}
+		g.timer = time.AfterFunc(underWay, func() { r.onItsWay(g) })
+		close(g.let)
+	}
+}
+
+// awaited reports whether there is something to do for g: an instance is up, or
+// there is no use in waiting.
+func (r *Router) awaited(g *guest) bool {
+	rt := g.app.route.Load()
+	if rt == nil || !rt.hold || r.find(g.host) != g.app {
+		return true
+	}
+	pool, why := rt.admit(g.visit)
+	return why != admitted || pool.pick(r.now(), nil) != nil
+}
+
+// onItsWay makes room for the next one.
+func (r *Router) onItsWay(g *guest) {
+	g.once.Do(func() {
+		l := &g.app.lobby
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		g.timer.Stop()
+		l.moving--
+		r.letGo(l)
+	})
+}
+
+// behind reports whether a request that has just come has to wait because
+// others do.
+func (x *exchange) behind() bool {
+	return x.guest == nil && x.app.lobby.size.Load() > 0
+}
+
+// wait has the request wait in the lobby until it may try to be served, and
+// reports whether it may. If not it was answered, or its client has gone.
+func (x *exchange) wait() bool {
+	began := x.router.now()
+	g := &guest{app: x.app, host: x.host, visit: &x.visit, let: make(chan struct{})}
+	if x.guest != nil { // let go before, in vain
+		x.router.onItsWay(x.guest)
+		if x.guest.app == x.app {
+			g.ticket = x.guest.ticket
+		}
+	}
+	until, ok := x.router.join(g)
+	if !ok {
+		x.answer(crowded(x.app.name))
+		return false
+	}
+	late := time.NewTimer(time.Until(until))
+	defer late.Stop()
+	select {
+	case <-g.let:
+	case <-late.C:
+	case <-x.req.Context().Done():
+	}
+	if x.router.leave(g) {
+		x.held += x.router.now() - began
+		x.giveUp()
+		return false
+	}
+	x.held += x.router.now() - began
+	x.guest, x.tried = g, nil
+	if next := x.router.find(x.host); next != nil {
+		x.app = next // the host was handed over meanwhile
+	}
+	return true
+}
+
+// giveUp ends a request that has waited in vain.
+func (x *exchange) giveUp() {
+	if x.req.Context().Err() != nil {
+		x.w.status, x.uncounted = statusClientGone, true
+		panic(http.ErrAbortHandler)
+	}
+	x.answer(nothingUp(x.app.name))
+}
