@@ -34,6 +34,7 @@ type instance struct {
 	incomplete bool                                  // adopted without its environment
 	told       atomic.Pointer[platform.InstanceSpec] // then, the spec that was wanted last
 
+	prepared   chan struct{} // closed when only its volumes keep it from starting
 	removed    chan struct{} // closed when it is no longer wanted
 	removeOnce sync.Once
 
@@ -54,7 +55,7 @@ type instance struct {
 func newInstance(s *supervisor, spec platform.InstanceSpec) *instance {
 	return &instance{
 		supervisor: s, spec: spec,
-		exits: make(chan runtime.Exit, 4), removed: make(chan struct{}),
+		exits: make(chan runtime.Exit, 4), prepared: make(chan struct{}), removed: make(chan struct{}),
 		seen: platform.Instance{
 			ID: spec.ID, App: spec.App, Process: spec.Process, Release: spec.Release,
 			Revision: spec.Revision, Node: s.node, State: platform.InstanceStarting,
@@ -129,7 +130,7 @@ func (i *instance) supervise(ctx context.Context) {
 
 // start begins one copy when it is time.
 func (i *instance) start(ctx context.Context) {
-	if !i.rest(ctx, time.Until(i.notBefore)) {
+	if !i.rest(ctx, time.Until(i.notBefore)) || !i.claimVolumes(ctx) {
 		return
 	}
 	select { // not everything at once after a power cut
@@ -382,6 +383,9 @@ func (i *instance) putDown(ctx context.Context, why string) {
 // leave takes the instance away: its requests finish, it is asked to end, it
 // is gone. It returns false when ctx ended first.
 func (i *instance) leave(ctx context.Context) bool {
+	if !i.awaitHeirs(ctx) {
+		return false
+	}
 	i.note(func(s *platform.Instance) { s.State = platform.InstanceTerminating })
 	drain, cancel := context.WithTimeout(ctx, i.spec.Spec.Drain)
 	err := i.router.Drain(drain, i.spec.ID)
@@ -413,6 +417,7 @@ func (i *instance) leave(ctx context.Context) bool {
 	}
 	i.router.RemoveInstance(i.spec.ID)
 	i.setRunning(nil)
+	i.volumes.giveBack(i.spec.ID)
 	i.marks.clear(i.spec.ID)
 	i.logs.finish(i.spec.ID)
 	i.gone(i)

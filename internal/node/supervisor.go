@@ -25,6 +25,7 @@ type supervisor struct {
 	reports *reporter
 	starts  chan struct{} // one token a start under way
 	marks   marks
+	volumes *volumes
 
 	mu        sync.Mutex
 	instances map[string]*instance
@@ -48,6 +49,7 @@ func newSupervisor(log *slog.Logger, node string, rt runtime.Runtime, router edg
 	return &supervisor{
 		log: log, node: node, runtime: rt, router: router, logs: logs, reports: reports, marks: marks,
 		starts: make(chan struct{}, maxStarts), instances: make(map[string]*instance),
+		volumes: newVolumes(),
 	}
 }
 
@@ -60,6 +62,7 @@ func (s *supervisor) adopt(ctx context.Context, running []runtime.Running) {
 		i := newInstance(s, r.Spec)
 		s.instances[r.Spec.ID] = i
 		i.shut, i.incomplete = r.Shut, r.Shut != nil
+		s.volumes.keep(r.Spec.ID, r.Spec.Spec.Mounts)
 		i.begin(r)
 		i.recall()
 		looks.Go(func() {

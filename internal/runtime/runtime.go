@@ -23,7 +23,7 @@ type Runtime interface {
 	// image when it is not there yet; ctx bounds that. It makes the directories
 	// of the spec's volumes (see volume.Dir) and shows each at its path, to be
 	// written to by the instance alone: while another instance has one, Start is
-	// an error that matches platform.ErrConflict and names the other.
+	// an error that matches platform.ErrBusy and names the other.
 	Start(ctx context.Context, spec platform.InstanceSpec) (Running, error)
 
 	// Stop sends SIGTERM, waits for grace, then kills all of the instance, and

@@ -13,7 +13,9 @@ import (
 // passes schedulertest.Run.
 type Scheduler interface {
 	// Apply makes w what runs of w.App. It is level-triggered and idempotent:
-	// groups that are not in w go, kept groups keep their instances. It may
+	// groups that are not in w go, kept groups keep their instances. Of two that
+	// mount one volume never do instances run at a time: the one asked for later
+	// is prepared, and begins when the other has gone. It may
 	// return before it is so; Watch and Instances tell.
 	Apply(ctx context.Context, w platform.Workload) error
 
@@ -25,7 +27,8 @@ type Scheduler interface {
 	Instances(ctx context.Context, app string) ([]platform.Instance, error)
 
 	// Replace starts another instance for each named one and takes the named
-	// ones away once the others are up. Unknown names are no error. It may
+	// ones away once the others are up; one with a volume ends first, and is
+	// prepared for before. Unknown names are no error. It may
 	// return before it is so.
 	Replace(ctx context.Context, app string, instances []string) error
 

@@ -61,7 +61,7 @@ func (r *Runtime) volumes(i *instance, spec platform.InstanceSpec, uid int) ([]s
 		return nil, err
 	}
 	if volume, holder := r.holder(i, spec.Spec); holder != "" {
-		return nil, fmt.Errorf("volume %s is held by %s: %w", volume, holder, platform.ErrConflict)
+		return nil, fmt.Errorf("volume %s is held by %s: %w", volume, holder, platform.ErrBusy)
 	}
 	var mounts []sandbox.Mount
 	for _, m := range spec.Spec.Mounts {

@@ -79,9 +79,9 @@ func volumeHasOneWriter(t *testing.T, m Machine) {
 			t.Errorf("it cannot be prepared while another has the volume: %v", err)
 		}
 	}
-	if _, err := h.r.Start(h.ctx, second); !errors.Is(err, platform.ErrConflict) || !strings.Contains(err.Error(), first.ID) {
+	if _, err := h.r.Start(h.ctx, second); !errors.Is(err, platform.ErrBusy) || !strings.Contains(err.Error(), first.ID) {
 		_ = h.r.Stop(context.Background(), second.ID, 0)
-		t.Fatalf("while another has the volume Start is %v, want a conflict that names %s", err, first.ID)
+		t.Fatalf("while another has the volume Start is %v, want one that it is busy and names %s", err, first.ID)
 	}
 	// Other volumes of the app, and that name of another app, are free.
 	free := h.withVolume("blog", `echo free; exec sleep 1000`, platform.Mount{App: "u-1", Volume: "other", Path: "/data"}, volumeOf("u-2", "/more"))
@@ -99,9 +99,9 @@ func volumeHeldByAdopted(t *testing.T, m Machine) {
 	h, _ := open(t, m)
 	h.image = before.image
 	next := h.withVolume("blog", "echo next; exec sleep 1000", volumeOf("u-1", "/data"))
-	if _, err := h.r.Start(h.ctx, next); !errors.Is(err, platform.ErrConflict) {
+	if _, err := h.r.Start(h.ctx, next); !errors.Is(err, platform.ErrBusy) {
 		_ = h.r.Stop(context.Background(), next.ID, 0)
-		t.Errorf("while an adopted instance has the volume Start is %v, want a conflict", err)
+		t.Errorf("while an adopted instance has the volume Start is %v, want one that it is busy", err)
 	}
 	h.stop(holder.ID, patience)
 	h.exit(holder.ID)

@@ -117,15 +117,22 @@ func (s *Scheduler) Replace(_ context.Context, app string, instances []string) e
 	p := s.plan(app)
 	specs := slices.Clone(p.wanted)
 	doomed := slices.Sorted(maps.Keys(p.doomed))
-	for _, spec := range p.wanted {
+	changed := false
+	for at, spec := range p.wanted {
 		if !slices.Contains(instances, spec.ID) || p.doomed[spec.ID] {
 			continue
 		}
-		doomed = append(doomed, spec.ID)
+		changed = true
+		before := spec.ID
 		spec.ID = freshID(spec, specs)
+		if len(spec.Spec.Mounts) > 0 {
+			specs[at] = spec // its node lets the one begin when the other has ended
+			continue
+		}
+		doomed = append(doomed, before)
 		specs = append(specs, spec)
 	}
-	if len(specs) > len(p.wanted) {
+	if changed {
 		if _, err := s.fleet.SetInstances(app, specs, doomed...); err != nil {
 			return fmt.Errorf("replace instances of %s: %w", app, err)
 		}
