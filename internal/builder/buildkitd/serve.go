@@ -1,0 +1,144 @@
+package buildkitd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+
+	"github.com/moby/buildkit/util/grpcerrors"
+)
+
+// ConnectionFD is the descriptor of the child's one connection.
+const ConnectionFD = 3
+
+// maxConfig bounds the configuration, in bytes.
+const maxConfig = 1 << 20
+
+// Serve is the whole life of the child: it blocks until the connection ends or
+// ctx does. It must be the first process of a pid namespace and alone in a
+// mount namespace, as dockerfile.Builder starts it; it changes both.
+func Serve(ctx context.Context, config io.Reader) error {
+	if os.Getpid() != 1 || os.Geteuid() != 0 {
+		return errors.New("buildkitd is started by slipway serve, not by hand")
+	}
+	var c Config
+	if err := json.NewDecoder(io.LimitReader(config, maxConfig)).Decode(&c); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	file := os.NewFile(ConnectionFD, "connection")
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return fmt.Errorf("connection: %w", err)
+	}
+	_ = file.Close() // conn is a copy
+	defer conn.Close()
+	if err := prepare(c); err != nil {
+		return err
+	}
+	space, err := openNetwork(c.Network, c.Processes)
+	if err != nil {
+		return fmt.Errorf("network of the build: %w", err)
+	}
+	stop := make(chan struct{})
+	controller, err := newController(c, space, stop)
+	if err != nil {
+		return err
+	}
+	server := grpc.NewServer(
+		grpc.UnaryInterceptor(grpcerrors.UnaryServerInterceptor), grpc.StreamInterceptor(grpcerrors.StreamServerInterceptor),
+		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
+	)
+	controller.Register(server)
+	only := oneConnection(conn)
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-only.ended:
+		}
+		close(stop)
+		server.Stop()
+	}()
+	_ = server.Serve(only) // ends with the connection, whatever it says
+	return controller.Close()
+}
+
+// maxMessage is what BuildKit's own daemon and client allow.
+const maxMessage = 16 << 20
+
+// prepare makes the process tree's own view of the machine: its own /proc, and
+// a place for runc's state that is gone with the child.
+func prepare(c Config) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
+	}
+	if err := unix.Mount("runc", runcState, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=700,size=64m"); err != nil {
+		return fmt.Errorf("mount %s: %w", runcState, err)
+	}
+	temporary := c.Root + "/tmp"
+	if err := errors.Join(os.RemoveAll(temporary), os.MkdirAll(temporary, 0o700), os.Setenv("TMPDIR", temporary)); err != nil {
+		return err
+	}
+	if c.FileBytes > 0 {
+		// The steps inherit it.
+		limit := unix.Rlimit{Cur: uint64(c.FileBytes), Max: uint64(c.FileBytes)}
+		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
+			return fmt.Errorf("limit the size of files: %w", err)
+		}
+	}
+	return unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
+}
+
+// runcState is where runc keeps what it knows of its containers.
+const runcState = "/run/runc"
+
+// PrepareMachine makes what a child needs to find on the machine.
+func PrepareMachine() error { return os.MkdirAll(runcState, 0o711) }
+
+// single is a listener of one connection; it is closed when that is.
+type single struct {
+	next  chan net.Conn
+	ended chan struct{}
+	end   func()
+	at    net.Addr
+}
+
+func oneConnection(conn net.Conn) *single {
+	s := &single{next: make(chan net.Conn, 1), ended: make(chan struct{}), at: conn.LocalAddr()}
+	s.end = sync.OnceFunc(func() { close(s.ended) })
+	s.next <- telling{conn, s.end}
+	return s
+}
+
+func (s *single) Accept() (net.Conn, error) {
+	select {
+	case conn := <-s.next:
+		return conn, nil
+	case <-s.ended:
+		return nil, net.ErrClosed
+	}
+}
+
+func (s *single) Close() error   { s.end(); return nil }
+func (s *single) Addr() net.Addr { return s.at }
+
+// telling is a connection that tells of its end.
+type telling struct {
+	net.Conn
+	end func()
+}
+
+func (t telling) Close() error {
+	defer t.end()
+	return t.Conn.Close()
+}

@@ -1,0 +1,277 @@
+package dockerfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/slipway-paas/slipway/internal/builder/buildkitd"
+)
+
+// networks hands out the addresses of builds, and has the machine forward and
+// translate them while there is a build, and not longer.
+type networks struct {
+	mu   sync.Mutex
+	id   string       // of the state directory, in the names of links and rules
+	all  netip.Prefix // a /24: a /31 a build
+	used map[int]bool
+}
+
+// newNetworks removes what a platform that was killed left behind.
+func newNetworks(dir string) *networks {
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(dir)) // never fails
+	n := &networks{id: fmt.Sprintf("%08x", sum.Sum32()), used: make(map[int]bool)}
+	return n
+}
+
+// open reserves a network for one build; close gives it back.
+func (n *networks) open(ctx context.Context) (_ buildkitd.Network, close func(), err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.used) == 0 {
+		if err := n.begin(ctx); err != nil {
+			return buildkitd.Network{}, nil, err
+		}
+	}
+	for i := range 128 {
+		if n.used[i] {
+			continue
+		}
+		n.used[i] = true
+		return n.network(i), sync.OnceFunc(func() { n.give(i) }), nil
+	}
+	return buildkitd.Network{}, nil, errors.New("128 builds run already")
+}
+
+func (n *networks) network(i int) buildkitd.Network {
+	base := n.all.Addr().As4()
+	base[3] = byte(2 * i)
+	host := netip.AddrFrom4(base)
+	mtu := uplinkMTU()
+	return buildkitd.Network{
+		Link: n.link(i), Host: host, Step: host.Next(), MTU: mtu, DNS: nameServers(),
+		Closed: append(localNetworks(), n.all, netip.MustParsePrefix("169.254.0.0/16")),
+	}
+}
+
+func (n *networks) link(i int) string { return fmt.Sprintf("sb%s-%d", n.id, i) }
+
+func (n *networks) give(i int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.used, i)
+	if link, err := netlink.LinkByName(n.link(i)); err == nil {
+		_ = netlink.LinkDel(link) // most often it went with the namespace
+	}
+	if len(n.used) == 0 {
+		n.clear()
+	}
+}
+
+// begin chooses a network nobody on this machine has and lets it out.
+func (n *networks) begin(ctx context.Context) error {
+	n.clear()
+	if err := n.choose(); err != nil {
+		return err
+	}
+	if strings.TrimSpace(readForwarding()) != "1" {
+		if err := os.WriteFile(forwarding, []byte("1"), 0o644); err != nil {
+			return fmt.Errorf("let builds out to the network: %w", err)
+		}
+	}
+	for _, rule := range n.rules() {
+		if err := iptables(ctx, append([]string{"-t", rule.table, "-I"}, rule.words...)...); err != nil {
+			n.clear()
+			return err
+		}
+	}
+	return nil
+}
+
+// choose takes the first free of 2,048 networks, beginning at one that depends
+// on the state directory.
+func (n *networks) choose() error {
+	taken, err := takenNetworks()
+	if err != nil {
+		return err
+	}
+	var start uint32
+	_, _ = fmt.Sscanf(n.id, "%x", &start) // it is hexadecimal
+	for i := range uint32(2048) {
+		at := (start + i) % 2048
+		all := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(200 + at/256), byte(at), 0}), 24)
+		free := true
+		for _, other := range taken {
+			free = free && !other.Overlaps(all)
+		}
+		if free {
+			n.all = all
+			return nil
+		}
+	}
+	return errors.New("no network between 10.200.0.0 and 10.207.255.255 is free for builds")
+}
+
+type rule struct {
+	table string
+	words []string
+}
+
+func (n *networks) rules() []rule {
+	about := []string{"-m", "comment", "--comment", n.comment()}
+	all := n.all.String()
+	return []rule{
+		{"nat", append([]string{"POSTROUTING", "-s", all, "!", "-d", all}, append(about, "-j", "MASQUERADE")...)},
+		{"filter", append([]string{"FORWARD", "-s", all, "!", "-d", all}, append(about, "-j", "ACCEPT")...)},
+		{"filter", append([]string{"FORWARD", "-d", all, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"}, append(about, "-j", "ACCEPT")...)},
+	}
+}
+
+func (n *networks) comment() string { return "slipway-build-" + n.id }
+
+// clear removes every rule and link of this state directory's builds.
+func (n *networks) clear() {
+	for _, table := range []string{"nat", "filter"} {
+		out, err := command(context.Background(), "iptables", "-w", "10", "-t", table, "-S").Output()
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(out)) {
+			if words := strings.Fields(line); len(words) > 2 && words[0] == "-A" && strings.Contains(line, n.comment()) {
+				_ = iptables(context.Background(), append([]string{"-t", table, "-D"}, words[1:]...)...) // another may have been quicker
+			}
+		}
+	}
+	links, _ := netlink.LinkList()
+	for _, link := range links {
+		if strings.HasPrefix(link.Attrs().Name, "sb"+n.id+"-") {
+			_ = netlink.LinkDel(link) // as above
+		}
+	}
+}
+
+func iptables(ctx context.Context, words ...string) error {
+	out, err := command(ctx, "iptables", append([]string{"-w", "10"}, words...)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("iptables %s: %w: %s", strings.Join(words, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+func command(ctx context.Context, name string, words ...string) *exec.Cmd {
+	path, err := lookPath(name)
+	if err != nil {
+		path = name
+	}
+	return exec.CommandContext(ctx, path, words...)
+}
+
+const forwarding = "/proc/sys/net/ipv4/ip_forward"
+
+func readForwarding() string {
+	text, _ := os.ReadFile(forwarding)
+	return string(text)
+}
+
+// takenNetworks are those this machine has addresses in or routes to.
+func takenNetworks() ([]netip.Prefix, error) {
+	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return nil, fmt.Errorf("routes: %w", err)
+	}
+	var taken []netip.Prefix
+	for _, route := range routes {
+		if prefix, ok := asPrefix(route.Dst); ok && prefix.Bits() > 0 {
+			taken = append(taken, prefix)
+		}
+	}
+	addresses, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	for _, address := range addresses {
+		if prefix, ok := asPrefix(address.IPNet); ok {
+			taken = append(taken, prefix)
+		}
+	}
+	return taken, err
+}
+
+func asPrefix(n *net.IPNet) (netip.Prefix, bool) {
+	if n == nil {
+		return netip.Prefix{}, false
+	}
+	address, ok := netip.AddrFromSlice(n.IP.To4())
+	bits, _ := n.Mask.Size()
+	return netip.PrefixFrom(address, bits).Masked(), ok
+}
+
+// localNetworks are those of bridges and other links that lead nowhere but to
+// this machine: of containers, of the platform's instances.
+func localNetworks() []netip.Prefix {
+	links, _ := netlink.LinkList()
+	var local []netip.Prefix
+	for _, link := range links {
+		switch link.Type() {
+		case "bridge", "veth", "dummy", "macvlan", "ipvlan", "tuntap":
+		default:
+			continue
+		}
+		addresses, _ := netlink.AddrList(link, netlink.FAMILY_V4)
+		for _, address := range addresses {
+			if prefix, ok := asPrefix(address.IPNet); ok && !isUplink(link) {
+				local = append(local, prefix)
+			}
+		}
+	}
+	return local
+}
+
+// uplinkMTU is the MTU of the way out: what is larger gets lost on the way.
+func uplinkMTU() int {
+	links, _ := netlink.LinkList()
+	for _, link := range links {
+		if isUplink(link) {
+			return link.Attrs().MTU
+		}
+	}
+	return 1500
+}
+
+func isUplink(link netlink.Link) bool {
+	routes, _ := netlink.RouteList(link, netlink.FAMILY_V4)
+	for _, route := range routes {
+		if prefix, ok := asPrefix(route.Dst); route.Dst == nil || ok && prefix.Bits() == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// nameServers are the machine's, but for those on its loopback.
+func nameServers() []netip.Addr {
+	for _, path := range []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"} {
+		text, _ := os.ReadFile(path)
+		var servers []netip.Addr
+		for line := range strings.Lines(string(text)) {
+			words := strings.Fields(line)
+			if len(words) < 2 || words[0] != "nameserver" {
+				continue
+			}
+			if address, err := netip.ParseAddr(words[1]); err == nil && address.Is4() && !address.IsLoopback() {
+				servers = append(servers, address)
+			}
+		}
+		if len(servers) > 0 {
+			return servers
+		}
+	}
+	return nil // BuildKit names public ones then
+}
