@@ -18,6 +18,9 @@ type Request struct {
 	// Env are the app's config values; a buildpack sees them as files, never
 	// in its environment.
 	Env map[string]string
+	// Registry holds username, password and hostname of the private registry
+	// that base images may come from.
+	Registry map[string]string
 	// Output receives the build's lines as they come, for the user and the log.
 	Output io.Writer
 }

@@ -29,6 +29,8 @@ type Config struct {
 type Registry struct {
 	// Mirrors are host or host:port, perhaps with a path, asked first.
 	Mirrors []string `json:",omitempty"`
+	// Only the mirrors are asked.
+	Only bool `json:",omitempty"`
 	// Plain is HTTP without TLS.
 	Plain bool `json:",omitempty"`
 	// Insecure is TLS whose certificate nobody checks, else HTTP without.

@@ -118,7 +118,21 @@ func snapshotter(root string) runc.SnapshotterFactory {
 func registryHosts(registries map[string]Registry) docker.RegistryHosts {
 	known := make(map[string]resolverconfig.RegistryConfig)
 	for host, r := range registries {
-		known[host] = resolverconfig.RegistryConfig{Mirrors: r.Mirrors, PlainHTTP: &r.Plain, Insecure: &r.Insecure, RootCAs: r.CAs}
+		one := resolverconfig.RegistryConfig{Mirrors: r.Mirrors, RootCAs: r.CAs}
+		if r.Plain {
+			one.PlainHTTP = &r.Plain
+		}
+		if r.Insecure {
+			one.Insecure = &r.Insecure
+		}
+		known[host] = one
 	}
-	return resolver.NewRegistryConfig(known)
+	all := resolver.NewRegistryConfig(known)
+	return func(host string) ([]docker.RegistryHost, error) {
+		found, err := all(host)
+		if r := registries[host]; err == nil && r.Only && len(r.Mirrors) > 0 {
+			found = found[:len(r.Mirrors)] // the registry itself comes last
+		}
+		return found, err
+	}
 }

@@ -139,7 +139,7 @@ func (p provider) New(context.Context, string, network.NamespaceOptions) (networ
 	return p, nil
 }
 
-func (provider) Close() error                             { return nil }
+func (provider) Close() error                              { return nil }
 func (provider) Sample() (*resources.NetworkSample, error) { return nil, nil }
 
 // Set is the last to word how a step is run: in the build's network, in a

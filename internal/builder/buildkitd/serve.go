@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
@@ -65,11 +66,15 @@ func Serve(ctx context.Context, config io.Reader) error {
 		case <-only.ended:
 		}
 		close(stop)
+		time.AfterFunc(endPatience, func() { os.Exit(1) }) // and the kernel ends the rest
 		server.Stop()
 	}()
 	_ = server.Serve(only) // ends with the connection, whatever it says
 	return controller.Close()
 }
+
+// endPatience bounds the time a child takes to end.
+const endPatience = 4 * time.Second
 
 // maxMessage is what BuildKit's own daemon and client allow.
 const maxMessage = 16 << 20

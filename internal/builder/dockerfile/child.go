@@ -36,6 +36,9 @@ type child struct {
 
 // start starts a child and returns when it answers.
 func (b *Builder) start(ctx context.Context, app string) (_ *child, err error) {
+	if err := buildkitd.PrepareMachine(); err != nil {
+		return nil, err
+	}
 	network, free, err := b.networks.open(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("network of the build: %w", err)
@@ -134,7 +137,7 @@ func calm(pid int) {
 func connect(ctx context.Context, conn net.Conn) (*client.Client, error) {
 	once := make(chan net.Conn, 1)
 	once <- conn
-	c, err := client.New(ctx, "unix://buildkitd", client.WithContextDialer(func(context.Context, string) (net.Conn, error) {
+	c, err := client.New(ctx, "unix:///buildkitd", client.WithContextDialer(func(context.Context, string) (net.Conn, error) {
 		select {
 		case conn := <-once:
 			return conn, nil
@@ -166,6 +169,7 @@ func (c *child) await(ctx context.Context) error {
 		}
 	}()
 	if _, err := c.Info(ctx); err != nil {
+		c.settle()
 		return fmt.Errorf("buildkitd does not answer: %w: %s", err, c.said)
 	}
 	return nil
@@ -202,6 +206,20 @@ func (c *child) crashed() bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// settle waits a moment for the end of a child whose connection broke, which
+// comes just after.
+func (c *child) settle() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if _, err := c.Info(ctx); err == nil {
+		return
+	}
+	select {
+	case <-c.ended:
+	case <-ctx.Done():
 	}
 }
 
