@@ -32,7 +32,7 @@ func run() int {
 		daemon.GroupID = cli.GroupPlatform
 		root.AddCommand(daemon)
 	}
-	root.AddCommand(waitReadyCommand())
+	root.AddCommand(waitReadyCommand(), buildkitdCommand())
 	return cli.Execute(context.Background(), root)
 }
 

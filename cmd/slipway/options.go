@@ -75,6 +75,9 @@ type options struct {
 	BuildMemory int64
 	// BuildDisk bounds what one build writes, in MiB.
 	BuildDisk int64
+	// BuildCache bounds what Dockerfile builds keep for the next ones, of all apps
+	// together, in MiB. Too small makes each build fetch its base images again.
+	BuildCache int64
 	// AppMemory bounds an instance of an app that sets no limit of its own, in
 	// MiB; 0 is half of the machine's memory.
 	AppMemory int64
@@ -125,6 +128,7 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.BuildSilence, "build-silence", 10*time.Minute, "longest time a build may print nothing")
 	flags.Int64Var(&o.BuildMemory, "build-memory", 2048, "memory of one build, in MiB")
 	flags.Int64Var(&o.BuildDisk, "build-disk", 4096, "what one build may write, in MiB")
+	flags.Int64Var(&o.BuildCache, "build-cache", 10240, "what Dockerfile builds of all apps keep for the next ones, in MiB")
 	flags.Int64Var(&o.AppMemory, "app-memory", 0, "memory of an instance whose app sets no limit, in MiB; 0: half of the machine's")
 	flags.DurationVar(&o.DeployTimeout, "deploy-timeout", 2*time.Minute, "longest wait for a release's instances to be up")
 	flags.Int64Var(&o.LogBytes, "log-bytes", 10, "kept log of one app, in MiB")
@@ -270,8 +274,8 @@ func (o *options) validate() error {
 		return fmt.Errorf("--registration: %q is none of enabled, admin_only, disabled", o.Registration)
 	case o.BuildTimeout <= 0 || o.BuildSilence <= 0 || o.DeployTimeout <= 0:
 		return errors.New("--build-timeout, --build-silence and --deploy-timeout: a time above zero, such as 15m")
-	case o.MaxPush <= 0 || o.BuildMemory <= 0 || o.BuildDisk <= 0 || o.LogBytes <= 0:
-		return errors.New("--max-push, --build-memory, --build-disk and --log-bytes: a number of MiB above zero")
+	case o.MaxPush <= 0 || o.BuildMemory <= 0 || o.BuildDisk <= 0 || o.BuildCache <= 0 || o.LogBytes <= 0:
+		return errors.New("--max-push, --build-memory, --build-disk, --build-cache and --log-bytes: a number of MiB above zero")
 	}
 	for name, tags := range map[string]map[string]string{"node-tags": o.NodeTags, "default-tags": o.DefaultTags} {
 		for key, value := range tags {

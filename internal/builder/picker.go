@@ -26,18 +26,37 @@ type PickerOptions struct {
 	Source Bounds
 }
 
-// Picker builds a request with the first builder the tree is for. Safe for
-// concurrent use.
+// Builders are what a Picker chooses from. Nil: there is none.
+type Builders struct {
+	Dockerfile, CNB, Buildpack Builder
+	// NoDockerfile says why Dockerfiles are not built on this machine; nil, or
+	// nil from it: they are.
+	NoDockerfile func() *platform.UserError
+}
+
+// lacks is why Dockerfiles are not built here.
+func (b Builders) lacks() *platform.UserError {
+	if b.NoDockerfile != nil {
+		return b.NoDockerfile()
+	}
+	if b.Dockerfile == nil {
+		return &platform.UserError{Kind: platform.ErrUnavailable, Message: "this platform builds no Dockerfiles", Cure: "Add a Procfile (`web: <command>`), then push again."}
+	}
+	return nil
+}
+
+// Picker builds a request with the builder its tree and its app's config ask
+// for. Safe for concurrent use.
 type Picker struct {
 	log      *slog.Logger
 	dir      string
 	bounds   Bounds
-	builders []Builder
+	builders Builders
 }
 
-// NewPicker returns a Picker that asks builders in their order. What an
-// earlier process left in o.Dir is removed.
-func NewPicker(log *slog.Logger, o PickerOptions, builders ...Builder) (*Picker, error) {
+// NewPicker returns a Picker that chooses from builders. What an earlier
+// process left in o.Dir is removed.
+func NewPicker(log *slog.Logger, o PickerOptions, builders Builders) (*Picker, error) {
 	if !filepath.IsAbs(o.Dir) {
 		return nil, fmt.Errorf("build directory %q: must be an absolute path", o.Dir)
 	}
@@ -72,64 +91,127 @@ func (p *Picker) Build(ctx context.Context, r Request) (Result, error) {
 	if err := p.unpack(ctx, r, tree); err != nil {
 		return Result{}, err
 	}
-	if err := decide(tree, r); err != nil {
+	chosen, err := p.pick(ctx, tree, r)
+	if err != nil {
 		return Result{}, err
 	}
-	result, err := p.pick(ctx, tree, r)
-	if errors.Is(err, ErrUndetected) && has(tree, "Dockerfile") {
-		return Result{}, errDockerfile
+	result, err := chosen.Build(ctx, tree, r)
+	if errors.Is(err, ErrUndetected) && chosen == p.builders.Buildpack && has(tree, "Dockerfile") {
+		if problem := p.builders.lacks(); problem != nil {
+			return Result{}, problem
+		}
 	}
 	return result, err
 }
 
-// chooser is the config value that says what to build where a tree has both a
-// Dockerfile and a Procfile.
-const chooser = "HEPHY_BUILDER"
+// The config values that say how a tree is built.
+const (
+	// chooser names a builder whatever is in the tree.
+	chooser = "SLIPWAY_BUILDER"
+	// hephy says what to build where a tree has a Dockerfile and a Procfile.
+	hephy = "HEPHY_BUILDER"
+)
 
-// decide says what becomes of a Dockerfile, until there is a builder for it:
-// buildpacks build the tree, unless its owner wants the Dockerfile.
-func decide(tree string, r Request) error {
-	if !has(tree, "Dockerfile") {
-		return nil
+// pick decides: what the app's config names, else the Dockerfile, else a Cloud
+// Native Buildpacks builder that wants the tree, else the bundled buildpacks.
+func (p *Picker) pick(ctx context.Context, tree string, r Request) (Builder, error) {
+	switch choice := strings.TrimSpace(r.Env[chooser]); choice {
+	case "":
+	case "dockerfile":
+		return p.dockerfile(ctx, tree, r)
+	case "cnb":
+		return p.cnb()
+	case "buildpack":
+		return p.buildpack()
+	default:
+		return nil, wrongChoice(chooser, choice, "dockerfile, cnb or buildpack")
 	}
-	choice := strings.TrimSpace(r.Env[chooser])
-	switch {
-	case choice == "dockerfile":
-		return errDockerfile
-	case choice != "" && choice != "procfile":
-		return &platform.UserError{
+	found, err := p.hasDockerfile(ctx, tree, r)
+	if err != nil {
+		return nil, err
+	}
+	if found && has(tree, Procfile) {
+		switch choice := strings.TrimSpace(r.Env[hephy]); choice {
+		case "", "dockerfile":
+		case "procfile":
+			found = false
+		default:
+			return nil, wrongChoice(hephy, choice, "procfile or dockerfile")
+		}
+	}
+	if found {
+		problem := p.builders.lacks()
+		if problem == nil {
+			return p.builders.Dockerfile, nil
+		}
+		if r.Env[hephy] == "dockerfile" {
+			return nil, problem
+		}
+		fmt.Fprintln(r.Output, "The Dockerfile is not used: "+problem.Message+"; looking for a buildpack") // the user may be gone
+	}
+	if cnb := p.builders.CNB; cnb != nil {
+		if ok, err := cnb.Detect(ctx, tree, r); err != nil || ok {
+			return cnb, err
+		}
+	}
+	return p.buildpack()
+}
+
+// hasDockerfile reports whether the tree has what the builder of Dockerfiles
+// builds.
+func (p *Picker) hasDockerfile(ctx context.Context, tree string, r Request) (bool, error) {
+	if p.builders.Dockerfile == nil {
+		return has(tree, "Dockerfile"), nil
+	}
+	return p.builders.Dockerfile.Detect(ctx, tree, r)
+}
+
+// dockerfile is the builder of Dockerfiles, for a user who wants it.
+func (p *Picker) dockerfile(ctx context.Context, tree string, r Request) (Builder, error) {
+	found, err := p.hasDockerfile(ctx, tree, r)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, &platform.UserError{
 			Kind:    platform.ErrInvalid,
-			Message: fmt.Sprintf("%s is %q: it is procfile or dockerfile", chooser, choice),
-			Cure:    "Set it with  slipway config set " + chooser + "=procfile  and push again.",
-		}
-	case choice == "" && has(tree, Procfile):
-		fmt.Fprintln(r.Output, "The tree has a Dockerfile and a Procfile: the Procfile is built ("+chooser+"=procfile says so without this line)") // the user may be gone
-	case choice == "":
-		fmt.Fprintln(r.Output, "The Dockerfile is not used: Dockerfile builds are not available yet; looking for a buildpack") // as above
-	}
-	return nil
-}
-
-var errDockerfile = &platform.UserError{
-	Kind:    platform.ErrInvalid,
-	Message: "the tree has a Dockerfile, and Dockerfile builds are not available yet",
-	Cure:    "Add a Procfile (`web: <command>`) and the files of a bundled buildpack (go.mod, package.json, requirements.txt, Gemfile or index.html), set " + chooser + "=procfile, or name a buildpack with BUILDPACK_URL, then push again.",
-}
-
-func (p *Picker) pick(ctx context.Context, tree string, r Request) (Result, error) {
-	for _, b := range p.builders {
-		ok, err := b.Detect(ctx, tree, r)
-		if err != nil {
-			return Result{}, err
-		}
-		if ok {
-			return b.Build(ctx, tree, r)
+			Message: chooser + " is dockerfile, and the tree has no Dockerfile",
+			Cure:    "Add a Dockerfile, or  slipway config unset " + chooser + "  and push again.",
 		}
 	}
-	return Result{}, &platform.UserError{
+	if problem := p.builders.lacks(); problem != nil {
+		return nil, problem
+	}
+	return p.builders.Dockerfile, nil
+}
+
+func (p *Picker) cnb() (Builder, error) {
+	if p.builders.CNB == nil {
+		return nil, &platform.UserError{
+			Kind:    platform.ErrUnavailable,
+			Message: "this platform has no builder image for Cloud Native Buildpacks",
+			Cure:    "Ask its operator for one, or  slipway config unset " + chooser + "  and push again.",
+		}
+	}
+	return p.builders.CNB, nil
+}
+
+func (p *Picker) buildpack() (Builder, error) {
+	if p.builders.Buildpack == nil {
+		return nil, &platform.UserError{
+			Kind:    platform.ErrInvalid,
+			Message: "no builder recognises the tree",
+			Cure:    "Add a Procfile (`web: <command>`), then push again.",
+		}
+	}
+	return p.builders.Buildpack, nil
+}
+
+func wrongChoice(key, choice, allowed string) error {
+	return &platform.UserError{
 		Kind:    platform.ErrInvalid,
-		Message: "no builder recognises the tree",
-		Cure:    "Add a Procfile (`web: <command>`), then push again.",
+		Message: fmt.Sprintf("%s is %q: it is %s", key, choice, allowed),
+		Cure:    "Set it with  slipway config set " + key + "=...  or unset it, and push again.",
 	}
 }
 

@@ -42,10 +42,10 @@ func (l *lister) Build(_ context.Context, dir string, _ builder.Request) (builde
 	return builder.Result{Image: l.file}, errors.Join(err, l.err)
 }
 
-func picker(t *testing.T, bounds builder.Bounds, builders ...builder.Builder) (*builder.Picker, string) {
+func picker(t *testing.T, bounds builder.Bounds, builders builder.Builders) (*builder.Picker, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "trees")
-	p, err := builder.NewPicker(slog.New(slog.DiscardHandler), builder.PickerOptions{Dir: dir, Source: bounds}, builders...)
+	p, err := builder.NewPicker(slog.New(slog.DiscardHandler), builder.PickerOptions{Dir: dir, Source: bounds}, builders)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func empty(t *testing.T, dir string) {
 
 func TestTheFirstBuilderThatDetectsBuildsTheUnpackedTree(t *testing.T) {
 	first, second := &lister{file: "a"}, &lister{file: "b"}
-	p, dir := picker(t, builder.Bounds{}, first, second)
+	p, dir := picker(t, builder.Bounds{}, builder.Builders{CNB: first, Buildpack: second})
 	result, err := p.Build(t.Context(), request(t, file("b", 0o664), file("deep/er/x", 0o4775), link("out", "/etc/passwd"), tar.Header{Typeflag: tar.TypeDir, Name: "hollow/", Mode: 0o700}))
 	if err != nil || result.Image != "b" || first.seen != nil {
 		t.Fatalf("%+v, %v", result, err)
@@ -125,7 +125,7 @@ func TestATreeThatClimbsOutOrIsTooMuchIsRefused(t *testing.T) {
 		"too large":         {"larger than 1 MiB: big is beyond", []tar.Header{{Typeflag: tar.TypeReg, Name: "big", Size: 2 << 20}}},
 		"too many":          {"more than 5 files", []tar.Header{file("1", 0), file("2/3/4/5/6", 0)}},
 	} {
-		p, dir := picker(t, builder.Bounds{Bytes: 1 << 20, Files: 5}, &lister{file: "."})
+		p, dir := picker(t, builder.Bounds{Bytes: 1 << 20, Files: 5}, builder.Builders{Buildpack: &lister{file: "."}})
 		_, err := p.Build(t.Context(), request(t, c.headers...))
 		if !errors.Is(err, platform.ErrInvalid) || !strings.Contains(fmt.Sprint(err), c.want) {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
@@ -135,11 +135,64 @@ func TestATreeThatClimbsOutOrIsTooMuchIsRefused(t *testing.T) {
 	empty(t, outside)
 }
 
+// what a builder of this name was asked for.
+const (
+	docker    = "Dockerfile"
+	cnb       = "project.toml"
+	buildpack = "."
+)
+
+func TestTheTreeAndTheConfigDecideWhoBuilds(t *testing.T) {
+	broken := &platform.UserError{Kind: platform.ErrUnavailable, Message: "no runc", Cure: "install it"}
+	for name, c := range map[string]struct {
+		files  string
+		env    map[string]string
+		broken bool
+		want   string // the builder, or a part of the error
+	}{
+		"a Dockerfile":                        {files: "Dockerfile", want: docker},
+		"a Procfile":                          {files: "Procfile", want: buildpack},
+		"neither":                             {files: "go.mod", want: buildpack},
+		"neither, and CNB wants it":           {files: "project.toml", want: cnb},
+		"both":                                {files: "Dockerfile Procfile", want: docker},
+		"both, procfile":                      {files: "Dockerfile Procfile", env: map[string]string{"HEPHY_BUILDER": "procfile"}, want: buildpack},
+		"both, dockerfile":                    {files: "Dockerfile Procfile", env: map[string]string{"HEPHY_BUILDER": "dockerfile"}, want: docker},
+		"both, nonsense":                      {files: "Dockerfile Procfile", env: map[string]string{"HEPHY_BUILDER": "kaniko"}, want: `HEPHY_BUILDER is "kaniko": it is procfile or dockerfile`},
+		"only a Procfile, dockerfile":         {files: "Procfile", env: map[string]string{"HEPHY_BUILDER": "dockerfile"}, want: buildpack},
+		"only a Dockerfile, procfile":         {files: "Dockerfile", env: map[string]string{"HEPHY_BUILDER": "procfile"}, want: docker},
+		"a Dockerfile, and buildpack wished":  {files: "Dockerfile", env: map[string]string{"SLIPWAY_BUILDER": "buildpack"}, want: buildpack},
+		"a Dockerfile, and cnb wished":        {files: "Dockerfile", env: map[string]string{"SLIPWAY_BUILDER": "cnb"}, want: cnb},
+		"no Dockerfile, and it is wished":     {files: "go.mod", env: map[string]string{"SLIPWAY_BUILDER": "dockerfile"}, want: "the tree has no Dockerfile"},
+		"nonsense wished":                     {files: "go.mod", env: map[string]string{"SLIPWAY_BUILDER": "make"}, want: `SLIPWAY_BUILDER is "make": it is dockerfile, cnb or buildpack`},
+		"a Dockerfile here where none builds": {files: "Dockerfile Procfile", broken: true, want: buildpack},
+		"and it is wished":                    {files: "Dockerfile Procfile", broken: true, env: map[string]string{"SLIPWAY_BUILDER": "dockerfile"}, want: "no runc"},
+		"and it is chosen over the Procfile":  {files: "Dockerfile Procfile", broken: true, env: map[string]string{"HEPHY_BUILDER": "dockerfile"}, want: "no runc"},
+	} {
+		all := builder.Builders{Dockerfile: &lister{file: docker}, CNB: &lister{file: cnb}, Buildpack: &lister{file: buildpack}}
+		if c.broken {
+			all.NoDockerfile = func() *platform.UserError { return broken }
+		}
+		p, _ := picker(t, builder.Bounds{}, all)
+		var headers []tar.Header
+		for path := range strings.FieldsSeq(c.files) {
+			headers = append(headers, file(path, 0o644))
+		}
+		r := request(t, headers...)
+		r.Env = c.env
+		result, err := p.Build(t.Context(), r)
+		if result.Image != c.want && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %q, %v; want %s", name, result.Image, err, c.want)
+		}
+	}
+}
+
 func TestADockerfileNobodyBuildsSaysWhatToDo(t *testing.T) {
 	undetected := &platform.UserError{Kind: errors.Join(platform.ErrInvalid, builder.ErrUndetected), Message: "unknown"}
-	p, _ := picker(t, builder.Bounds{}, &lister{file: ".", err: undetected})
+	p, _ := picker(t, builder.Bounds{}, builder.Builders{Buildpack: &lister{file: ".", err: undetected}, NoDockerfile: func() *platform.UserError {
+		return &platform.UserError{Kind: platform.ErrUnavailable, Message: "no runc"}
+	}})
 	_, err := p.Build(t.Context(), request(t, file("Dockerfile", 0o644)))
-	if !strings.Contains(fmt.Sprint(err), "Dockerfile builds are not available yet") {
+	if !strings.Contains(fmt.Sprint(err), "no runc") {
 		t.Error(err)
 	}
 	if _, err := p.Build(t.Context(), request(t, file("x", 0o644))); !errors.Is(err, builder.ErrUndetected) {
@@ -148,7 +201,7 @@ func TestADockerfileNobodyBuildsSaysWhatToDo(t *testing.T) {
 }
 
 func TestABrokenSourceLeavesNothing(t *testing.T) {
-	p, dir := picker(t, builder.Bounds{}, &lister{file: "."})
+	p, dir := picker(t, builder.Bounds{}, builder.Builders{Buildpack: &lister{file: "."}})
 	whole := request(t, file("a", 0o644), tar.Header{Typeflag: tar.TypeReg, Name: "b", Size: 100_000})
 	for name, tree := range map[string]func() (io.ReadCloser, error){
 		"missing": func() (io.ReadCloser, error) { return nil, errors.New("gone") },
@@ -173,11 +226,11 @@ func TestABrokenSourceLeavesNothing(t *testing.T) {
 }
 
 func TestANewPickerRemovesWhatACrashLeft(t *testing.T) {
-	_, dir := picker(t, builder.Bounds{})
+	_, dir := picker(t, builder.Bounds{}, builder.Builders{})
 	if err := os.MkdirAll(filepath.Join(dir, "blog-1", "app"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := builder.NewPicker(slog.New(slog.DiscardHandler), builder.PickerOptions{Dir: dir}); err != nil {
+	if _, err := builder.NewPicker(slog.New(slog.DiscardHandler), builder.PickerOptions{Dir: dir}, builder.Builders{}); err != nil {
 		t.Fatal(err)
 	}
 	empty(t, dir)

@@ -66,7 +66,7 @@ func open(t testing.TB, change func(*buildpack.Options)) *street {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Picker, err = builder.NewPicker(log, builder.PickerOptions{Dir: filepath.Join(s.dir, "trees")}, s.pack)
+	s.Picker, err = builder.NewPicker(log, builder.PickerOptions{Dir: filepath.Join(s.dir, "trees")}, builder.Builders{Buildpack: s.pack})
 	if err != nil {
 		t.Fatal(err)
 	}

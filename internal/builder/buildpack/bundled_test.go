@@ -138,27 +138,3 @@ func TestATreeOfNoKindIsRefusedWithTheCure(t *testing.T) {
 	contains(t, out, "-----> Unable to select a buildpack\nBuild pod exited with code 1, stopping build.\n")
 	contains(t, user.Error(), "Unable to select a buildpack", "Add a Procfile", "BUILDPACK_URL", "go, java, nodejs, php, python, ruby, perl, jar, static, procfile")
 }
-
-func TestADockerfileAloneSaysWhatToDo(t *testing.T) {
-	s := open(t, nil)
-	user, _ := s.fail(t, commit(t, map[string]string{"Dockerfile": "FROM scratch"}), nil)
-	contains(t, user.Error(), "Dockerfile builds are not available yet", "Add a Procfile")
-	user, _ = s.fail(t, commit(t, map[string]string{"Dockerfile": "FROM scratch", "Procfile": "web: x\n"}), map[string]string{"HEPHY_BUILDER": "dockerfile"})
-	contains(t, user.Error(), "Dockerfile builds are not available yet", "HEPHY_BUILDER=procfile")
-	user, _ = s.fail(t, commit(t, map[string]string{"Dockerfile": "FROM scratch", "Procfile": "web: x\n"}), map[string]string{"HEPHY_BUILDER": "kaniko"})
-	contains(t, user.Error(), `HEPHY_BUILDER is "kaniko": it is procfile or dockerfile`)
-}
-
-func TestAProcfileBesideADockerfileIsBuiltAndSaysSo(t *testing.T) {
-	s := open(t, nil)
-	repository := commit(t, map[string]string{"Dockerfile": "FROM scratch", "Procfile": "web: x\n"})
-	result, out := s.build(t, repository, nil)
-	contains(t, out, "The tree has a Dockerfile and a Procfile: the Procfile is built")
-	if result.Kind != platform.ImageSlug || result.Procfile["web"] != "x" {
-		t.Errorf("%+v", result)
-	}
-	_, out = s.build(t, repository, map[string]string{"HEPHY_BUILDER": "procfile"})
-	if strings.Contains(out, "Dockerfile") {
-		t.Errorf("it was chosen, and is told of: %s", out)
-	}
-}

@@ -49,7 +49,7 @@ func (c *credentials) Credentials(_ context.Context, request *auth.CredentialsRe
 	if host == o.RegistryAddr {
 		return &auth.CredentialsResponse{Username: o.RegistryUser, Secret: o.RegistryPassword}, nil
 	}
-	theirs := registryHost(c.registry["hostname"])
+	theirs := images.Credentials{Hostname: c.registry["hostname"]}.Host()
 	mine := host == theirs
 	for _, mirror := range o.Hosts.Mirrors[theirs] {
 		mine = mine || mirror.Host == host
@@ -58,20 +58,6 @@ func (c *credentials) Credentials(_ context.Context, request *auth.CredentialsRe
 		return &auth.CredentialsResponse{Username: c.registry["username"], Secret: c.registry["password"]}, nil
 	}
 	return &auth.CredentialsResponse{}, nil
-}
-
-// registryHost is the registry an app's credentials are for.
-func registryHost(text string) string {
-	text = strings.TrimSpace(text)
-	if _, rest, ok := strings.Cut(text, "://"); ok {
-		text = rest
-	}
-	host, _, _ := strings.Cut(text, "/")
-	switch host {
-	case "", "index.docker.io", "registry-1.docker.io":
-		return images.DockerHub
-	}
-	return strings.ToLower(host)
 }
 
 // keyring is an SSH agent in memory for `RUN --mount=type=ssh`: a step can have
