@@ -62,6 +62,10 @@ var grants = []struct{ row, may, body string }{
 	{"DELETE /v2/certs/{name}", forAccounts, ""},
 	{"POST /v2/certs/{name}/domain/", forAccounts, `{"domain":"<app>"}`},
 	{"DELETE /v2/certs/{name}/domain/{domain}", forAccounts, ""},
+	{"GET /v2/stacks/", forAccounts, ""},
+	{"POST /v2/stacks/", forSuperusers, `{"suite":"No Suite"}`},
+	{"POST /v2/stacks/use/", forSuperusers, `{"stack":"none"}`},
+	{"DELETE /v2/stacks/{name}/", forSuperusers, ""},
 
 	{"GET /v2/apps/", forKnown, ""},
 	{"POST /v2/apps/", forAccounts, `{"id":"<new>"}`},
@@ -84,6 +88,7 @@ var grants = []struct{ row, may, body string }{
 	{"GET /v2/apps/<app>/releases/", forViewers, ""},
 	{"POST /v2/apps/<app>/releases/rollback/", forDeployers, `{"version":2}`},
 	{"GET /v2/apps/<app>/releases/v2/", forViewers, ""},
+	{"POST /v2/apps/<app>/rebase/", forDeployers, ""},
 	{"GET /v2/apps/<app>/pods/", forViewers, ""},
 	{"POST /v2/apps/<app>/pods/restart/", forDeployers, ""},
 	{"GET /v2/apps/<app>/pods/{type}/", forViewers, ""},

@@ -34,6 +34,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/sandbox"
 	"github.com/slipway-paas/slipway/internal/scheduler/local"
 	"github.com/slipway-paas/slipway/internal/server"
+	"github.com/slipway-paas/slipway/internal/stack"
 	"github.com/slipway-paas/slipway/internal/store"
 	"github.com/slipway-paas/slipway/internal/volume"
 )
@@ -228,7 +229,13 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 		return nil, err
 	}
 	box := sandbox.New(ctx, log, o.State)
-	packs, err := buildpack.New(log, box, buildpackOptions(o, password))
+	stacks, err := stack.New(log, stack.Options{Dir: o.path("stacks"), RegistryAddr: o.Registry, RegistryUser: registryUser, RegistryPassword: password})
+	if err != nil {
+		return nil, err
+	}
+	packing := buildpackOptions(o, password)
+	packing.Stack = func(ctx context.Context) (string, error) { return p.controller.StackInForce(ctx) }
+	packs, err := buildpack.New(log, box, packing)
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +251,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	scheduler := local.New(log, p.fleet)
 	p.opened.add(closing(scheduler.Close))
 	p.controller = controller.New(log, controller.Parts{
-		Store: db, Blobs: bucket, Build: picker.Build, Scheduler: scheduler, Fleet: p.fleet, Logs: lines,
+		Store: db, Blobs: bucket, Build: picker.Build, Scheduler: scheduler, Fleet: p.fleet, Logs: lines, Stacks: stacks,
 	}, controller.Options{
 		Domain: o.Domain, URL: o.appURL, Reserved: reserved, DeployTimeout: o.DeployTimeout, InstanceMemory: o.instanceMemory(),
 		NodeTags: o.NodeTags, DefaultTags: o.DefaultTags,
@@ -274,7 +281,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 const registryUser = "slipway"
 
 // reserved are names that lead to the platform itself, or did on Deis.
-var reserved = []string{"slipway", "deis", "git", "deis-builder", "slipway-builder", "deis-workflow-manager", "grafana", "registry"}
+var reserved = []string{"slipway", "deis", "git", "deis-builder", "slipway-builder", "deis-workflow-manager", "grafana", "registry", platform.StackRepository}
 
 // setEdge tells the routers what is not an app's: the platform's own names,
 // its certificate, and where images come from. The controller adds the

@@ -50,6 +50,7 @@ func whole(t *testing.T) *contract {
 	user := `{"username":"bob","email":"bob@example.com","is_superuser":true,"is_active":true,"date_joined":"` + t0 + `","last_login":"` + t0 + `"}`
 	key := `{"uuid":"k","id":"bob@laptop","public":"` + publicKey + `","fingerprint":"54:6d","created":"` + t0 + `"}`
 	token := `"name":"ci","role":"deployer","apps":["blog"],"created":"` + t0 + `","expires":"2017-01-01T00:00:00Z","last_used":null`
+	stack := `{"name":"bookworm","image":"stack@sha256:1","source":"debian bookworm","system":"Debian GNU/Linux 12 (bookworm)","size":52000000,"in_force":true,"owner":"bob","created":"` + t0 + `","updated":"` + t0 + `"}`
 	domain := `{"domain":"www.foo.com","app":"blog","owner":"bob","created":"` + t0 + `"}`
 	answers := map[string]string{
 		"POST /v2/auth/register/": "201 " + user, "POST /v2/auth/login/": `{"token":"` + newToken + `"}`, "GET /v2/auth/whoami/": user,
@@ -62,6 +63,8 @@ func whole(t *testing.T) *contract {
 		"GET /v2/certs/": listOf(certAnswer), "POST /v2/certs/": "201 " + certAnswer, "GET /v2/certs/shop": certAnswer, "DELETE /v2/certs/shop": "204 ",
 		"POST /v2/certs/shop/domain/": "201 ", "DELETE /v2/certs/shop/domain/www.foo.com": "204 ",
 		"GET /v2/platform": platformAnswer, "GET /v2/doctor": `[{"name":"disk","status":"ok","text":"80 GB free","cure":""}]`,
+		"GET /v2/stacks/": listOf(stack), "POST /v2/stacks/": "201 " + `{"line":"==> Packing"}` + "\n" + `{"stack":` + stack + "}\n",
+		"POST /v2/stacks/use/": stack, "DELETE /v2/stacks/bookworm/": "204 ", "POST /v2/apps/blog/rebase/": `201 {"version":3}`,
 		"GET /v2/apps/": listOf(app), "POST /v2/apps/": "201 " + app, "GET /v2/apps/blog/": app, "POST /v2/apps/blog/": "", "DELETE /v2/apps/blog/": "204 ",
 		"POST /v2/apps/blog/rename/": strings.Replace(app, `"blog"`, `"shop"`, 1),
 		"GET /v2/apps/blog/perms/":   `{"users":["carol"],"roles":{"carol":"viewer"}}`, "POST /v2/apps/blog/perms/": "201 ", "DELETE /v2/apps/blog/perms/carol": "204 ",
@@ -178,6 +181,11 @@ var rows = []struct{ route, line, sends string }{
 	{"POST /v2/apps/{app}/config/", "healthchecks unset liveness readiness", `{"healthcheck":{"web/cmd":{"livenessProbe":null,"readinessProbe":null}}}`},
 	{"GET /v2/apps/{app}/releases/", "releases list", ""},
 	{"POST /v2/apps/{app}/releases/rollback/", "rollback v3", `{"version":3}`},
+	{"GET /v2/stacks/", "stack info", ""},
+	{"POST /v2/stacks/", "stack build --packages python3,perl --mirror http://m/debian", `{"packages":["python3","perl"],"mirror":"http://m/debian","use":true}`},
+	{"POST /v2/stacks/use/", "stack use debian:12 --name debian", `{"stack":"debian:12","name":"debian"}`},
+	{"DELETE /v2/stacks/{name}/", "stack remove bookworm", ""},
+	{"POST /v2/apps/{app}/rebase/", "stack rebase", ""},
 	{"GET /v2/apps/{app}/releases/{version}/", "releases info v3", ""},
 	{"GET /v2/apps/{app}/pods/", "ps list", ""},
 	{"GET /v2/apps/{app}/pods/{type}/", "ps list web", ""},

@@ -21,6 +21,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/logs"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/scheduler"
+	"github.com/slipway-paas/slipway/internal/stack"
 	"github.com/slipway-paas/slipway/internal/store"
 	"github.com/slipway-paas/slipway/internal/volume"
 )
@@ -143,6 +144,8 @@ type Parts struct {
 	Scheduler scheduler.Scheduler
 	Fleet     *fleet.Fleet
 	Logs      *logs.Logs
+	// Stacks makes stacks and lays slugs on them; nil: neither can be done.
+	Stacks *stack.Stacks
 }
 
 // Controller owns the verbs. All are safe for concurrent use; each checks the
@@ -159,6 +162,9 @@ type Controller struct {
 	scheduler scheduler.Scheduler
 	fleet     *fleet.Fleet
 	logs      *logs.Logs
+	stacks    *stack.Stacks
+
+	makingStack sync.Mutex // one at a time
 
 	building chan struct{} // one token a running build
 
@@ -197,6 +203,7 @@ func New(log *slog.Logger, parts Parts, options Options) *Controller {
 		scheduler: parts.Scheduler,
 		fleet:     parts.Fleet,
 		logs:      parts.Logs,
+		stacks:    parts.Stacks,
 		building:  make(chan struct{}, options.Builds),
 		notices:   newNotices(),
 		progress:  newProgress(),

@@ -70,6 +70,8 @@ type Desk interface {
 	Exec(ctx context.Context, caller platform.Caller, app, instance, command string, stream platform.IO) (exit int, err error)
 	Audit(ctx context.Context, caller platform.Caller, query platform.EventQuery) ([]platform.Event, int, error)
 	AppsOf(ctx context.Context, user string) ([]string, error)
+
+	Stacks
 }
 
 var _ Desk = (*controller.Controller)(nil)

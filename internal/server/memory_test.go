@@ -20,6 +20,8 @@ var born = time.Date(2016, 10, 18, 20, 29, 38, 0, time.UTC)
 // memoryDesk keeps apps in a map and runs nothing. What it answers is what
 // the controller answers.
 type memoryDesk struct {
+	memoryStacks
+
 	mu    sync.Mutex
 	apps  map[string]*memoryApp
 	certs []platform.Certificate

@@ -76,6 +76,11 @@ func table() []route {
 		{method: post, path: "/v2/certs/{name}/domain/", handle: (*server).attachCert, takes: api.AttachCert{}, status: 201, also: []int{403, 404, 409}, summary: "Serve a domain with a certificate"},
 		{method: del, path: "/v2/certs/{name}/domain/{domain}", handle: (*server).detachCert, status: empty, also: []int{403, 404}, summary: "Stop serving a domain with a certificate"},
 
+		{method: get, path: "/v2/stacks/", handle: (*server).listStacks, query: paged, status: 200, gives: api.List[api.Stack]{}, also: []int{403}, summary: "List the images that slugs are laid on"},
+		{method: post, path: "/v2/stacks/", handle: (*server).buildStack, takes: api.BuildStack{}, status: 201, gives: answer{kind: "application/x-ndjson"}, also: []int{403, 409}, summary: "Make a stack of Debian's packages, told line by line"},
+		{method: post, path: "/v2/stacks/use/", handle: (*server).useStack, takes: api.UseStack{}, status: 200, gives: api.Stack{}, also: []int{403, 404, 409}, summary: "Choose what slugs are laid on"},
+		{method: del, path: "/v2/stacks/{name}/", handle: (*server).removeStack, status: empty, also: []int{403, 404, 409}, summary: "Forget a stack"},
+
 		{method: get, path: "/v2/apps/", handle: (*server).listApps, query: paged, status: 200, gives: api.List[api.App]{}, summary: "List apps"},
 		{method: post, path: "/v2/apps/", handle: (*server).createApp, takes: api.CreateApp{}, status: 201, gives: api.App{}, also: []int{409}, summary: "Create an app"},
 		{method: get, path: of, handle: (*server).getApp, status: 200, gives: api.App{}, summary: "Get an app"},
@@ -97,6 +102,7 @@ func table() []route {
 		{method: post, path: of + "config/", handle: (*server).setConfig, takes: api.ConfigPatch{}, status: 201, gives: api.Config{}, also: []int{409, 422}, summary: "Change the config as a new release"},
 		{method: get, path: of + "releases/", handle: (*server).listReleases, query: paged, status: 200, gives: api.List[api.Release]{}, summary: "List releases, newest first"},
 		{method: post, path: of + "releases/rollback/", handle: (*server).rollback, takes: api.Rollback{}, status: 201, gives: api.RolledBack{}, also: []int{409}, summary: "Make a new release of an old one"},
+		{method: post, path: of + "rebase/", handle: (*server).rebase, status: 201, gives: api.RolledBack{}, also: []int{409}, summary: "Make a new release of the same slug on the stack in force"},
 		{method: get, path: of + "releases/{version}/", handle: (*server).getRelease, status: 200, gives: api.Release{}, summary: "Get a release"},
 
 		{method: get, path: pods, handle: (*server).listPods, status: 200, gives: api.Pods{}, summary: "List what runs"},
