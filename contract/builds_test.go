@@ -37,11 +37,18 @@ var buildChecks = []check{
 		p.as(t, u).get("/v2/apps/" + id + "/pods/").json(`{"count":1,"results":[{"state":"up","release":"v3","type":"web"}]}`)
 		p.reaches(t, id, 200)
 	}},
-	{"POST /v2/apps/<id>/builds/", "an image that cannot run is a failed release that says why", func(t *testing.T, p *platform) {
+	{"POST /v2/apps/<id>/builds/", "an image that cannot be had, or reached, is refused in the words of clients", func(t *testing.T, p *platform) {
 		u := p.user(t)
 		id := u.app(t)
-		p.as(t, u).post("/v2/apps/"+id+"/builds/", object{"image": "example.com/some/image:1"}).status(400).detailLike(`(?i)image|container`)
-		p.as(t, u).get("/v2/apps/" + id + "/").status(200)
+		c, builds := p.as(t, u), "/v2/apps/"+id+"/builds/"
+		c.post(builds, object{"image": "deis/nonexistent:dummy"}).status(400).detail("image deis/nonexistent:dummy not found")
+		c.post(builds, object{"image": "nonexistent"}).status(400).detail("image nonexistent:latest not found")
+		c.post(builds, object{"image": "private/image:1"}).status(400).detailLike(`^Permission Denied attempting to pull image private/image:1\n`)
+		c.post(builds, object{"image": "deis/portless:1"}).status(400).detail("Expose a port or make the app non routable by changing the process type")
+		c.get(builds).json(`{"count":0}`)
+		c.get("/v2/apps/" + id + "/releases/").json(`{"count":1}`)
+		c.get("/v2/apps/" + id + "/").status(200).json(`{"structure":{}}`)
+		c.get("/v2/apps/" + id + "/logs").containing("ERROR image deis/nonexistent:dummy not found")
 	}},
 	{"POST /v2/apps/<id>/builds/", "each bad field has its message, and nothing is written", func(t *testing.T, p *platform) {
 		u := p.user(t)

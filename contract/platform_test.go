@@ -45,7 +45,7 @@ func startPlatform(t *testing.T, options ...string) *platform {
 	must(t, err)
 	defer log.Close()
 	serve := exec.Command(filepath.Join(bin, "slipway"), "serve")
-	serve.Env, serve.Stdout, serve.Stderr = append(env, options...), log, log
+	serve.Env, serve.Stdout, serve.Stderr = append(append(env, startMirror(t)), options...), log, log
 	must(t, serve.Start())
 	t.Cleanup(func() {
 		_ = serve.Process.Signal(syscall.SIGINT) // it may have ended

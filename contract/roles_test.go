@@ -81,7 +81,7 @@ var grants = []struct{ row, may, body string }{
 	{"POST /v2/apps/<app>/run", forOperators, `{"command":"env"}`},
 	{"POST /v2/apps/<app>/scale/", forOperators, `{"web":0}`},
 	{"GET /v2/apps/<app>/builds/", forViewers, ""},
-	{"POST /v2/apps/<app>/builds/", forDeployers, `{"image":"example.com/some/image"}`},
+	{"POST /v2/apps/<app>/builds/", forDeployers, `{"image":"some/image"}`},
 	{"GET /v2/apps/<app>/builds/{uuid}/", forViewers, ""},
 	{"GET /v2/apps/<app>/config/", forOperators, ""},
 	{"POST /v2/apps/<app>/config/", forOperators, `{"values":{"MORE":"1"}}`},
@@ -117,7 +117,7 @@ var grants = []struct{ row, may, body string }{
 	{"GET /v2/hooks/keys/<app>", forBuilder, ""},
 	{"GET /v2/hooks/keys/<app>/{username}", forBuilder, ""},
 	{"POST /v2/hooks/config/", forBuilder, `{"receive_user":"<owner>","receive_repo":"<app>"}`},
-	{"POST /v2/hooks/build/", forBuilder, `{"receive_user":"<owner>","receive_repo":"<app>","image":"example.com/some/image"}`},
+	{"POST /v2/hooks/build/", forBuilder, `{"receive_user":"<owner>","receive_repo":"<app>","image":"some/image"}`},
 }
 
 // A value of config must be in no answer to whom config is not for.
@@ -318,7 +318,7 @@ func TestTheBuilderSpeaksOnlyForThoseWhoMayPush(t *testing.T) {
 			continue
 		}
 		for _, hook := range []string{"/v2/hooks/config/", "/v2/hooks/build/"} {
-			body := object{"receive_user": who.user.name, "receive_repo": app, "image": "example.com/some/image"}
+			body := object{"receive_user": who.user.name, "receive_repo": app, "image": "some/image"}
 			if a := p.builder(t).post(hook, body); who.may(forDeployers) {
 				a.allowed(who)
 			} else {

@@ -35,7 +35,7 @@ func dockerfileOptions(o *options, password string) dockerfile.Options {
 	return dockerfile.Options{
 		// This very file, also when it was replaced meanwhile.
 		Dir: o.path("dockerfile"), Command: []string{"/proc/self/exe", "buildkitd"}, Env: env,
-		RegistryAddr: o.Registry, RegistryUser: registryUser, RegistryPassword: password,
+		RegistryAddr: o.Registry, RegistryUser: registryUser, RegistryPassword: password, Hosts: o.hosts,
 		Limits:     builder.Limits{Timeout: o.BuildTimeout, Silence: o.BuildSilence, MemoryBytes: o.BuildMemory << 20, DiskBytes: o.BuildDisk << 20},
 		CacheBytes: o.BuildCache << 20,
 	}

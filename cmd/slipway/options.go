@@ -22,6 +22,7 @@ import (
 
 	"github.com/slipway-paas/slipway/internal/auth"
 	"github.com/slipway-paas/slipway/internal/controller"
+	"github.com/slipway-paas/slipway/internal/images"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -98,6 +99,22 @@ type options struct {
 	// RejectLostProcfile and KeepLostProcfile say what becomes of an image
 	// without a Procfile where the build before had one; else its process types go.
 	RejectLostProcfile, KeepLostProcfile bool
+	// RegistryMirrors are asked before the registries they stand before, in
+	// order: docker.io=http://127.0.0.1:5001; docker.io=only keeps the platform
+	// from asking the registry itself.
+	RegistryMirrors []string
+	// InsecureRegistries are asked without looking at their certificate, or by
+	// plain HTTP. Whoever is on the way can then hand out any image by a tag, and
+	// read the credentials.
+	InsecureRegistries []string
+	// RegistryCAs are the authorities of registries: host=/path/ca.pem.
+	RegistryCAs []string
+	hosts       images.Hosts // what the three say, read by validate
+	// MaxImage bounds the compressed layers of one image, in MiB. Too much lets
+	// one image fill the disk.
+	MaxImage int64
+	// PullTimeout bounds the time in which an image is brought from elsewhere.
+	PullTimeout time.Duration
 	// deployHookSecret is what the file says, or the environment.
 	deployHookSecret string
 	// Verbose logs every request.
@@ -138,6 +155,11 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.DeployHookSecretFile, "deploy-hook-secret-file", "", "file with the key that signs deploy hooks")
 	flags.BoolVar(&o.RejectLostProcfile, "reject-lost-procfile", false, "refuse an image without a Procfile where the build before had one")
 	flags.BoolVar(&o.KeepLostProcfile, "keep-lost-procfile", false, "give such an image the Procfile of the build before")
+	flags.StringSliceVar(&o.RegistryMirrors, "registry-mirrors", nil, "registries asked before others, in order: docker.io=http://127.0.0.1:5001,…; docker.io=only: docker.io itself is never asked")
+	flags.StringSliceVar(&o.InsecureRegistries, "insecure-registries", nil, "registries, host[:port],…, whose certificate is not looked at, or that speak plain HTTP")
+	flags.StringSliceVar(&o.RegistryCAs, "registry-cas", nil, "authorities of registries besides the machine's: host[:port]=/path/ca.pem,…")
+	flags.Int64Var(&o.MaxImage, "max-image", 10240, "largest image, its compressed layers together, in MiB")
+	flags.DurationVar(&o.PullTimeout, "pull-timeout", 30*time.Minute, "longest time to bring an image from its registry")
 	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
 	o.directoryFlags(flags)
 }
@@ -262,6 +284,9 @@ func (o *options) validate() error {
 	if err := o.checkProxies(); err != nil {
 		return err
 	}
+	if err := o.checkRegistries(); err != nil {
+		return err
+	}
 	o.Domain = strings.ToLower(strings.TrimSuffix(o.Domain, "."))
 	switch {
 	case !domainName.MatchString(o.Domain):
@@ -300,6 +325,17 @@ func (o *options) validate() error {
 	// A unix socket's path may have 107 bytes on Linux.
 	if longest := len(o.registrySocket()); longest > 107 {
 		return fmt.Errorf("--state: %s is %d characters too long for the sockets in it; choose a shorter path", o.State, longest-107)
+	}
+	return nil
+}
+
+// checkRegistries reads what is said of registries elsewhere.
+func (o *options) checkRegistries() (err error) {
+	if o.hosts, err = images.ParseHosts(o.RegistryMirrors, o.InsecureRegistries, o.RegistryCAs); err != nil {
+		return fmt.Errorf("--registry-mirrors, --insecure-registries, --registry-cas: %w", err)
+	}
+	if o.MaxImage <= 0 || o.MaxImage > 1<<40>>20 || o.PullTimeout <= 0 {
+		return errors.New("--max-image: a number of MiB above zero, up to a TiB; --pull-timeout: a time above zero, such as 30m")
 	}
 	return nil
 }

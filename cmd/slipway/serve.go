@@ -28,6 +28,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/doctor"
 	"github.com/slipway-paas/slipway/internal/fleet"
 	"github.com/slipway-paas/slipway/internal/gitserver"
+	"github.com/slipway-paas/slipway/internal/images"
 	"github.com/slipway-paas/slipway/internal/logs"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/registry"
@@ -224,10 +225,18 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	if err != nil {
 		return nil, err
 	}
-	images, err := registry.New(log, registry.Options{Dir: o.path("registry"), User: registryUser, Password: password})
+	shelf, err := registry.New(log, registry.Options{Dir: o.path("registry"), User: registryUser, Password: password})
 	if err != nil {
 		return nil, err
 	}
+	puller, err := images.New(images.Options{
+		Hosts: o.hosts, Registry: "unix:" + o.registrySocket(), User: registryUser, Password: password,
+		MaxBytes: o.MaxImage << 20, Timeout: o.PullTimeout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.opened.add(closing(puller.Close))
 	box := sandbox.New(ctx, log, o.State)
 	stacks, err := stack.New(log, stack.Options{Dir: o.path("stacks"), RegistryAddr: o.Registry, RegistryUser: registryUser, RegistryPassword: password})
 	if err != nil {
@@ -251,7 +260,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	scheduler := local.New(log, p.fleet)
 	p.opened.add(closing(scheduler.Close))
 	p.controller = controller.New(log, controller.Parts{
-		Store: db, Blobs: bucket, Build: picker.Build, Scheduler: scheduler, Fleet: p.fleet, Logs: lines, Stacks: stacks,
+		Store: db, Blobs: bucket, Build: picker.Build, Images: puller, Scheduler: scheduler, Fleet: p.fleet, Logs: lines, Stacks: stacks,
 	}, controller.Options{
 		Domain: o.Domain, URL: o.appURL, Reserved: reserved, DeployTimeout: o.DeployTimeout, InstanceMemory: o.instanceMemory(),
 		NodeTags: o.NodeTags, DefaultTags: o.DefaultTags,
@@ -274,7 +283,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 		return nil, err
 	}
 	api := server.New(log, p.controller, users, func(ctx context.Context) []doctor.Finding { return examine(ctx, o, p.fleet, box.Offer()) }, o.serverOptions(p.fleet, builderKey))
-	return p, p.listen(log, o, api, images, git)
+	return p, p.listen(log, o, api, shelf, git)
 }
 
 // registryUser is the user name of the registry's one credential.

@@ -4,7 +4,12 @@ package api
 type Build struct {
 	Owner      string            `json:"owner"`
 	App        string            `json:"app"`
-	Image      string            `json:"image"`
+	Image      string            `json:"image" doc:"As who deployed it named it; of a push, as the platform's registry has it."`
+	Pinned     string            `json:"pinned" doc:"What runs: repository@digest in the platform's registry."`
+	Kind       string            `json:"kind" enum:"slug,image,dockerfile,cnb" doc:"How it came about."`
+	Stack      string            `json:"stack,omitempty" doc:"The image below a slug: repository@digest."`
+	Ports      []int             `json:"ports,omitempty" doc:"What the image exposes."`
+	Size       int64             `json:"size,omitempty" doc:"Compressed bytes of its layers; absent: not known."`
 	SHA        string            `json:"sha" doc:"First 8 characters of the commit; empty for an image."`
 	Procfile   map[string]string `json:"procfile"`
 	Dockerfile string            `json:"dockerfile"`

@@ -18,6 +18,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/blobs"
 	"github.com/slipway-paas/slipway/internal/builder"
 	"github.com/slipway-paas/slipway/internal/fleet"
+	"github.com/slipway-paas/slipway/internal/images"
 	"github.com/slipway-paas/slipway/internal/logs"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/scheduler"
@@ -141,6 +142,7 @@ type Parts struct {
 	Store     *store.Store
 	Blobs     *blobs.Bucket
 	Build     Build
+	Images    *images.Puller
 	Scheduler scheduler.Scheduler
 	Fleet     *fleet.Fleet
 	Logs      *logs.Logs
@@ -159,6 +161,7 @@ type Controller struct {
 	store     *store.Store
 	blobs     *blobs.Bucket
 	build     Build
+	images    *images.Puller
 	scheduler scheduler.Scheduler
 	fleet     *fleet.Fleet
 	logs      *logs.Logs
@@ -182,6 +185,7 @@ type Controller struct {
 	lanes      map[string]*lane
 	unsaid     map[string]struct{} // apps of the start that were not looked at yet
 	pushing    map[string]bool
+	pulling    map[string]bool
 	destroying map[string]bool        // has no row, and something of it is left
 	routes     map[string]*sync.Mutex // one writer of an app's route at a time
 	closed     bool
@@ -200,6 +204,7 @@ func New(log *slog.Logger, parts Parts, options Options) *Controller {
 		store:     parts.Store,
 		blobs:     parts.Blobs,
 		build:     parts.Build,
+		images:    parts.Images,
 		scheduler: parts.Scheduler,
 		fleet:     parts.Fleet,
 		logs:      parts.Logs,
@@ -213,6 +218,7 @@ func New(log *slog.Logger, parts Parts, options Options) *Controller {
 		lanes:     make(map[string]*lane),
 		unsaid:    make(map[string]struct{}),
 		pushing:   make(map[string]bool),
+		pulling:   make(map[string]bool),
 
 		destroying: make(map[string]bool),
 		routes:     make(map[string]*sync.Mutex),

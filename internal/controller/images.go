@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -29,53 +28,63 @@ var reservedRepositories = []string{
 }
 
 // CreateBuild deploys an image as a new release and returns both once it
-// serves. An image that a push has made is deployed again, for whoever may
-// deploy from that app: blog@sha256:…, blog:v3 for what release v3 of blog
-// runs, or blog:latest. Any other needs a container runtime, which no node has:
-// the build and a failed release stay in the ledger, and the error says so.
+// serves. An image that the platform's registry has is deployed again, for
+// whoever may deploy from its app: blog@sha256:…, blog:v3 for what release v3
+// of blog runs, blog:latest, and any tag that was pushed there. Any other is
+// pulled from its registry first, however long that takes, and pinned: what
+// cannot be had, or nobody could send requests to, makes no build and no
+// release. The work goes on when ctx ends.
 //
-// Errors that concern the deploy are ErrInvalid, another release under way
-// among them; a lost Procfile is ErrConflict where Options refuse it.
-func (c *Controller) CreateBuild(ctx context.Context, caller platform.Caller, app string, build NewBuild) (platform.Build, platform.Release, error) {
+// Errors that concern the image or the deploy are ErrInvalid, another release
+// or pull under way among them; a lost Procfile is ErrConflict where Options
+// refuse it.
+func (c *Controller) CreateBuild(ctx context.Context, caller platform.Caller, app string, build NewBuild) (made platform.Build, release platform.Release, err error) {
 	if err := validImage(build.Image); err != nil {
 		return platform.Build{}, platform.Release{}, err
 	}
-	var made platform.Build
-	release, err := c.newRelease(ctx, caller, app, platform.RoleDeployer, func(tx *store.Tx, current *deployable) (platform.Release, error) {
-		source, err := ownImage(tx, caller, app, build.Image)
-		if err != nil {
-			return platform.Release{}, err
-		}
-		made, err = c.imageBuild(caller, app, build, source, current)
-		if err != nil {
-			return platform.Release{}, err
-		}
-		release, err := insertBuild(tx, caller, current, made)
-		if err == nil && source == nil {
-			err = failAtOnce(tx, app, &release, current, made)
-		}
-		return release, err
-	})
+	err = c.mayBuild(ctx, caller, app)
+	var done func()
+	if err == nil {
+		done, err = c.lockPull(ctx, app)
+	}
+	if err == nil {
+		err = c.onward(ctx, func(ctx context.Context) error {
+			defer done()
+			b, r, err := c.createBuild(ctx, caller, app, build)
+			if err == nil {
+				made, release = b, r // nobody reads them after an error
+			}
+			return err
+		})
+	}
 	if errors.Is(err, platform.ErrBusy) {
 		err = platform.Invalid("", "%s", err) // Deis contract 7: 400 for builds
 	}
 	if err != nil {
 		return platform.Build{}, platform.Release{}, err
 	}
+	return made, release, nil
+}
+
+// createBuild has the image first, then writes build and release.
+func (c *Controller) createBuild(ctx context.Context, caller platform.Caller, app string, asked NewBuild) (platform.Build, platform.Release, error) {
+	image, err := c.obtain(ctx, caller, app, asked)
+	if err != nil {
+		return platform.Build{}, platform.Release{}, err
+	}
+	var made platform.Build
+	release, err := c.newRelease(ctx, caller, app, platform.RoleDeployer, func(tx *store.Tx, current *deployable) (platform.Release, error) {
+		if made, err = c.imageBuild(caller, app, asked, image, current); err != nil {
+			return platform.Release{}, err
+		}
+		return insertBuild(tx, caller, current, made)
+	})
+	if err != nil {
+		return platform.Build{}, platform.Release{}, err
+	}
 	c.noteBuild(made, release)
 	release, err = c.outcome(ctx, app, release.Version)
 	return made, release, err
-}
-
-// failAtOnce makes release one that failed because nothing here runs its image.
-func failAtOnce(tx *store.Tx, app string, release *platform.Release, current *deployable, build platform.Build) (err error) {
-	if release.Version, err = nextVersion(tx, app); err != nil {
-		return err
-	}
-	release.State = platform.ReleaseFailed
-	release.Summary = failedBuild(build.Owner, build)
-	release.Exception = deployFault(*release, current, noRuntime(build.Image))
-	return nil
 }
 
 // validImage refuses what can be no image, and what is the platform's.
@@ -94,11 +103,6 @@ func validImage(image string) error {
 		return platform.Invalid("", "Repository name %s is not allowed, as it is reserved by Deis", repository)
 	}
 	return nil
-}
-
-// noRuntime says what is missing to run an image from elsewhere.
-func noRuntime(image string) error {
-	return fmt.Errorf("%s cannot run here: images need a container runtime, and no node of this platform has one. Push the source instead, or name an image that a push has made: <app>:v2", image)
 }
 
 var ownImageForm = regexp.MustCompile(`^([a-z][a-z0-9-]*)(@sha256:[0-9a-f]{64}|:v[1-9][0-9]{0,8}|:latest)$`)
@@ -196,34 +200,33 @@ func unless(err error, kinds ...error) error {
 	return err
 }
 
-// imageBuild is the row for what was asked. A Procfile that was not given is
-// that of the push that made the image.
-func (c *Controller) imageBuild(caller platform.Caller, app string, asked NewBuild, source *platform.Build, current *deployable) (platform.Build, error) {
+// imageBuild is the row for what was asked, of what was had. A Procfile that
+// was not given is that of the push that made the image.
+func (c *Controller) imageBuild(caller platform.Caller, app string, asked NewBuild, image platform.Build, current *deployable) (platform.Build, error) {
 	now := time.Now().Truncate(time.Microsecond).UTC() // builds are listed by it
 	build := platform.Build{
-		UUID: uuid.NewString(), App: app, Owner: caller.User,
-		Image: asked.Image, Source: asked.Image, Kind: platform.ImageNamed, SHA: asked.SHA,
-		Dockerfile: asked.Dockerfile, Procfile: maps.Clone(asked.Procfile), Created: now, Updated: now,
+		UUID: uuid.NewString(), App: app, Owner: caller.User, Source: asked.Image, SHA: asked.SHA, Dockerfile: asked.Dockerfile,
+		Image: image.Image, Kind: image.Kind, Stack: image.Stack, Ports: image.Ports, Size: image.Size,
+		Procfile: maps.Clone(asked.Procfile), Created: now, Updated: now,
 	}
-	if source != nil {
-		build.Image, build.Kind, build.Stack, build.Ports, build.Size = source.Image, source.Kind, source.Stack, source.Ports, source.Size
-		if len(build.Procfile) == 0 {
-			build.Procfile = maps.Clone(source.Procfile)
-		}
+	if len(build.Procfile) == 0 {
+		build.Procfile = maps.Clone(image.Procfile)
 	}
 	if len(build.Procfile) > 0 || !current.hasBuild() || len(current.build.Procfile) == 0 {
 		return build, nil
 	}
 	if c.options.RejectLostProcfile {
-		return platform.Build{}, &platform.UserError{
-			Kind:    platform.ErrConflict,
-			Message: "Last deployment had a Procfile but is missing in this deploy. For a successful deployment provide a Procfile.",
-		}
+		return platform.Build{}, errLostProcfile
 	}
 	if c.options.KeepLostProcfile {
 		build.Procfile = maps.Clone(current.build.Procfile)
 	}
 	return build, nil
+}
+
+var errLostProcfile error = &platform.UserError{
+	Kind:    platform.ErrConflict,
+	Message: "Last deployment had a Procfile but is missing in this deploy. For a successful deployment provide a Procfile.",
 }
 
 // buildType is how a build came about (Deis contract 2.4).

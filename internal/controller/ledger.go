@@ -14,8 +14,7 @@ import (
 )
 
 // writeRelease makes a release and what belongs to it, in newRelease's
-// transaction. It may run several times. A release that it returns as failed
-// is in the ledger and nothing more.
+// transaction. It may run several times.
 type writeRelease func(tx *store.Tx, current *deployable) (platform.Release, error)
 
 // newRelease writes a release, its event and what write adds in one
@@ -48,8 +47,10 @@ func (c *Controller) addRelease(ctx context.Context, caller platform.Caller, app
 		if err := oneWriter(tx, a, release); err != nil {
 			return err
 		}
-		release, sha, err = insertRelease(tx, caller, app, release)
-		return err
+		if release, sha, err = insertRelease(tx, caller, app, release); err != nil {
+			return err
+		}
+		return portless(tx, release, current)
 	})
 	if err != nil {
 		return platform.Release{}, err
@@ -75,12 +76,6 @@ func insertRelease(tx *store.Tx, caller platform.Caller, app string, release pla
 	if err := tx.InsertEvent(event(caller, "release.created", app, attrs)); err != nil {
 		return release, "", err
 	}
-	if release.State == platform.ReleaseFailed {
-		attrs := map[string]string{"release": release.Tag(), "cause": release.Exception}
-		if err := tx.InsertEvent(event(caller, "release.failed", app, attrs)); err != nil {
-			return release, "", err
-		}
-	}
 	sha, err = shaOf(tx, release)
 	return release, sha, err
 }
@@ -92,15 +87,6 @@ func shaOf(tx *store.Tx, release platform.Release) (string, error) {
 	}
 	build, err := tx.Build(release.App, release.Build)
 	return build.SHA, err
-}
-
-// nextVersion is that of the app's next release.
-func nextVersion(tx *store.Tx, app string) (int, error) {
-	newest, _, err := tx.Releases(app, platform.Page{Limit: 1})
-	if err != nil || len(newest) == 0 {
-		return 1, err
-	}
-	return newest[0].Version + 1, nil
 }
 
 // idle is ErrBusy, in the contract's words, while a release of the app is under

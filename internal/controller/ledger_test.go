@@ -211,9 +211,10 @@ func TestAVerbsWorkGoesOnWhenItsClientLeaves(t *testing.T) {
 var refusal = regexp.MustCompile(`^Deployment for shop-cmd is already in progress$`)
 
 func TestConcurrentChangesLoseNothingAndLeaveNoGap(t *testing.T) {
-	p := open(t, controller.Options{})
+	p := open(t, unrun)
 	ann := p.user("ann")
 	p.app(ann, "shop")
+	p.publish("deis/example:1", "8000")
 	page := platform.Page{Limit: 1000}
 	var mu sync.Mutex
 	kept := make(map[string]string)

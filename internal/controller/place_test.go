@@ -13,8 +13,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +25,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
@@ -30,6 +33,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/builder"
 	"github.com/slipway-paas/slipway/internal/controller"
 	"github.com/slipway-paas/slipway/internal/fleet"
+	"github.com/slipway-paas/slipway/internal/images"
 	"github.com/slipway-paas/slipway/internal/logs"
 	"github.com/slipway-paas/slipway/internal/node"
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -58,8 +62,11 @@ type place struct {
 	logs      *logs.Logs
 	scheduler *local.Scheduler
 	registry  string // host:port
-	edge      string // host:port of the node's router
-	edgeTLS   string // the same for https
+	outside   string // the same of one elsewhere, which stands for docker.io
+	// asked sees its requests first, and reports whether it may answer.
+	asked   atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
+	edge    string // host:port of the node's router
+	edgeTLS string // the same for https
 
 	// builds is what a push is built to.
 	builds func(builder.Request) (builder.Result, error)
@@ -73,9 +80,17 @@ func open(t testing.TB, options controller.Options) *place {
 	}
 	_ = os.Chmod(dir, 0o711)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	images := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, 0))))
-	t.Cleanup(images.Close)
-	p := &place{t: t, dir: dir, options: options, registry: strings.TrimPrefix(images.URL, "http://")}
+	own := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, 0))))
+	t.Cleanup(own.Close)
+	elsewhere := registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, 0)))
+	var p *place
+	outside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ask := p.asked.Load(); ask == nil || (*ask)(w, r) {
+			elsewhere.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(outside.Close)
+	p = &place{t: t, dir: dir, options: options, registry: strings.TrimPrefix(own.URL, "http://"), outside: strings.TrimPrefix(outside.URL, "http://")}
 	p.store = must(store.Open(t.Context(), quiet, filepath.Join(dir, "slipway.db"), secret.New()))(t)
 	p.blobs = must(blobs.Open(t.Context(), "file://"+filepath.Join(dir, "blobs")))(t)
 	p.logs = must(logs.Open(quiet, logs.Options{Dir: filepath.Join(dir, "logs")}))(t)
@@ -99,8 +114,12 @@ func open(t testing.TB, options controller.Options) *place {
 // start makes a controller, as every start of the control plane does.
 func (p *place) start() {
 	p.t.Helper()
+	hosts := must(images.ParseHosts([]string{"docker.io=http://" + p.outside, "docker.io=only"}, []string{p.outside}, nil))(p.t)
+	puller := must(images.New(images.Options{Hosts: hosts, Registry: p.registry}))(p.t)
+	p.t.Cleanup(puller.Close)
 	p.Controller = controller.New(quiet, controller.Parts{
-		Store: p.store, Blobs: p.blobs, Scheduler: p.scheduler, Fleet: p.fleet, Logs: p.logs,
+		Images: puller,
+		Store:  p.store, Blobs: p.blobs, Scheduler: p.scheduler, Fleet: p.fleet, Logs: p.logs,
 		Build: func(_ context.Context, r builder.Request) (builder.Result, error) { return p.builds(r) },
 	}, p.options)
 	if err := p.Start(p.t.Context()); err != nil {
@@ -219,6 +238,25 @@ func (p *place) image(app string) string {
 		t.Fatal(err)
 	}
 	return app + "@" + digest.String()
+}
+
+// publish gives the registry elsewhere an image, which exposes the ports.
+func (p *place) publish(ref string, ports ...string) (digest string) {
+	t := p.t
+	t.Helper()
+	exposed := make(map[string]struct{})
+	for _, port := range ports {
+		exposed[port] = struct{}{}
+	}
+	image := must(random.Image(1024, 2))(t)
+	file := must(image.ConfigFile())(t).DeepCopy()
+	file.OS, file.Architecture, file.Config.ExposedPorts = "linux", runtime.GOARCH, exposed
+	image = must(mutate.ConfigFile(image, file))(t)
+	tag := must(name.ParseReference(p.outside+"/"+ref, name.Insecure))(t)
+	if err := remote.Write(tag, image); err != nil {
+		t.Fatal(err)
+	}
+	return must(image.Digest())(t).String()
 }
 
 // get asks the edge for a host.

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -219,14 +220,11 @@ func insertBuild(tx *store.Tx, caller platform.Caller, current *deployable, buil
 func (c *Controller) noteBuild(build platform.Build, release platform.Release) {
 	c.note(build.App, "INFO build %s-%s created", build.App, short(build.UUID))
 	c.note(build.App, "INFO %s", release.Summary)
-	if release.State == platform.ReleaseFailed {
-		c.note(build.App, "ERROR (app::deploy): %s failed: %s", release.Tag(), release.Exception)
-	}
 }
 
 func buildSummary(user string, build platform.Build) string {
 	if build.SHA == "" {
-		return user + " deployed " + build.Image
+		return user + " deployed " + cmp.Or(build.Source, build.Image)
 	}
 	return user + " deployed " + build.SHA[:min(7, len(build.SHA))]
 }

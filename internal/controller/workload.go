@@ -53,7 +53,7 @@ func (c *Controller) groups(app platform.App, d *deployable) []platform.Group {
 func (c *Controller) standing(d *deployable, process string) platform.Spec {
 	spec := c.spec(d, process)
 	spec.PostStart, spec.PreStop = d.config.PostStart[process], d.config.PreStop[process]
-	spec.Port = platform.Routable(process) || d.addressed[process]
+	spec.Port = platform.Routable(process) && listenPort(d) != 0 || d.addressed[process]
 	if spec.Port {
 		spec.Drain = c.options.Drain
 	}
@@ -171,5 +171,11 @@ func (c *Controller) deployTimeout(d *deployable) time.Duration {
 			delay = max(delay, probe.InitialDelaySeconds)
 		}
 	}
-	return timeout + time.Duration(delay)*time.Second
+	return timeout + time.Duration(delay)*time.Second + unpacking(d.build)
+}
+
+// unpacking is what a node may take beyond the usual to have a large image: a
+// second for 20 MiB, ten minutes at most.
+func unpacking(build platform.Build) time.Duration {
+	return min(time.Duration(build.Size>>20)*time.Second/20, 10*time.Minute)
 }

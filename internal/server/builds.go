@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"regexp"
@@ -89,7 +90,8 @@ func wireBuild(b platform.Build) api.Build {
 		b.Procfile = map[string]string{}
 	}
 	return api.Build{
-		Owner: b.Owner, App: b.App, Image: b.Image, SHA: b.SHA, Procfile: b.Procfile, Dockerfile: b.Dockerfile,
+		Owner: b.Owner, App: b.App, Image: cmp.Or(b.Source, b.Image), SHA: b.SHA, Procfile: b.Procfile, Dockerfile: b.Dockerfile,
+		Pinned: b.Image, Kind: cmp.Or(string(b.Kind), string(platform.ImageSlug)), Ports: b.Ports, Size: b.Size, Stack: b.Stack,
 		Created: api.At(b.Created), Updated: api.At(b.Updated), UUID: b.UUID,
 	}
 }

@@ -124,7 +124,8 @@ func (d *memoryDesk) CreateBuild(_ context.Context, caller platform.Caller, id s
 		return platform.Build{}, platform.Release{}, &platform.UserError{Kind: platform.ErrBusy, Message: "Deployment for blog-web is already in progress"}
 	}
 	made := platform.Build{
-		UUID: "build-uuid", App: id, Owner: caller.User, Image: build.Image, SHA: build.SHA,
+		UUID: "build-uuid", App: id, Owner: caller.User, SHA: build.SHA,
+		Image: "blog@sha256:1", Source: build.Image, Kind: platform.ImageNamed, Ports: []int{8000}, Size: 1024,
 		Procfile: build.Procfile, Dockerfile: build.Dockerfile, Created: born, Updated: born,
 	}
 	release := platform.Release{Version: len(app.releases) + 1, App: id, Owner: caller.User, Build: made.UUID}

@@ -346,7 +346,7 @@ func TestAnImageIsDeployed(t *testing.T) {
 		`{"procfile":["Process types can only contain lowercase alphanumeric characters","Command can't be empty for process type"]}`)
 	d.expect("bob", "POST", path, `{"image":"busy"}`, 400, `{"detail":"Deployment for blog-web is already in progress"}`)
 	d.expect("bob", "POST", path, `{"image":"deis/example:1","procfile":{"web":"run","worker":"work"}}`, 201,
-		`{"owner":"bob","app":"blog","image":"deis/example:1","sha":"","procfile":{"web":"run","worker":"work"},"dockerfile":"","created":"2016-10-18T20:29:38Z","updated":"2016-10-18T20:29:38Z","uuid":"build-uuid"}`)
+		`{"owner":"bob","app":"blog","image":"deis/example:1","pinned":"blog@sha256:1","kind":"image","ports":[8000],"size":1024,"sha":"","procfile":{"web":"run","worker":"work"},"dockerfile":"","created":"2016-10-18T20:29:38Z","updated":"2016-10-18T20:29:38Z","uuid":"build-uuid"}`)
 	d.expect("bob", "POST", path, `{"image":"deis/example:1","procfile":null}`, 201, "")
 	d.expect("bob", "GET", path+"none/", "", 404, `"No Build matches the given query."`)
 }

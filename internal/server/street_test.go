@@ -12,10 +12,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/registry"
+
 	"github.com/slipway-paas/slipway/internal/auth"
 	"github.com/slipway-paas/slipway/internal/blobs"
 	"github.com/slipway-paas/slipway/internal/controller"
 	"github.com/slipway-paas/slipway/internal/fleet"
+	"github.com/slipway-paas/slipway/internal/images"
 	"github.com/slipway-paas/slipway/internal/logs"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/scheduler/local"
@@ -50,7 +53,17 @@ func openStreet(t *testing.T) *door {
 	t.Cleanup(func() { nodes.Close() })
 	scheduler := local.New(log, nodes)
 	t.Cleanup(func() { scheduler.Close() })
-	desk := controller.New(log, controller.Parts{Store: db, Blobs: bucket, Scheduler: scheduler, Fleet: nodes, Logs: lines},
+	closed, err := images.ParseHosts([]string{"docker.io=http://127.0.0.1:1", "docker.io=only"}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shelf := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, 0))))
+	t.Cleanup(shelf.Close)
+	puller, err := images.New(images.Options{Hosts: closed, Registry: strings.TrimPrefix(shelf.URL, "http://")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	desk := controller.New(log, controller.Parts{Store: db, Blobs: bucket, Images: puller, Scheduler: scheduler, Fleet: nodes, Logs: lines},
 		controller.Options{Reserved: []string{"slipway"}})
 	t.Cleanup(desk.Close)
 	users := auth.New(log, db, auth.Options{Registration: auth.RegistrationEnabled})
