@@ -48,7 +48,7 @@ func (p *plane) certificateHosts(o *options) []string {
 	if strings.Contains(o.Domain, ".") {
 		return nil
 	}
-	hosts := []string{"slipway." + o.Domain, "deis." + o.Domain, "git." + o.Domain}
+	hosts := []string{"slipway." + o.Domain, "deis." + o.Domain, "git." + o.Domain, "registry." + o.Domain}
 	for _, app := range p.fleet.Apps() {
 		hosts = append(hosts, app+"."+o.Domain)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/controller"
 	"github.com/slipway-paas/slipway/internal/images"
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/registry"
 )
 
 // options of the daemons. Each is a flag, SLIPWAY_<NAME> in the environment,
@@ -48,6 +49,12 @@ type options struct {
 	SSH string
 	// Registry is the image registry's address. Only this machine needs it.
 	Registry string
+	// ImageGrace is how long content of the registry stays that no release, tag
+	// or upload needs. Too short ends slow pushes.
+	ImageGrace time.Duration
+	// KeepReleases is how many releases of each app keep their images, so that
+	// one can go back to them; 0: all.
+	KeepReleases int
 	// State is the directory of everything that must survive a restart.
 	State string
 	// Domain is the platform domain: apps are <app>.<domain>.
@@ -134,6 +141,8 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.API, "api", "127.0.0.1:8000", "address of the REST API on loopback, besides the edge")
 	flags.StringVar(&o.SSH, "ssh", ":2222", "address of git push over SSH")
 	flags.StringVar(&o.Registry, "registry", "127.0.0.1:5000", "address of the image registry")
+	flags.DurationVar(&o.ImageGrace, "image-grace", registry.DefaultGrace, "how long images stay that no release and no tag needs")
+	flags.IntVar(&o.KeepReleases, "keep-releases", 0, "how many releases of an app keep their images for a rollback; 0: all")
 	flags.StringVar(&o.State, "state", defaultState(), "directory of everything that must survive a restart")
 	flags.StringVar(&o.Domain, "domain", "localhost", "platform domain: apps are served at <app>.<domain>")
 	flags.StringVar(&o.Database, "database", "", "postgres://… instead of SQLite in the state directory")
@@ -299,6 +308,10 @@ func (o *options) validate() error {
 		return fmt.Errorf("--registration: %q is none of enabled, admin_only, disabled", o.Registration)
 	case o.BuildTimeout <= 0 || o.BuildSilence <= 0 || o.DeployTimeout <= 0:
 		return errors.New("--build-timeout, --build-silence and --deploy-timeout: a time above zero, such as 15m")
+	case o.ImageGrace < time.Minute:
+		return errors.New("--image-grace: a time of at least 1m; pushes that take longer from a layer to its manifest fail")
+	case o.KeepReleases < 0:
+		return errors.New("--keep-releases: a number of releases, or 0 for all")
 	case o.MaxPush <= 0 || o.BuildMemory <= 0 || o.BuildDisk <= 0 || o.BuildCache <= 0 || o.LogBytes <= 0:
 		return errors.New("--max-push, --build-memory, --build-disk, --build-cache and --log-bytes: a number of MiB above zero")
 	}

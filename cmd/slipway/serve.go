@@ -225,10 +225,13 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	if err != nil {
 		return nil, err
 	}
-	shelf, err := registry.New(log, registry.Options{Dir: o.path("registry"), User: registryUser, Password: password})
+	shelf, err := o.openRegistry(log, db, users, password, func(ctx context.Context, caller platform.Caller, app string, need platform.Role) error {
+		return p.controller.May(ctx, caller, app, need)
+	})
 	if err != nil {
 		return nil, err
 	}
+	p.opened.add(collectImages(log, shelf, o.collectEvery()))
 	puller, err := images.New(images.Options{
 		Hosts: o.hosts, Registry: "unix:" + o.registrySocket(), User: registryUser, Password: password,
 		MaxBytes: o.MaxImage << 20, Timeout: o.PullTimeout,
@@ -267,9 +270,9 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 		DeployHookURLs: o.hookURLs(), DeployHookSecret: o.deployHookSecret,
 		RejectLostProcfile: o.RejectLostProcfile, KeepLostProcfile: o.KeepLostProcfile,
 		Volumes: volume.Dir(o.path("volumes")),
-		Renamed: func(old, id string) error { return git.Rename(old, id) },
+		Renamed: func(old, id string) error { return errors.Join(git.Rename(old, id), shelf.Rename(old, id)) },
 		Destroyed: func(app string) {
-			if err := errors.Join(git.Remove(app), packs.Forget(app), files.Forget(app)); err != nil {
+			if err := errors.Join(git.Remove(app), packs.Forget(app), files.Forget(app), shelf.Remove(context.WithoutCancel(ctx), app)); err != nil {
 				log.Warn("files of a destroyed app stayed", "app", app, "err", err)
 			}
 		},
@@ -286,9 +289,6 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	return p, p.listen(log, o, api, shelf, git)
 }
 
-// registryUser is the user name of the registry's one credential.
-const registryUser = "slipway"
-
 // reserved are names that lead to the platform itself, or did on Deis.
 var reserved = []string{"slipway", "deis", "git", "deis-builder", "slipway-builder", "deis-workflow-manager", "grafana", "registry", platform.StackRepository}
 
@@ -302,7 +302,7 @@ func (p *plane) setEdge(ctx context.Context, o *options) error {
 	}
 	p.edge, err = p.controller.SetEdge(ctx, platform.EdgeState{
 		Domain:       o.Domain,
-		ControlHosts: []string{"slipway." + o.Domain, "deis." + o.Domain, "git." + o.Domain},
+		ControlHosts: []string{"slipway." + o.Domain, "deis." + o.Domain, "git." + o.Domain, "registry." + o.Domain},
 		// Not by their ports: while this process restarts, an app could listen there.
 		Control:  "unix:" + o.apiSocket(),
 		Registry: "unix:" + o.registrySocket(), RegistryUser: registryUser, RegistryPassword: p.password,
@@ -331,26 +331,30 @@ func (p *plane) awaitEdge(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// listen opens the doors. The API's port also answers git over HTTP, by host.
-func (p *plane) listen(log *slog.Logger, o *options, api, images http.Handler, git *gitserver.Server) error {
+// listen opens the doors. The API's port also answers git over HTTP and the
+// registry, by host.
+func (p *plane) listen(log *slog.Logger, o *options, api http.Handler, shelf *registry.Registry, git *gitserver.Server) error {
 	byHost := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)
 		if err != nil {
 			host = r.Host
 		}
-		if strings.EqualFold(host, "git."+o.Domain) {
+		switch strings.ToLower(host) {
+		case "git." + o.Domain:
 			git.ServeHTTP(w, r)
-			return
+		case "registry." + o.Domain:
+			shelf.ServeHTTP(w, r)
+		default:
+			api.ServeHTTP(w, r)
 		}
-		api.ServeHTTP(w, r)
 	})
 	for _, web := range []struct {
 		name, option, address string
 		socket                string // the same for the node of this machine
-		handler               http.Handler
+		handler, inside       http.Handler
 	}{
-		{"API", "--api", o.API, o.apiSocket(), byHost},
-		{"registry", "--registry", o.Registry, o.registrySocket(), images},
+		{"API", "--api", o.API, o.apiSocket(), byHost, byHost},
+		{"registry", "--registry", o.Registry, o.registrySocket(), shelf, shelf.Internal()},
 	} {
 		listener, err := listen(web.option, web.address)
 		if err != nil {
@@ -360,7 +364,7 @@ func (p *plane) listen(log *slog.Logger, o *options, api, images http.Handler, g
 		if listener, err = listenUnix(web.socket); err != nil {
 			return err
 		}
-		p.web(log, web.name+" socket", listener, web.handler)
+		p.web(log, web.name+" socket", listener, web.inside)
 	}
 	control, err := listenUnix(o.controlSocket())
 	if err != nil {

@@ -114,6 +114,12 @@ func (tx *Tx) RenameApp(old, id string) error {
 	if err != nil {
 		return err
 	}
+	// The registry links what is in the old id's repository into the new one's.
+	// Other apps may have deployed from it.
+	_, err = tx.exec("UPDATE builds SET image = CAST(? AS TEXT) || SUBSTR(image, ?) WHERE image LIKE ? OR image LIKE ?", id, len(old)+1, old+"@sha256:%", old+"/%@sha256:%")
+	if err != nil {
+		return err
+	}
 	// An id has nothing that is special to LIKE, nor a quote.
 	_, err = tx.exec("UPDATE tokens SET apps = REPLACE(apps, ?, ?) WHERE apps LIKE ?", `"`+old+`"`, `"`+id+`"`, `%"`+old+`"%`)
 	return err

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/auth"
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/registry"
+	"github.com/slipway-paas/slipway/internal/store"
+)
+
+// registryUser is the user name of the platform's own credential.
+const registryUser = "slipway"
+
+// openRegistry opens the registry with what it asks of the platform. may is
+// asked once the doors are open.
+func (o *options) openRegistry(log *slog.Logger, db *store.Store, users *auth.Auth, password string,
+	may func(context.Context, platform.Caller, string, platform.Role) error,
+) (*registry.Registry, error) {
+	return registry.New(log, registry.Options{
+		Dir: o.path("registry"), User: registryUser, Password: password, Grace: o.ImageGrace,
+		Login: users.BySecret,
+		May:   may,
+		Release: func(ctx context.Context, app string, version int) (image string, err error) {
+			err = db.Read(ctx, func(tx *store.Tx) error {
+				image = ""
+				release, err := tx.Release(app, version)
+				if err != nil || release.Build == "" {
+					return err
+				}
+				build, err := tx.Build(app, release.Build)
+				image = build.Image
+				return err
+			})
+			return image, err
+		},
+		Named: func(ctx context.Context) (named registry.Named, err error) {
+			err = db.Read(ctx, func(tx *store.Tx) (err error) {
+				if named.Apps, err = tx.AllAppIDs(); err != nil {
+					return err
+				}
+				named.Images, err = tx.ImagesInUse(o.KeepReleases)
+				return err
+			})
+			return named, err
+		},
+	})
+}
+
+// collectImages collects garbage from time to time until the end of close.
+func collectImages(log *slog.Logger, images *registry.Registry, every time.Duration) (closeIt func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			found, err := images.Collect(ctx, false)
+			if err != nil && !errors.Is(err, context.Canceled) {
+				log.Warn("images not collected", "err", err)
+				continue
+			}
+			if found.Manifests+found.Blobs+found.Uploads > 0 {
+				log.Info("images collected", "manifests", found.Manifests, "blobs", found.Blobs, "uploads", found.Uploads, "bytes", found.Bytes)
+			}
+		}
+	})
+	return func() error {
+		cancel()
+		running.Wait()
+		return nil
+	}
+}
+
+// collectEvery is how often: often enough that garbage stays little longer than
+// its grace, and no more.
+func (o *options) collectEvery() time.Duration {
+	return min(max(o.ImageGrace/4, time.Minute), 6*time.Hour)
+}
