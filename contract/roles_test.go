@@ -112,6 +112,13 @@ var grants = []struct{ row, may, body string }{
 	{"GET /v2/apps/<app>/volumes/", forViewers, ""},
 	{"POST /v2/apps/<app>/volumes/", forOperators, `{"name":"data"}`},
 	{"DELETE /v2/apps/<app>/volumes/{name}", forOperators, ""},
+	{"GET /v2/apps/<app>/crons/", forViewers, ""},
+	{"POST /v2/apps/<app>/crons/", forOperators, `{"process":"nightly","schedule":"@daily"}`},
+	{"GET /v2/apps/<app>/crons/{type}/", forViewers, ""},
+	{"DELETE /v2/apps/<app>/crons/{type}/", forOperators, ""},
+	{"GET /v2/apps/<app>/crons/{type}/runs/", forViewers, ""},
+	{"POST /v2/apps/<app>/crons/{type}/runs/", forOperators, ""},
+	{"GET /v2/apps/<app>/crons/{type}/runs/{uuid}/", forViewers, ""},
 
 	{"GET /v2/hooks/key/{fingerprint}", forBuilder, ""},
 	{"GET /v2/hooks/keys/<app>", forBuilder, ""},

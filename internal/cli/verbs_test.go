@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -79,6 +80,15 @@ func whole(t *testing.T) *contract {
 		"GET /v2/apps/blog/services/": `{"services":[{"procfile_type":"api","path_pattern":"/api"}]}`, "POST /v2/apps/blog/services/": "201 ", "DELETE /v2/apps/blog/services/": "204 ",
 		"GET /v2/apps/blog/volumes/": `{"volumes":[{"name":"data","mounts":{"web":"/data"},"data":true,"removed":false,"held_by":[]}]}`, "POST /v2/apps/blog/volumes/": `{"name":"data","mounts":{"web":"/data"},"data":true,"removed":false,"held_by":[]}`, "DELETE /v2/apps/blog/volumes/data/": "204 ",
 	}
+	run := `{"uuid":"r1","app":"blog","process":"nightly","scheduled":"` + t0 + `","manual":true,"by":"bob","state":"succeeded","exit_code":0,"release":"v3",
+		"instance":"blog-nightly-0123456789-abcde","started":"2016-10-18T11:59:30Z","ended":"2016-10-18T11:59:40Z"}`
+	cron := `{"app":"blog","process":"nightly","schedule":"@daily","timezone":"Europe/Berlin","overlap":"forbid","missed":"skip","deadline":3600,
+		"created":"` + t0 + `","updated":"` + t0 + `","next":["2016-10-19T22:00:00Z"],"last":` + run + `,"problem":""}`
+	maps.Copy(answers, map[string]string{
+		"GET /v2/apps/blog/crons/": listOf(cron), "POST /v2/apps/blog/crons/": "201 " + cron, "GET /v2/apps/blog/crons/nightly/": cron,
+		"DELETE /v2/apps/blog/crons/nightly/": "204 ", "GET /v2/apps/blog/crons/nightly/runs/": listOf(run),
+		"POST /v2/apps/blog/crons/nightly/runs/": "201 " + strings.Replace(run, "succeeded", "waiting", 1), "GET /v2/apps/blog/crons/nightly/runs/r1/": run,
+	})
 	for _, at := range []string{"", "web/", "web/blog-web-0123456789-abcde/", "any/blog-web-0123456789-abcde/"} {
 		answers["GET /v2/apps/blog/pods/"+at] = `{"count":1,"results":[` + onePod + `]}`
 		answers["POST /v2/apps/blog/pods/"+at+"restart/"] = `[` + onePod + `]`
@@ -216,6 +226,15 @@ var rows = []struct{ route, line, sends string }{
 	{"POST /v2/apps/{app}/tls/", "tls disable", `{"https_enforced":false}`},
 	{"GET /v2/apps/{app}/services/", "services list", ""},
 	{"POST /v2/apps/{app}/services/", "services add api /api", `{"procfile_type":"api","path_pattern":"/api"}`},
+	{"GET /v2/apps/{app}/crons/", "cron list", ""},
+	{"POST /v2/apps/{app}/crons/", "cron set nightly @daily --timezone Europe/Berlin --overlap replace --missed once --deadline 90m", `{"process":"nightly","schedule":"@daily","timezone":"Europe/Berlin","overlap":"replace","missed":"once","deadline":5400}`},
+	{"POST /v2/apps/{app}/crons/", "cron pause nightly", `{"process":"nightly","paused":true}`},
+	{"POST /v2/apps/{app}/crons/", "cron resume nightly", `{"process":"nightly","paused":false}`},
+	{"GET /v2/apps/{app}/crons/{type}/", "cron info nightly", ""},
+	{"DELETE /v2/apps/{app}/crons/{type}/", "cron remove nightly", ""},
+	{"GET /v2/apps/{app}/crons/{type}/runs/", "cron history nightly", ""},
+	{"POST /v2/apps/{app}/crons/{type}/runs/", "cron run nightly", ""},
+	{"GET /v2/apps/{app}/crons/{type}/runs/{uuid}/", "cron run nightly", ""},
 	{"DELETE /v2/apps/{app}/services/", "services remove api", `{"procfile_type":"api"}`},
 	{"GET /v2/apps/{app}/volumes/", "volumes list", ""},
 	{"POST /v2/apps/{app}/volumes/", "volumes add data web=/data", `{"name":"data","mounts":{"web":"/data"}}`},

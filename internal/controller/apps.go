@@ -247,6 +247,9 @@ func (c *Controller) DestroyApp(ctx context.Context, caller platform.Caller, id 
 		c.wake(former)
 	}
 	c.notices.publish(id) // a rollout that waits sees that its row is gone
+	if err := c.recron(context.WithoutCancel(ctx), id); err != nil {
+		return err
+	}
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), destroyWait)
 	defer cancel()
 	err = c.await(wait, id, nil, func() (bool, error) { return !c.isDestroying(id), nil })

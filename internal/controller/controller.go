@@ -67,6 +67,10 @@ type Options struct {
 	// Builds is how many builds run at once: half the cores, at least 1. More
 	// wait in line.
 	Builds int
+	// CronRuns is how many runs of crons there are at once, of all apps: twice
+	// the cores, at least 4. More wait for room; too many at once and the apps
+	// that serve have no time.
+	CronRuns int
 	// NodeTags are the labels this machine carries, which an app's tags are
 	// held against, beside kubernetes.io/hostname, /arch and /os.
 	NodeTags map[string]string
@@ -106,6 +110,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.LatencyRequests, 20)
 	setDefault(&o.LatencyBudget, 2*time.Second)
 	setDefault(&o.Builds, max(1, runtime.NumCPU()/2))
+	setDefault(&o.CronRuns, max(4, 2*runtime.NumCPU()))
 	o.NodeTags = nodeTags(o.NodeTags)
 	if o.URL == nil {
 		o.URL = func(host string) string { return "http://" + host }
@@ -170,11 +175,14 @@ type Controller struct {
 	makingStack sync.Mutex // one at a time
 
 	building chan struct{} // one token a running build
+	cronning chan struct{} // one token a running cron
 
 	notices  *notices // something of an app changed
 	progress *progress
 	hooks    *hooks
 	agenda   *agenda
+	crontab  *crontab
+	cronRuns cronRuns
 
 	// work ends with Close: loops and builds run under it.
 	work    context.Context // owned by the controller, ended by Close
@@ -210,9 +218,12 @@ func New(log *slog.Logger, parts Parts, options Options) *Controller {
 		logs:      parts.Logs,
 		stacks:    parts.Stacks,
 		building:  make(chan struct{}, options.Builds),
+		cronning:  make(chan struct{}, options.CronRuns),
 		notices:   newNotices(),
 		progress:  newProgress(),
 		agenda:    newAgenda(),
+		crontab:   newCrontab(time.Now),
+		cronRuns:  cronRuns{end: make(map[string]context.CancelCauseFunc)},
 		work:      work,
 		stop:      stop,
 		lanes:     make(map[string]*lane),
@@ -277,7 +288,7 @@ func (c *Controller) Start(ctx context.Context) error {
 			c.agenda.addChanged(app)
 		}
 	})
-	return nil
+	return c.startCrons(ctx)
 }
 
 // Close ends the loops at a point from which Start resumes, and waits for them.

@@ -1,5 +1,12 @@
 package controller
 
+import (
+	"context"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/store"
+)
+
 // FirstLanes bounds how many lanes a start has at a time.
 const FirstLanes = firstLanes
 
@@ -13,3 +20,15 @@ func (c *Controller) Looking() (lanes int, all bool) {
 
 // Destroying reports whether something is left of an app without a row.
 func (c *Controller) Destroying(app string) bool { return c.isDestroying(app) }
+
+// AwaitCronRun blocks until the newest run of a cron is as wanted.
+func (c *Controller) AwaitCronRun(ctx context.Context, app, process string, wanted func(platform.CronRun) bool) (run platform.CronRun, err error) {
+	err = c.await(ctx, app, nil, func() (bool, error) {
+		err := c.store.Read(ctx, func(tx *store.Tx) (err error) {
+			run, err = tx.LastCronRun(app, process)
+			return err
+		})
+		return err == nil && wanted(run), unless(err, platform.ErrNotFound)
+	})
+	return run, err
+}

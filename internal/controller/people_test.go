@@ -35,6 +35,16 @@ func verbs(p *place, app string) map[platform.Role]map[string]func(context.Conte
 				_, err := p.Instances(ctx, c, app, "", "")
 				return err
 			},
+			"crons": func(ctx context.Context, c platform.Caller) error { _, err := p.Crons(ctx, c, app); return err },
+			"cron":  func(ctx context.Context, c platform.Caller) error { _, err := p.Cron(ctx, c, app, "none"); return err },
+			"cron runs": func(ctx context.Context, c platform.Caller) error {
+				_, _, err := p.CronRuns(ctx, c, app, "none", page)
+				return err
+			},
+			"cron run": func(ctx context.Context, c platform.Caller) error {
+				_, err := p.CronRun(ctx, c, app, "none", "")
+				return err
+			},
 			"perms": func(ctx context.Context, c platform.Caller) error { _, err := p.Collaborators(ctx, c, app); return err },
 			"logs": func(ctx context.Context, c platform.Caller) error {
 				return p.Logs(ctx, c, app, controller.LogQuery{}, func(platform.LogLine) bool { return true })
@@ -65,6 +75,15 @@ func verbs(p *place, app string) map[platform.Role]map[string]func(context.Conte
 			},
 			"settings": func(ctx context.Context, c platform.Caller) error {
 				_, err := p.SetSettings(ctx, c, app, controller.SettingsPatch{})
+				return err
+			},
+			"set cron": func(ctx context.Context, c platform.Caller) error {
+				_, err := p.SetCron(ctx, c, app, "none", controller.CronPatch{})
+				return err
+			},
+			"remove cron": func(ctx context.Context, c platform.Caller) error { return p.RemoveCron(ctx, c, app, "none") },
+			"run cron": func(ctx context.Context, c platform.Caller) error {
+				_, err := p.RunCron(ctx, c, app, "none")
 				return err
 			},
 			"domain": func(ctx context.Context, c platform.Caller) error {

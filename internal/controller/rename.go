@@ -58,6 +58,9 @@ func (c *Controller) Rename(ctx context.Context, caller platform.Caller, app, id
 		return platform.App{}, err
 	}
 	c.wake(id)
+	if err := c.recron(context.WithoutCancel(ctx), app, id); err != nil {
+		return platform.App{}, err
+	}
 	return c.renamed(ctx, caller, app, id)
 }
 
@@ -255,7 +258,7 @@ func (c *Controller) renameFailed(ctx context.Context, w wish, cause error) erro
 	}
 	c.note(id, "ERROR (rename): %s did not come up as %s and keeps its name: %s", old, id, cause)
 	c.wake(old)
-	return nil
+	return c.recron(ctx, id, old)
 }
 
 // ledByFormer reports whether an app is being renamed, so that its requests are

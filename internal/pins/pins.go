@@ -24,7 +24,6 @@ import (
 	_ "github.com/containernetworking/cni/libcni"
 	_ "github.com/opencontainers/go-digest"
 	_ "github.com/opencontainers/image-spec/specs-go/v1"
-	_ "github.com/robfig/cron/v3"
 	_ "oras.land/oras-go/v2"
 	_ "oras.land/oras-go/v2/registry/remote"
 )

@@ -54,6 +54,14 @@ type Desk interface {
 	SetVolume(ctx context.Context, caller platform.Caller, app, name string, mounts map[string]*string) (platform.Volume, error)
 	RemoveVolume(ctx context.Context, caller platform.Caller, app, name string, data bool) error
 
+	Crons(ctx context.Context, caller platform.Caller, app string) ([]controller.CronStatus, error)
+	Cron(ctx context.Context, caller platform.Caller, app, process string) (controller.CronStatus, error)
+	SetCron(ctx context.Context, caller platform.Caller, app, process string, patch controller.CronPatch) (controller.CronStatus, error)
+	RemoveCron(ctx context.Context, caller platform.Caller, app, process string) error
+	CronRuns(ctx context.Context, caller platform.Caller, app, process string, page platform.Page) ([]platform.CronRun, int, error)
+	CronRun(ctx context.Context, caller platform.Caller, app, process, uuid string) (platform.CronRun, error)
+	RunCron(ctx context.Context, caller platform.Caller, app, process string) (platform.CronRun, error)
+
 	Certificates(ctx context.Context, caller platform.Caller, page platform.Page) ([]platform.Certificate, int, error)
 	Certificate(ctx context.Context, caller platform.Caller, name string) (platform.Certificate, error)
 	AddCertificate(ctx context.Context, caller platform.Caller, name, chain, key string) (platform.Certificate, error)

@@ -31,6 +31,7 @@ type memoryDesk struct {
 	follow chan platform.LogLine
 	// panics makes App do so.
 	panics any
+	memoryCrons
 }
 
 type memoryApp struct {

@@ -48,6 +48,7 @@ var sound = map[string]string{
 	"POST /v2/apps/{app}/volumes/":           `{"name":"data","mounts":{"web":"/data"}}`,
 	"POST /v2/stacks/":                       `{"name":"none","suite":"bookworm","packages":["bash"],"mirror":"http://example.com/","use":true}`,
 	"POST /v2/stacks/use/":                   `{"stack":"none","name":"x"}`,
+	"POST /v2/apps/{app}/crons/":             `{"process":"nightly","schedule":"0 3 * * *","timezone":"Europe/Berlin","overlap":"allow","missed":"once","deadline":60,"paused":false}`,
 	"POST /v2/hooks/config/":                 `{"receive_user":"ada","receive_repo":"blog"}`,
 	"POST /v2/hooks/build/":                  `{"receive_user":"ada","receive_repo":"blog","sha":"12345678","image":"x","procfile":{},"dockerfile":""}`,
 }

@@ -12,6 +12,7 @@ const (
 	del   = http.MethodDelete
 	of    = "/v2/apps/{app}/"
 	pods  = of + "pods/"
+	crons = of + "crons/"
 	empty = http.StatusNoContent
 )
 
@@ -129,6 +130,13 @@ func table() []route {
 		{method: get, path: of + "volumes/", handle: (*server).listVolumes, status: 200, gives: api.Volumes{}, summary: "List the volumes of an app"},
 		{method: post, path: of + "volumes/", handle: (*server).setVolume, takes: api.SetVolume{}, status: 201, gives: api.Volume{}, also: []int{409, 422}, summary: "Add a volume, mount or unmount it, as a new release"},
 		{method: del, path: of + "volumes/{name}/", handle: (*server).removeVolume, query: removal, status: empty, also: []int{400, 409}, summary: "Remove a volume, as a new release; with data=delete its data as well"},
+		{method: get, path: crons, handle: (*server).listCrons, status: 200, gives: api.List[api.Cron]{}, summary: "List what runs by itself, and when"},
+		{method: post, path: crons, handle: (*server).setCron, takes: api.SetCron{}, status: 201, gives: api.Cron{}, also: []int{409}, summary: "Run a process type by itself, or change when"},
+		{method: get, path: crons + "{type}/", handle: (*server).getCron, status: 200, gives: api.Cron{}, summary: "Get when a process type runs by itself"},
+		{method: del, path: crons + "{type}/", handle: (*server).removeCron, status: empty, summary: "Stop running a process type by itself"},
+		{method: get, path: crons + "{type}/runs/", handle: (*server).listCronRuns, query: paged, status: 200, gives: api.List[api.CronRun]{}, summary: "List the runs of a process type by itself, newest first"},
+		{method: post, path: crons + "{type}/runs/", handle: (*server).runCron, status: 201, gives: api.CronRun{}, also: []int{409}, summary: "Run it now"},
+		{method: get, path: crons + "{type}/runs/{uuid}/", handle: (*server).getCronRun, status: 200, gives: api.CronRun{}, summary: "Get one run"},
 
 		{method: get, path: "/v2/hooks/key/{fingerprint}", guard: forBuilder, handle: (*server).hookKey, status: 200, gives: api.HookKey{}, also: []int{403, 404}, summary: "Find whose SSH key this is, for the builder"},
 		{method: get, path: "/v2/hooks/keys/{app}", guard: forBuilder, handle: (*server).hookKeys, status: 200, gives: map[string][]api.HookPublicKey{}, summary: "List the SSH keys of those an app is shared with, for the builder"},
