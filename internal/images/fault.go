@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -64,16 +65,34 @@ func (r *remote) failed(ctx context.Context, err error) error {
 	if errors.As(err, &asked) {
 		err = asked.Err // without the address, which may hold a signature
 	}
+	text := "does not answer as a registry does"
 	var network net.Error
-	text := "cannot be reached: " + err.Error()
 	switch {
 	case errors.As(err, &network) && network.Timeout():
 		text = "does not answer in time"
+	case cutOff(err):
+		text = "broke off in the middle of an answer"
 	case speaksPlain(err):
 		text = "speaks no HTTPS; the operator can allow that with --insecure-registries"
+	case telling(err):
+		text = "cannot be reached: " + err.Error()
 	}
 	return &fault{why: broken, host: r.host, text: text, passing: cutOff(err)}
 }
+
+// telling reports whether an error speaks of the way to a registry alone, and
+// repeats nothing of what an answer held.
+func telling(err error) bool {
+	var barred *barred
+	var dial *net.OpError
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &barred) || errors.As(err, &dial) || errors.As(err, &certificate)
+}
+
+// barred is a way that a request may not go.
+type barred struct{ text string }
+
+func (b *barred) Error() string { return b.text }
 
 // refused words an answer that is not the one hoped for.
 func (r *remote) refused(answer *http.Response) *fault {

@@ -123,12 +123,12 @@ func (p *place) refuses(ref, says string, credentials ...images.Credentials) {
 	p.namesNothing()
 }
 
-// namesNothing fails when the platform's registry has a manifest, or what is
-// left of an upload.
+// namesNothing fails when the platform's registry has a manifest, or bytes of
+// an upload that was given up.
 func (p *place) namesNothing() {
 	p.t.Helper()
 	err := filepath.WalkDir(p.dir, func(path string, entry os.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() && (strings.Contains(path, "/_manifests/") || strings.Contains(path, "/_uploads/")) {
+		if err == nil && !entry.IsDir() && (strings.Contains(path, "/_manifests/") || strings.Contains(path, "/_uploads/") && entry.Name() == "data") {
 			p.t.Errorf("the registry has %s", strings.TrimPrefix(path, p.dir))
 		}
 		return err

@@ -89,60 +89,83 @@ func (s *shelf) mount(ctx context.Context, repository, digest, from string) (boo
 	if err != nil {
 		return false, unwell(ctx, err)
 	}
-	if answer.StatusCode == http.StatusAccepted { // it began an upload instead
-		s.abandon(ctx, answer)
+	if at, err := s.location(answer); err == nil && answer.StatusCode == http.StatusAccepted { // it began an upload instead
+		s.abandon(ctx, at)
 	}
 	return answer.StatusCode == http.StatusCreated, nil
 }
 
 // put gives a repository a blob. The registry has it whole, and as its digest
 // says, or not at all. An error of reading content is returned as it is.
+//
+// The requests end as any even when ctx does, or content cannot be read on: a
+// registry that sees one break off may go on writing after its upload was
+// given up. It is content that ends with ctx.
 func (s *shelf) put(ctx context.Context, repository string, blob descriptor, content io.Reader) error {
+	ctx = context.WithoutCancel(ctx)
 	begun, err := s.send(ctx, http.MethodPost, s.url(repository, "blobs/uploads/", nil), http.NoBody, 0, "", http.StatusAccepted)
 	if err != nil {
 		return unwell(ctx, err)
 	}
-	at, err := begun.Request.URL.Parse(begun.Header.Get("Location"))
-	if err != nil {
-		return unwilling("names no place to upload to")
-	}
-	at.Host, at.Scheme = s.host, "http"
-	query := at.Query()
-	query.Set("digest", blob.Digest)
-	at.RawQuery = query.Encode()
-	read := &blamed{Reader: content}
-	_, err = s.send(ctx, http.MethodPut, at, read, blob.Size, "application/octet-stream", http.StatusCreated)
+	at, err := s.upload(ctx, begun, content)
 	if err == nil {
-		return nil
+		query := at.Query()
+		query.Set("digest", blob.Digest)
+		at.RawQuery = query.Encode()
+		_, err = s.send(ctx, http.MethodPut, at, http.NoBody, 0, "", http.StatusCreated)
 	}
-	s.abandon(ctx, begun)
+	if err != nil && at != nil {
+		s.abandon(ctx, at)
+	}
+	return err
+}
+
+// upload sends content to where the registry takes it, and returns where that
+// goes on, or has to be given up.
+func (s *shelf) upload(ctx context.Context, begun *http.Response, content io.Reader) (at *url.URL, err error) {
+	if at, err = s.location(begun); err != nil {
+		return nil, err
+	}
+	read := &quiet{content: content}
+	answer, err := s.send(ctx, http.MethodPatch, at, io.NopCloser(read), -1, "application/octet-stream", http.StatusAccepted)
+	if err == nil {
+		at, err = s.location(answer)
+	}
 	if read.err != nil {
-		return read.err
+		return at, read.err
 	}
-	return unwell(ctx, err)
+	if err != nil {
+		return at, unwell(ctx, err)
+	}
+	return at, nil
 }
 
-// blamed remembers the error of a reader, which HTTP would dress up.
-type blamed struct {
-	io.Reader
-	err error
+// location is where an answer says that an upload goes on.
+func (s *shelf) location(answer *http.Response) (*url.URL, error) {
+	at, err := answer.Request.URL.Parse(answer.Header.Get("Location"))
+	if err != nil {
+		return nil, unwilling("names no place to upload to")
+	}
+	at.Scheme, at.Host = "http", s.host
+	return at, nil
 }
 
-func (b *blamed) Read(p []byte) (int, error) {
-	n, err := b.Reader.Read(p)
+// quiet is a reader that ends where another fails, and remembers why.
+type quiet struct {
+	content io.Reader
+	err     error
+}
+
+func (q *quiet) Read(p []byte) (int, error) {
+	n, err := q.content.Read(p)
 	if err != nil && err != io.EOF { //nolint:errorlint // as io.Reader has it
-		b.err = err
+		q.err, err = err, io.EOF
 	}
 	return n, err
 }
 
-// abandon gives up an upload, so that nothing of it stays, also when ctx ended.
-func (s *shelf) abandon(ctx context.Context, begun *http.Response) {
-	at, err := begun.Request.URL.Parse(begun.Header.Get("Location"))
-	if err != nil {
-		return
-	}
-	at.Host, at.Scheme = s.host, "http"
+// abandon gives up an upload, so that nothing of it stays.
+func (s *shelf) abandon(ctx context.Context, at *url.URL) {
 	ctx, end := context.WithTimeout(context.WithoutCancel(ctx), s.silence)
 	defer end()
 	_, _ = s.send(ctx, http.MethodDelete, at, http.NoBody, 0, "", http.StatusNoContent) // garbage collection takes what stays

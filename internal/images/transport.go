@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -57,10 +56,10 @@ func newTransport(silence time.Duration) *http.Transport {
 func (w *way) RoundTrip(r *http.Request) (*http.Response, error) {
 	host, err := hostName(r.URL.Host)
 	if err != nil {
-		return nil, fmt.Errorf("a registry leads to %q, which is no host", r.URL.Host)
+		return nil, &barred{"it leads to what is no host"}
 	}
 	if r.URL.Scheme != "https" && (r.URL.Scheme != "http" || !w.hosts.plain(host)) {
-		return nil, fmt.Errorf("%s would be asked without encryption, which is for the operator to allow with --insecure-registries", host)
+		return nil, &barred{host + " would be asked without encryption, which is for the operator to allow with --insecure-registries"}
 	}
 	if own, ok := w.others[host]; ok {
 		return own.RoundTrip(r)
