@@ -19,10 +19,7 @@ import (
 
 	"github.com/slipway-paas/slipway/internal/node"
 	"github.com/slipway-paas/slipway/internal/platform"
-	"github.com/slipway-paas/slipway/internal/runtime/process"
-	"github.com/slipway-paas/slipway/internal/sandbox"
 	"github.com/slipway-paas/slipway/internal/secret"
-	"github.com/slipway-paas/slipway/internal/volume"
 )
 
 func nodeCommand() *cobra.Command {
@@ -70,7 +67,7 @@ func runNode(ctx context.Context, log *slog.Logger, o *options, owned bool) erro
 		return err
 	}
 	ring, problem := o.nodeRing(log)
-	engine, err := process.New(log, process.Options{Dir: o.path("runtime"), Volumes: volume.Dir(o.path("volumes")), Sandbox: sandbox.New(ctx, log, o.State), Keys: ring, Version: version})
+	engine, err := o.newRuntime(ctx, log, ring)
 	if err != nil {
 		return err
 	}
@@ -159,6 +156,7 @@ func ensureNode(ctx context.Context, log *slog.Logger, o *options, again bool) e
 	cmd := exec.Command(self, "node", "--state", o.State, "--http", o.HTTP, "--https", o.HTTPS, fmt.Sprintf("--verbose=%t", o.Verbose), //nolint:noctx // it outlives us
 		"--https-port", strconv.Itoa(o.HTTPSPort), "--trusted-proxies", o.TrustedProxies,
 		"--secret-key-file", o.SecretKeyFile, "--"+ownedFlag)
+	cmd.Args = append(cmd.Args, o.runtime.arguments()...)
 	cmd.Env = o.withSecretKeys(os.Environ())
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -124,6 +124,8 @@ type options struct {
 	PullTimeout time.Duration
 	// deployHookSecret is what the file says, or the environment.
 	deployHookSecret string
+	// runtime says how the node runs instances.
+	runtime runtimeOptions
 	// Verbose logs every request.
 	Verbose bool
 	// LDAP is the directory users log in at besides; off without an endpoint.
@@ -171,6 +173,7 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.PullTimeout, "pull-timeout", 30*time.Minute, "longest time to bring an image from its registry")
 	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
 	o.directoryFlags(flags)
+	o.runtime.flags(flags)
 }
 
 // fill gives every flag that was not on the command line its value from the
@@ -294,6 +297,9 @@ func (o *options) validate() error {
 		return err
 	}
 	if err := o.checkRegistries(); err != nil {
+		return err
+	}
+	if err := o.runtime.validate(); err != nil {
 		return err
 	}
 	o.Domain = strings.ToLower(strings.TrimSuffix(o.Domain, "."))

@@ -41,8 +41,12 @@ func node(_ context.Context, o Options) []Finding {
 	case !o.Node.Connected:
 		return one(name, Fail, "no node is connected: what runs goes on, nothing new starts", "start it: slipway node")
 	}
-	found := one(name, OK, fmt.Sprintf("connected (pid %d, version %s): runtime %s, isolation %s",
-		o.Node.Runtime.Pid, o.Node.Runtime.Version, o.Node.Runtime.Name, o.Node.Runtime.Isolation), "")
+	text := fmt.Sprintf("connected (pid %d, version %s): runtime %s, isolation %s",
+		o.Node.Runtime.Pid, o.Node.Runtime.Version, o.Node.Runtime.Name, o.Node.Runtime.Isolation)
+	if o.Node.Runtime.Why != "" {
+		text += "; " + o.Node.Runtime.Why
+	}
+	found := one(name, OK, text, "")
 	for _, missing := range o.Node.Runtime.Missing {
 		found = append(found, lacking(name, missing))
 	}

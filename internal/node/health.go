@@ -90,11 +90,22 @@ func (i *instance) awaitPort(ctx context.Context, r runtime.Running, out chan<- 
 // listens returns nil when the instance itself listens at its address.
 func (i *instance) listens(ctx context.Context, r runtime.Running) error {
 	if err := connect(ctx, r.Address, probeTimeout); err != nil {
+		if why := i.explain(0); why != nil {
+			return why
+		}
 		_, port, _ := net.SplitHostPort(r.Address)
 		return fmt.Errorf("does not listen on port %s: make the program listen on the port that the environment variable PORT names, on 0.0.0.0", port)
 	}
 	if checker, ok := i.runtime.(runtime.PortChecker); ok {
 		return checker.CheckPort(i.spec.ID)
+	}
+	return nil
+}
+
+// explain says why nothing answers at a port, if the runtime can see it.
+func (i *instance) explain(port int) error {
+	if explainer, ok := i.runtime.(runtime.PortExplainer); ok {
+		return explainer.ExplainPort(i.spec.ID, port)
 	}
 	return nil
 }

@@ -277,6 +277,13 @@ func (n *node) drain(instances bool) {
 	n.router.StartDraining()
 	if instances {
 		n.super.stopAll(limit) // after their requests; nothing else is served
+		if r, ok := n.runtime.(runtime.Retirer); ok {
+			limit, cancel := context.WithTimeout(context.Background(), n.opt.DrainTimeout)
+			defer cancel()
+			if err := r.Retire(limit); err != nil {
+				n.log.Warn("something of the runtime is left", "err", err)
+			}
+		}
 		return
 	}
 	if err := n.runs.wait(limit); err != nil {

@@ -22,12 +22,13 @@ func (i *instance) probe(ctx context.Context, r runtime.Running, p platform.Prob
 	timeout := seconds(p.TimeoutSeconds, probeTimeout)
 	switch {
 	case p.HTTPGet != nil:
-		return get(ctx, r.Address, *p.HTTPGet, timeout)
+		err := get(ctx, r.Address, *p.HTTPGet, timeout)
+		return i.because(err, p.HTTPGet.Port)
 	case p.TCPSocket != nil:
 		if p.TCPSocket.Port == 0 {
 			return i.listens(ctx, r)
 		}
-		return connect(ctx, withPort(r.Address, p.TCPSocket.Port), timeout)
+		return i.because(connect(ctx, withPort(r.Address, p.TCPSocket.Port), timeout), p.TCPSocket.Port)
 	case p.Exec != nil:
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
@@ -42,6 +43,17 @@ func (i *instance) probe(ctx context.Context, r runtime.Running, p platform.Prob
 		}
 	}
 	return nil
+}
+
+// because adds to a probe's error why nothing answers, if that can be seen.
+func (i *instance) because(err error, port int) error {
+	if err == nil {
+		return nil
+	}
+	if why := i.explain(port); why != nil {
+		return fmt.Errorf("%w: it %w", err, why)
+	}
+	return err
 }
 
 func withPort(address string, port int) string {

@@ -164,6 +164,8 @@ type CutoverReport struct {
 type RuntimeInfo struct {
 	Name      string    `json:"name"` // process, containerd
 	Isolation Isolation `json:"isolation"`
+	// Why says in words how it came to be this one; empty: there is no other.
+	Why string `json:"why,omitempty"`
 	// Missing says in words what the machine lacks, one cure a line.
 	Missing []string `json:"missing,omitempty"`
 	Pid     int      `json:"pid"`

@@ -62,7 +62,10 @@ type Runtime interface {
 type Running struct {
 	Spec    platform.InstanceSpec
 	Address string // host:port; empty when the spec asks for no port
-	Started time.Time
+	// Addresses are where Spec.Ports are reached, by the number the app knows
+	// them by. Nil where a runtime has none.
+	Addresses map[int]string
+	Started   time.Time
 	// Output is the file its stdout and stderr are appended to, merged. The
 	// file outlives the instance until Forget; readers may punch holes into
 	// what they have consumed.
@@ -96,6 +99,22 @@ type PortChecker interface {
 	// CheckPort returns nil when the instance itself listens at its address;
 	// else an error in words that names who does, if anybody.
 	CheckPort(id string) error
+}
+
+// PortExplainer is implemented by runtimes whose instances have a network of
+// their own.
+type PortExplainer interface {
+	// ExplainPort says in words why nothing answers at a port of the instance,
+	// as far as can be seen; 0 is the one in PORT. Nil: nothing is known.
+	ExplainPort(id string, port int) error
+}
+
+// Retirer is implemented by runtimes that keep more running than instances.
+type Retirer interface {
+	// Retire takes away what the runtime keeps on the machine: services,
+	// devices, rules. It comes after the last instance was stopped; a new
+	// Runtime on the same state makes it all again.
+	Retire(ctx context.Context) error
 }
 
 // Preparer is implemented by runtimes that can do a part of a start before it.

@@ -192,9 +192,10 @@ func exitIsWhole(t *testing.T, m Machine) {
 func exitsAreTold(t *testing.T, m Machine) {
 	h, _ := open(t, m)
 	for command, want := range map[string]runtime.Exit{
-		"exit 0":        {Code: 0, Reason: "exited with code 0"},
-		"exit 255":      {Code: 255, Reason: "exited with code 255"},
-		"kill -SEGV $$": {Code: 139, Reason: "ended by signal 11"},
+		"exit 0":   {Code: 0, Reason: "exited with code 0"},
+		"exit 255": {Code: 255, Reason: "exited with code 255"},
+		// Not by itself: the first process of a container gets no such signal.
+		"bash -c 'kill -SEGV $$'; exit $?": {Code: 139, Reason: "ended by signal 11"},
 	} {
 		running := h.start(h.spec(command))
 		got := h.exit(running.Spec.ID)

@@ -19,7 +19,7 @@ func runIsAttached(t *testing.T, m Machine) {
 	if code != 42 || err != nil || stdout.String() != "hello from the image\n" || stderr.String() != "oops\n" {
 		t.Errorf("Run: %d, %v, %q, %q", code, err, stdout.String(), stderr.String())
 	}
-	if code, err := h.r.Run(h.ctx, h.spec("kill -9 $$"), platform.IO{}); code != 137 || err != nil {
+	if code, err := h.r.Run(h.ctx, h.spec("bash -c 'kill -9 $$'; exit $?"), platform.IO{}); code != 137 || err != nil {
 		t.Errorf("Run of what kills itself: %d, %v", code, err)
 	}
 	h.noExit()

@@ -11,7 +11,7 @@ import (
 )
 
 // listen answers each connection with what follows it on the command line.
-const listen = `exec perl -MIO::Socket::INET -e '$| = 1; my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $ENV{PORT}, Listen => 5, ReuseAddr => 1) or die "cannot listen: $!\n"; print "listening\n"; while (my $c = $s->accept) { print $c "well\n"; close $c }'`
+const listen = `exec perl -MIO::Socket::INET -e '$| = 1; my $s = IO::Socket::INET->new(LocalAddr => "0.0.0.0", LocalPort => $ENV{PORT}, Listen => 5, ReuseAddr => 1) or die "cannot listen: $!\n"; print "listening\n"; while (my $c = $s->accept) { print $c "well\n"; close $c }'`
 
 func ports(t *testing.T, m Machine) {
 	h, _ := open(t, m)

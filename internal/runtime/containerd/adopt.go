@@ -1,0 +1,204 @@
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/errdefs"
+
+	"github.com/slipway-paas/slipway/internal/runtime"
+)
+
+// Adopt implements runtime.Runtime.
+func (r *Runtime) Adopt(ctx context.Context) ([]runtime.Running, error) {
+	ctx = r.in(ctx)
+	entries, err := os.ReadDir(filepath.Join(r.options.Dir, "instances"))
+	if err != nil {
+		return nil, fmt.Errorf("adopt instances: %w", err)
+	}
+	var found []*instance
+	for _, entry := range entries {
+		if i := r.remember(entry.Name()); i != nil {
+			found = append(found, i)
+		}
+	}
+	if len(found) == 0 {
+		return nil, nil // containerd is begun when it is needed
+	}
+	if err := r.ready(ctx); err != nil {
+		return nil, fmt.Errorf("adopt instances: %w", err)
+	}
+	var adopted []runtime.Running
+	for _, i := range found {
+		runs, err := r.adopt(ctx, i)
+		if err != nil {
+			return adopted, fmt.Errorf("adopt %s: %w", i.id, err)
+		}
+		if runs {
+			adopted = append(adopted, i.record.runningAs(i.dir))
+		}
+	}
+	return adopted, nil
+}
+
+// remember makes an instance of a record, unless its end was told.
+func (r *Runtime) remember(id string) *instance {
+	dir := r.dir(id)
+	rec, stale, err := r.readRecord(dir, id)
+	owned := isOwned(dir) // a one-off, which may have no record yet
+	if rec.Network.IsValid() && !rec.Ended {
+		r.network.keep(rec.Network)
+	}
+	if rec.Image != "" && !rec.Ended {
+		r.images.keep(rec.Image)
+	}
+	switch {
+	case owned:
+		return nil
+	case err != nil:
+		// No record: it never began. Damaged by a power cut: nothing runs since.
+		r.log.Warn("instance without a record was cleaned", "instance", id, "err", err)
+		r.cleanCopies(dir, "")
+		return nil
+	case rec.Ended:
+		r.cleanCopies(dir, "")
+		return nil
+	}
+	if stale {
+		if err := r.writeRecord(dir, rec); err != nil {
+			r.log.Warn("secrets of an instance stay as they were sealed", "instance", id, "err", err)
+		}
+	}
+	if rec.shut != nil {
+		r.log.Error("environment of an instance could not be opened; it runs on, and is not restarted without it", "instance", id, "err", rec.shut)
+	}
+	r.cleanCopies(dir, rec.Container)
+	i := &instance{
+		id: id, dir: dir, oneOff: rec.OneOff, wish: rec.Spec.Spec, record: rec,
+		started: make(chan struct{}), gone: make(chan struct{}),
+	}
+	close(i.started)
+	r.mu.Lock()
+	r.live[id] = i
+	r.mu.Unlock()
+	return i
+}
+
+// cleanCopies removes what copies but one left in an instance's folder.
+func (r *Runtime) cleanCopies(dir, but string) {
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		if !entry.IsDir() || entry.Name() == but {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
+			r.log.Warn("files of an ended instance are left", "path", dir, "err", err)
+		}
+	}
+}
+
+// adopt compares a record with what containerd has, and reports whether the
+// instance runs.
+func (r *Runtime) adopt(ctx context.Context, i *instance) (bool, error) {
+	container, err := r.engine.client.LoadContainer(ctx, i.record.Container)
+	var status client.Status
+	if err == nil {
+		if i.task, err = container.Task(ctx, nil); err == nil {
+			status, err = i.task.Status(ctx)
+		}
+	}
+	if err != nil && !errdefs.IsNotFound(err) {
+		return false, err
+	}
+	switch {
+	case err != nil:
+		i.task = nil
+		r.ended(i, *client.NewExitStatus(client.UnknownExitStatus, time.Now(), errGone))
+		return false, nil
+	case status.Status == client.Created:
+		r.abandon(i) // its start was cut before it began
+		return false, nil
+	case status.Status == client.Stopped:
+		r.ended(i, *client.NewExitStatus(status.ExitStatus, status.ExitTime, nil))
+		return false, nil
+	}
+	if err := r.restore(ctx, i, container); err != nil {
+		return false, err
+	}
+	r.follow(i)
+	if i.oneOff {
+		r.kill(i) // whoever was attached to it has gone
+		<-i.gone
+		return false, nil
+	}
+	return true, nil
+}
+
+// restore learns again what an exec needs.
+func (r *Runtime) restore(ctx context.Context, i *instance, container client.Container) error {
+	s, err := container.Spec(ctx)
+	if err != nil {
+		return err
+	}
+	i.process = s.Process
+	img, err := r.images.find(ctx, i.record.Image)
+	if err != nil {
+		r.log.Warn("image of an instance is gone", "instance", i.id, "err", err)
+		return nil
+	}
+	i.slug, i.stop = img.isSlug(), img.config.StopSignal
+	if i.shells, err = r.insides(ctx, i.record.Container, img); err != nil {
+		return err
+	}
+	if i.record.shut == nil {
+		i.process.Env = environment(i.record.Spec.Spec, img, i.shells)
+	}
+	return nil
+}
+
+// sweep takes away the containers of no instance: those whose start was cut,
+// and those of instances that were forgotten meanwhile.
+func (r *Runtime) sweep(ctx context.Context) error {
+	leases := r.engine.client.LeasesService()
+	left, err := leases.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, lease := range left {
+		// A node that hands over to this one may be in the middle of a start.
+		if time.Since(lease.CreatedAt) > pullPatience {
+			_ = leases.Delete(ctx, lease)
+		}
+	}
+	all, err := r.engine.client.Containers(ctx)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	var ours []string
+	for _, i := range r.live {
+		ours = append(ours, i.record.Container)
+	}
+	r.mu.Unlock()
+	for _, container := range all {
+		info, err := container.Info(ctx, client.WithoutRefreshedMetadata)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		id := info.Labels[labelInstance]
+		if slices.Contains(ours, container.ID()) || id != "" && isOwned(r.dir(id)) {
+			continue
+		}
+		if err := r.scrap(ctx, container.ID(), info.Labels[labelApp], nil); err != nil {
+			return errors.Join(fmt.Errorf("take %s away: %w", container.ID(), err))
+		}
+		r.log.Info("container of no instance was removed", "container", container.ID())
+	}
+	return nil
+}
