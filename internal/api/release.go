@@ -22,15 +22,17 @@ type Release struct {
 
 // Receipt counts every request across a cutover.
 type Receipt struct {
-	From        int     `json:"from" doc:"Version before; 0 for a first deploy."`
-	To          int     `json:"to"`
-	Requests    int64   `json:"requests"`
-	Failed      int64   `json:"failed"`
-	P99BeforeMS float64 `json:"p99_before_ms" doc:"Of the old release, in the minute before; 0 when unknown."`
-	P99AfterMS  float64 `json:"p99_after_ms"`
-	TookMS      int64   `json:"took_ms" doc:"From the shift to the last drained connection."`
-	Undone      bool    `json:"undone"`
-	Reason      string  `json:"reason" doc:"Why it was undone."`
+	From          int     `json:"from" doc:"Version before; 0 for a first deploy."`
+	To            int     `json:"to"`
+	Requests      int64   `json:"requests"`
+	Failed        int64   `json:"failed"`
+	P99BeforeMS   float64 `json:"p99_before_ms" doc:"Of the old release, in the minute before; 0 when unknown."`
+	P99AfterMS    float64 `json:"p99_after_ms"`
+	Held          int64   `json:"held,omitempty" doc:"Requests that waited for the new instance, which could not begin beside the old one."`
+	HeldLongestMS float64 `json:"held_longest_ms,omitempty" doc:"How long one waited."`
+	TookMS        int64   `json:"took_ms" doc:"From the shift to the last drained connection."`
+	Undone        bool    `json:"undone"`
+	Reason        string  `json:"reason" doc:"Why it was undone."`
 }
 
 // Rollback is the body of POST /v2/apps/<id>/releases/rollback/; without a

@@ -195,6 +195,7 @@ type Controller struct {
 	pushing    map[string]bool
 	pulling    map[string]bool
 	destroying map[string]bool        // has no row, and something of it is left
+	replaces   map[string]int         // whose route holds for a replacement that was not asked for yet
 	routes     map[string]*sync.Mutex // one writer of an app's route at a time
 	closed     bool
 
@@ -232,6 +233,7 @@ func New(log *slog.Logger, parts Parts, options Options) *Controller {
 		pulling:   make(map[string]bool),
 
 		destroying: make(map[string]bool),
+		replaces:   make(map[string]int),
 		routes:     make(map[string]*sync.Mutex),
 	}
 	c.hooks = newHooks(log, options, c.note)

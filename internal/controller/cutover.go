@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -48,6 +49,10 @@ func (c *Controller) cutover(ctx context.Context, w wish) (*platform.Receipt, er
 // undo leads the traffic back to the release that served before.
 func (c *Controller) undo(ctx context.Context, w wish, receipt *platform.Receipt, reason string) (*platform.Receipt, error) {
 	receipt.Undone, receipt.Reason = true, reason
+	undone := fmt.Errorf("the cutover undid itself: %s. %s serves again", reason, w.current.release.Tag())
+	if h := c.handoverOf(w); len(h.heirs) > 0 {
+		return receipt, errors.Join(undone, c.handBack(ctx, w, h))
+	}
 	_, version, err := c.shiftRoute(ctx, w.app.ID, w.current.release.Version)
 	if err != nil {
 		return nil, err
@@ -55,7 +60,7 @@ func (c *Controller) undo(ctx context.Context, w wish, receipt *platform.Receipt
 	if err := c.acked(ctx, version); err != nil {
 		return nil, err
 	}
-	return receipt, fmt.Errorf("the cutover undid itself: %s. %s serves again", reason, w.current.release.Tag())
+	return receipt, undone
 }
 
 // ackTimeout is how long the routers may take to acknowledge a shift. A

@@ -116,10 +116,7 @@ func (c *Controller) carryRename(ctx context.Context, w wish) error {
 		return err
 	}
 	if w.current.hasBuild() {
-		if err := c.scheduler.Apply(ctx, c.workload(w.app, w.current)); err != nil {
-			return err
-		}
-		if err := c.awaitGroups(ctx, w.current, c.groups(w.app, w.current)); err != nil {
+		if err := c.startRenamed(ctx, w); err != nil {
 			return c.renameFailed(ctx, w, err)
 		}
 	}
@@ -134,6 +131,81 @@ func (c *Controller) carryRename(ctx context.Context, w wish) error {
 	c.wake(old) // sweeps
 	c.wake(id)
 	return nil
+}
+
+// startRenamed runs the app under its new id, beside the instances of the old
+// one. Those that have volumes end first, while their requests wait.
+func (c *Controller) startRenamed(ctx context.Context, w wish) error {
+	groups := c.groups(w.app, w.current)
+	heirs, free := mounting(groups)
+	if len(heirs) > 0 && !c.begun(w.app.ID, handover{heirs: heirs}) {
+		if err := c.scheduler.Apply(ctx, platform.Workload{App: w.app.ID, Groups: free}); err != nil {
+			return err
+		}
+		if err := c.awaitGroups(ctx, w.current, free, c.renaming(w)); err != nil {
+			return err
+		}
+	}
+	if len(heirs) > 0 {
+		if err := c.holdRoute(ctx, w.app.RenamedFrom); err != nil {
+			return err
+		}
+	}
+	if err := c.scheduler.Apply(ctx, c.workload(w.app, w.current)); err != nil {
+		return err
+	}
+	if len(heirs) > 0 {
+		// The nodes take the two one after the other: the one who waits first.
+		former := c.formerly(w)
+		former.Groups = without(former.Groups, heirs)
+		if err := c.scheduler.Apply(ctx, former); err != nil {
+			return err
+		}
+	}
+	return c.awaitGroups(ctx, w.current, groups, c.renaming(w))
+}
+
+// mounting parts the groups that mount volumes from those that mount none.
+func mounting(groups []platform.Group) (with, none []platform.Group) {
+	for _, group := range groups {
+		if len(group.Spec.Mounts) > 0 {
+			with = append(with, group)
+		} else {
+			none = append(none, group)
+		}
+	}
+	return with, none
+}
+
+// formerly is what ran of an app that is being renamed, under its old id.
+func (c *Controller) formerly(w wish) platform.Workload {
+	app, current := w.app, *w.current
+	app.ID, current.release.App = w.app.RenamedFrom, w.app.RenamedFrom
+	return platform.Workload{App: app.ID, Groups: c.groups(app, &current)}
+}
+
+// renaming fails when the app of a rename is destroyed meanwhile.
+func (c *Controller) renaming(w wish) func(context.Context) error {
+	return func(ctx context.Context) error { return c.wanted(ctx, w.current.release) }
+}
+
+// volumesBack has the instances that have volumes run under the old id again,
+// as long as the rename is not given up.
+func (c *Controller) volumesBack(ctx context.Context, w wish) error {
+	heirs, free := mounting(c.groups(w.app, w.current))
+	if len(heirs) == 0 || c.renaming(w)(ctx) != nil {
+		return nil
+	}
+	if err := c.scheduler.Apply(ctx, platform.Workload{App: w.app.ID, Groups: free}); err != nil {
+		return err
+	}
+	former := c.formerly(w)
+	if err := c.scheduler.Apply(ctx, former); err != nil {
+		return err
+	}
+	current := *w.current
+	current.release.App = former.App
+	return c.awaitGroups(ctx, &current, former.Groups, nil)
 }
 
 // follow brings what is kept by an app's id under the new one.
@@ -224,7 +296,7 @@ func (c *Controller) leadOver(ctx context.Context, w wish) error {
 	}
 	// Without hosts, but for the requests that have found their way by them.
 	route := *now
-	route.Hosts = nil
+	route.Hosts, route.Hold = nil, false
 	if version, err = c.fleet.SetRoute(old, &route); err != nil || serving == 0 {
 		return err
 	}
@@ -239,6 +311,9 @@ func (c *Controller) renameFailed(ctx context.Context, w wish, cause error) erro
 		return ctx.Err()
 	}
 	old, id := w.app.RenamedFrom, w.app.ID
+	if err := c.volumesBack(ctx, w); err != nil {
+		return errors.Join(cause, err)
+	}
 	instances, err := c.scheduler.Instances(ctx, old)
 	if err != nil {
 		return err

@@ -35,8 +35,8 @@ func (c *Controller) rollout(ctx context.Context, w wish) error {
 	return c.succeed(ctx, w, receipt)
 }
 
-// deploy runs the release process, starts the new instances beside the old,
-// and shifts the traffic.
+// deploy runs the release process, starts the new instances beside the old, or
+// in their place where they cannot run beside, and shifts the traffic.
 func (c *Controller) deploy(ctx context.Context, w wish) (*platform.Receipt, error) {
 	if err := c.awaitNode(ctx, w.next); err != nil {
 		return nil, err
@@ -44,11 +44,19 @@ func (c *Controller) deploy(ctx context.Context, w wish) (*platform.Receipt, err
 	if err := c.releasePhase(ctx, w.next); err != nil {
 		return nil, err
 	}
-	if err := c.scheduler.Apply(ctx, c.sideBySide(w)); err != nil {
-		return nil, err
+	h := c.handoverOf(w)
+	if !c.begun(w.app.ID, h) {
+		if err := c.scheduler.Apply(ctx, c.sideBySide(w, h)); err != nil {
+			return nil, err
+		}
+		if err := c.awaitUp(ctx, w, without(c.nextGroups(w), h.heirs)); err != nil {
+			return nil, err
+		}
 	}
-	if err := c.awaitUp(ctx, w); err != nil {
-		return nil, err
+	if len(h.heirs) > 0 {
+		if err := c.handOver(ctx, w, h); err != nil {
+			return nil, err
+		}
 	}
 	return c.cutover(ctx, w)
 }
@@ -62,10 +70,10 @@ func (c *Controller) awaitNode(ctx context.Context, d *deployable) error {
 }
 
 // sideBySide asks for the instances of both releases of a rollout, each with
-// its own formation.
-func (c *Controller) sideBySide(w wish) platform.Workload {
+// its own formation, but for those that cannot run beside others.
+func (c *Controller) sideBySide(w wish, h handover) platform.Workload {
 	work := c.workload(w.app, w.current)
-	work.Groups = append(work.Groups, c.nextGroups(w)...)
+	work.Groups = append(work.Groups, without(c.nextGroups(w), h.heirs)...)
 	return work
 }
 
@@ -126,10 +134,10 @@ func (c *Controller) advance(ctx context.Context, d *deployable, state platform.
 	return c.store.Write(ctx, func(tx *store.Tx) error { return tx.UpdateRelease(d.release) })
 }
 
-// awaitUp blocks until every instance of the new release is up. It fails as
-// soon as one cannot come up, and says why.
-func (c *Controller) awaitUp(ctx context.Context, w wish) error {
-	return c.awaitGroups(ctx, w.next, c.nextGroups(w))
+// awaitUp blocks until the groups of the new release are up. It fails as soon as
+// one cannot come up, and says why, or when the release is not wanted any more.
+func (c *Controller) awaitUp(ctx context.Context, w wish, groups []platform.Group) error {
+	return c.awaitGroups(ctx, w.next, groups, func(ctx context.Context) error { return c.wanted(ctx, w.next.release) })
 }
 
 // startGrace is how long an instance may be one that cannot start: what kept it
@@ -141,8 +149,10 @@ type startError struct{ instance, message string }
 
 func (e *startError) Error() string { return e.instance + " cannot start: " + e.message }
 
-// awaitGroups blocks until the groups of d are up.
-func (c *Controller) awaitGroups(ctx context.Context, d *deployable, groups []platform.Group) error {
+// awaitGroups blocks until the groups of d are up. It looks after a route that
+// holds, so that requests wait no longer than need be, and fails when wanted
+// does; nil: they are wanted.
+func (c *Controller) awaitGroups(ctx context.Context, d *deployable, groups []platform.Group, wanted func(context.Context) error) error {
 	if len(groups) == 0 {
 		return nil
 	}
@@ -155,7 +165,12 @@ func (c *Controller) awaitGroups(ctx context.Context, d *deployable, groups []pl
 	defer tick.Stop()
 	var pending error
 	err := c.await(ctx, app, tick.C, func() (up bool, err error) {
-		if err := c.wanted(ctx, d.release); err != nil {
+		if wanted != nil {
+			if err := wanted(ctx); err != nil {
+				return false, err
+			}
+		}
+		if err := c.refreshHeld(ctx, app); err != nil {
 			return false, err
 		}
 		instances, err := c.scheduler.Instances(ctx, app)

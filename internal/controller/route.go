@@ -44,7 +44,16 @@ func (c *Controller) refreshRoute(ctx context.Context, app string) (version int6
 	} else {
 		release, cutover = now.Release, now.Cutover
 	}
-	return c.writeRoute(ctx, app, release, cutover)
+	return c.writeRoute(ctx, app, release, cutover, holdAsIs)
+}
+
+// refreshHeld is refreshRoute for a route that holds.
+func (c *Controller) refreshHeld(ctx context.Context, app string) error {
+	if now := c.fleet.Route(app); now == nil || !now.Hold {
+		return nil
+	}
+	_, err := c.refreshRoute(ctx, app)
+	return err
 }
 
 // rerouteTimeout is how long a verb waits for routers that are slow or away.
@@ -77,6 +86,16 @@ func (c *Controller) told(ctx context.Context, version int64) {
 // shiftRoute leads the app's requests to a release and returns the number of
 // the cutover and the version of the nodes' state that holds it.
 func (c *Controller) shiftRoute(ctx context.Context, app string, release int) (cutover, version int64, err error) {
+	return c.shift(ctx, app, release, holdUntilUp)
+}
+
+// shiftHeld is shiftRoute for a release that may have nobody up yet: requests
+// wait until it has.
+func (c *Controller) shiftHeld(ctx context.Context, app string, release int) (cutover, version int64, err error) {
+	return c.shift(ctx, app, release, holdBegins)
+}
+
+func (c *Controller) shift(ctx context.Context, app string, release int, hold holding) (cutover, version int64, err error) {
 	defer c.lockRoute(app)()
 	cutover = 1
 	if now := c.fleet.Route(app); now != nil {
@@ -85,7 +104,7 @@ func (c *Controller) shiftRoute(ctx context.Context, app string, release int) (c
 			cutover++
 		}
 	}
-	version, err = c.writeRoute(ctx, app, release, cutover)
+	version, err = c.writeRoute(ctx, app, release, cutover, hold)
 	return cutover, version, err
 }
 
@@ -120,7 +139,7 @@ func (c *Controller) edgeRows(ctx context.Context, app string) (rows edgeRows, e
 
 // writeRoute hands fleet the app's route as the rows want it. An unroutable
 // app has none.
-func (c *Controller) writeRoute(ctx context.Context, app string, release int, cutover int64) (int64, error) {
+func (c *Controller) writeRoute(ctx context.Context, app string, release int, cutover int64, hold holding) (int64, error) {
 	rows, err := c.edgeRows(ctx, app)
 	if errors.Is(err, platform.ErrNotFound) {
 		return 0, nil // destroyed meanwhile: the lane sweeps
@@ -142,13 +161,21 @@ func (c *Controller) writeRoute(ctx context.Context, app string, release int, cu
 		Allow: allowed(rows.settings.Whitelist), HTTPSOnly: rows.tls.Enforced != nil && *rows.tls.Enforced,
 		Backends: backends(instances, release, addressedBy(rows.services), now),
 	}
+	switch {
+	case hold == holdBegins:
+		route.Hold = true
+	case hold == holdAsIs || !c.fleet.Synced():
+		route.Hold = now.Hold
+	default:
+		route.Hold = now.Hold && c.held(app, instances, release)
+	}
 	if routed && !c.fleet.Synced() {
 		// The nodes have not said yet what runs: what was in the route stays.
 		route.Backends = now.Backends
 	}
 	route.Paths = pathRoutes(rows.services, func(process string) bool { return leads(rows.app, instances, route, now, process) })
 	if !rows.settings.Routable {
-		route.Hosts, route.Backends, route.Paths = nil, nil, nil
+		route.Hosts, route.Backends, route.Paths, route.Hold = nil, nil, nil, false
 	}
 	return c.fleet.SetRoute(app, route)
 }

@@ -227,7 +227,7 @@ func (c *Controller) Restart(ctx context.Context, caller platform.Caller, app, p
 		return nil, err
 	}
 	c.note(app, "INFO %s restarted %d instances", caller.User, len(names))
-	if err := c.scheduler.Replace(context.WithoutCancel(ctx), app, names); err != nil {
+	if err := c.replace(context.WithoutCancel(ctx), app, names); err != nil {
 		return nil, err
 	}
 	wait, cancel := context.WithTimeout(ctx, restartWait)

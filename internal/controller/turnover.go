@@ -68,7 +68,11 @@ func (t *turnover) addOld(instance platform.InstanceSpec) {
 func (c *Controller) outgoing(app string, groups []platform.Group) []platform.Group {
 	var stay []platform.Group
 	for _, group := range groups {
-		if t := c.turnoverOf(app, group); t.old.Quantity > 0 && t.fresh < group.Quantity {
+		t := c.turnoverOf(app, group)
+		if _, shared := platform.Shared(t.old.Spec, group.Spec); shared {
+			continue // it cannot run beside its own, and its node knows when it has to go
+		}
+		if t.old.Quantity > 0 && t.fresh < group.Quantity {
 			stay = append(stay, t.old)
 		}
 	}
