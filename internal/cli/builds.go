@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 
@@ -32,9 +33,9 @@ func (c *cli) buildsListCmd() *cobra.Command {
 			}
 			return page[api.Build]{
 				items: builds, total: count, none: app + " was never built. Deploy with: git push slipway HEAD:main",
-				heads: []string{"BUILD", "SOURCE", "WHEN", "BY", "PROCESSES"},
+				heads: []string{"BUILD", "SOURCE", "DIGEST", "WHEN", "BY", "PROCESSES"},
 				row: func(b api.Build) []string {
-					return []string{b.UUID, orWord(b.SHA, b.Image), c.when(b.Created), b.Owner, strings.Join(sortedKeys(b.Procfile), " ")}
+					return []string{b.UUID, sourceOf(b), shortDigest(b), c.when(b.Created), b.Owner, strings.Join(sortedKeys(b.Procfile), " ")}
 				},
 			}.show(c)
 		}),
@@ -62,12 +63,29 @@ func (c *cli) buildInfoCmd() *cobra.Command {
 	}
 }
 
+// sourceOf is what a build was made of, as its maker would say it.
+func sourceOf(b api.Build) string { return orWord(b.SHA, b.Image) }
+
+// shortDigest is the digest of what a build runs, as far as one can tell two
+// apart by it; empty for a platform that does not say.
+func shortDigest(b api.Build) string {
+	_, digest, _ := strings.Cut(b.Pinned, "@sha256:")
+	return digest[:min(len(digest), 12)]
+}
+
 func (c *cli) buildText(b api.Build) {
 	var f facts
 	f.add("Build", b.UUID)
 	f.add("App", b.App)
 	f.add("Commit", b.SHA)
 	f.add("Image", b.Image)
+	if b.Pinned != b.Image {
+		f.add("Digest", b.Pinned)
+	}
+	f.add("Stack", b.Stack)
+	if len(b.Ports) > 0 {
+		f.add("Exposes", strings.Trim(fmt.Sprint(b.Ports), "[]"))
+	}
 	f.add("By", b.Owner)
 	f.add("When", c.when(b.Created))
 	for _, process := range sortedKeys(b.Procfile) {
@@ -81,8 +99,9 @@ func (c *cli) buildCreateCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create IMAGE",
 		Short: "Deploy an image as a new release",
-		Long: `Deploy an image that a registry has as a new release. The process types are those of --procfile,
-else of ./Procfile if there is one, else the image's own command.`,
+		Long: `Deploy an image that a registry has as a new release: of any registry, by tag or digest, or of the
+platform itself, as shop:v3. It is copied and pinned, so that what runs needs that registry no more. The
+process types are those of --procfile, else of ./Procfile if there is one, and cmd: the image's own command.`,
 		Example: `  slipway builds create registry.example.com/shop:1.2
   slipway builds create nginx:1.27 --procfile 'web: nginx -g "daemon off;"'`,
 		Args: takes(1, 1, "one IMAGE"),
@@ -94,6 +113,7 @@ else of ./Procfile if there is one, else the image's own command.`,
 			return c.release(ctx, s, app, newRelease{
 				doing: "Deploying " + args[0] + " to " + app, about: []string{"deployed " + args[0]},
 				work: func(ctx context.Context) (func(api.Release) bool, error) {
+					defer c.hearPull(ctx, s, app)()
 					build, err := s.CreateBuild(ctx, app, api.CreateBuild{Image: args[0], Procfile: types})
 					return func(r api.Release) bool { return r.Build != nil && *r.Build == build.UUID }, err
 				},

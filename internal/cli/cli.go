@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -62,6 +63,8 @@ type cli struct {
 	json    bool   // --json
 	wait    bool   // --wait, which is the default
 	noWait  bool   // --no-wait
+
+	heard atomic.Pointer[string] // what the platform says of what takes long
 }
 
 // New is the root of the command line, with every verb below it. Run it with

@@ -69,6 +69,9 @@ func (c *cli) infoText(ctx context.Context, s *session, a about) {
 	if r := a.Release; r != nil {
 		f.add("Release", fmt.Sprintf("v%d %s, %s, %s", r.Version, r.Summary, r.State, c.when(r.Created)))
 		f.add("Receipt", receiptText(r.Receipt))
+		if build := s.buildOf(ctx, *r); build != nil {
+			f.add("Digest", build.Pinned)
+		}
 	}
 	f.add("Deploys", branchText(a.Settings))
 	if a.Settings.Maintenance {

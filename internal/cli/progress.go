@@ -49,7 +49,8 @@ func (c *cli) tick(text string) (stop func()) {
 			case <-end:
 				return
 			case <-second.C:
-				fmt.Fprintf(c.stderr, "\r\x1b[K%s… %s", text, time.Since(started).Round(time.Second))
+				line := fmt.Sprintf("%s… %s", text, time.Since(started).Round(time.Second))
+				fmt.Fprintf(c.stderr, "\r\x1b[K%s%s", line, c.stderr.paint(faint, c.overheard(line)))
 			}
 		}
 	})

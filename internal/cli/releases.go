@@ -81,7 +81,7 @@ and its receipt: what the cutover cost in requests.`,
 			if err != nil {
 				return err
 			}
-			return c.answer(release, func() { c.releaseText(release) })
+			return c.answer(release, func() { c.releaseText(release, s.buildOf(ctx, release)) })
 		}),
 	})
 }
@@ -105,7 +105,19 @@ func (s *session) releaseOf(ctx context.Context, app, tag string) (api.Release, 
 	return s.Release(ctx, app, version)
 }
 
-func (c *cli) releaseText(r api.Release) {
+// buildOf is what a release runs; nil where that cannot be told.
+func (s *session) buildOf(ctx context.Context, r api.Release) *api.Build {
+	if r.Build == nil {
+		return nil
+	}
+	build, err := s.Build(ctx, r.App, *r.Build)
+	if err != nil {
+		return nil
+	}
+	return &build
+}
+
+func (c *cli) releaseText(r api.Release, build *api.Build) {
 	var f facts
 	f.add("Release", fmt.Sprintf("v%d of %s", r.Version, r.App))
 	f.add("What", r.Summary)
@@ -116,6 +128,10 @@ func (c *cli) releaseText(r api.Release) {
 	f.add("Receipt", receiptText(r.Receipt))
 	if r.Build != nil {
 		f.add("Build", *r.Build)
+	}
+	if build != nil {
+		f.add("Source", sourceOf(*build))
+		f.add("Digest", build.Pinned)
 	}
 	f.add("Config", r.Config)
 	f.print(c.stdout)
