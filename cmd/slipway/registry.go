@@ -43,7 +43,13 @@ func (o *options) openRegistry(log *slog.Logger, db *store.Store, users *auth.Au
 				if named.Apps, err = tx.AllAppIDs(); err != nil {
 					return err
 				}
-				named.Images, err = tx.ImagesInUse(o.KeepReleases)
+				if named.Images, err = tx.ImagesInUse(o.KeepReleases); err != nil {
+					return err
+				}
+				stacks, err := tx.Stacks()
+				for _, stack := range stacks {
+					named.Images = append(named.Images, stack.Image)
+				}
 				return err
 			})
 			return named, err

@@ -68,7 +68,11 @@ func testMain(m *testing.M) int {
 //	service redis|postgres   starts one for this script; its URL is in
 //	                    $REDIS_URL or $SLIPWAY_DATABASE
 //
-// and the conditions [mount], [postgres], [flask] and [http2]: this machine can.
+//	stack-image TAG     pushes Debian's smallest, with the file /etc/stack that
+//	                    says TAG, to the platform's registry as stack:TAG
+//
+// and the conditions [mount], [postgres], [flask], [debootstrap] and [http2]:
+// this machine can.
 func TestScripts(t *testing.T) {
 	for _, program := range []string{"git", "ssh", "curl"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -89,6 +93,8 @@ func TestScripts(t *testing.T) {
 			"terminal": terminalCommand,
 			"load":     loadCommand,
 			"disk":     diskCommand,
+
+			"stack-image": stackImageCommand,
 
 			"push-over-http": pushOverHTTPCommand,
 			"await-process":  awaitProcessCommand,

@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/slipway-paas/slipway/internal/postgrestest"
+	"github.com/slipway-paas/slipway/internal/stacktest"
 )
 
 // serviceCommand starts a real Redis or PostgreSQL of the script's own, waits
@@ -90,6 +91,8 @@ func condition(name string) (bool, error) {
 		return postgrestest.Installed(), nil
 	case "flask":
 		return exec.Command("/usr/bin/python3", "-c", "import flask, redis, prometheus_client").Run() == nil, nil
+	case "debootstrap":
+		return stacktest.Possible(), nil
 	case "http2":
 		said, err := exec.Command("curl", "--version").Output()
 		return err == nil && slices.Contains(strings.Fields(string(said)), "HTTP2"), nil

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/slipway-paas/slipway/internal/images"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/store"
 )
@@ -109,8 +111,8 @@ func useStack(tx *store.Tx, caller platform.Caller, name string) error {
 }
 
 // UseStack puts a stack in force: one of the platform's by its name, none, or
-// any image of the platform's registry, which is checked and kept under as,
-// or a name made of its own. Slugs are laid on it from then on; those that
+// any image, the platform's or one from elsewhere, which is checked and kept
+// under as, or a name made of its own. Slugs are laid on it from then on; those that
 // there are stay. For superusers. Idempotent.
 func (c *Controller) UseStack(ctx context.Context, caller platform.Caller, which, as string) (platform.Stack, error) {
 	if err := administers(caller, "choosing the stack"); err != nil {
@@ -119,7 +121,7 @@ func (c *Controller) UseStack(ctx context.Context, caller platform.Caller, which
 	if !strings.ContainsAny(which, "/:@") {
 		return c.useNamed(ctx, caller, which)
 	}
-	if c.stacks == nil {
+	if c.stacks == nil || c.images == nil {
 		return platform.Stack{}, errNoStacks
 	}
 	if as == "" {
@@ -128,11 +130,37 @@ func (c *Controller) UseStack(ctx context.Context, caller platform.Caller, which
 	if err := platform.ValidStackName(as); err != nil {
 		return platform.Stack{}, err
 	}
-	facts, err := c.stacks.Check(ctx, which)
+	ref, err := c.bringStack(ctx, which)
+	if err != nil {
+		return platform.Stack{}, err
+	}
+	facts, err := c.stacks.Check(ctx, ref)
 	if err != nil {
 		return platform.Stack{}, err
 	}
 	return c.keepStack(ctx, caller, platform.Stack{Name: as, Image: facts.Image, Source: which, System: facts.System, Size: facts.Size}, true, "stack.taken")
+}
+
+// bringStack is the image in the stacks' repository of the platform's registry:
+// one that the registry has, else one from elsewhere.
+func (c *Controller) bringStack(ctx context.Context, which string) (ref string, err error) {
+	name, here := c.localName(which)
+	if parts := pushedForm.FindStringSubmatch(name); parts != nil {
+		tag := parts[2] + parts[3]
+		if tag == "" {
+			tag = "latest"
+		}
+		image, err := c.images.Own(ctx, parts[1], tag, platform.StackRepository)
+		if err == nil || !errors.Is(err, platform.ErrNotFound) {
+			return image.Ref, err
+		}
+		here = here || parts[1] == platform.StackRepository
+	}
+	if here {
+		return "", platform.Invalid("stack", "the platform's registry has no image %s", which)
+	}
+	image, err := c.images.Pull(ctx, images.Request{Reference: which, Into: platform.StackRepository, Output: io.Discard})
+	return image.Ref, err
 }
 
 func (c *Controller) useNamed(ctx context.Context, caller platform.Caller, name string) (platform.Stack, error) {
@@ -149,6 +177,13 @@ func (c *Controller) useNamed(ctx context.Context, caller platform.Caller, name 
 		}
 		return err
 	})
+	if errors.Is(err, platform.ErrNotFound) {
+		return stack, &platform.UserError{
+			Kind:    platform.ErrInvalid,
+			Message: "there is no stack " + name,
+			Cure:    "See slipway stack list; an image is named with its tag or digest: debian:12.",
+		}
+	}
 	return stack, err
 }
 

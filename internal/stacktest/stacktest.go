@@ -60,16 +60,22 @@ func Tar(t testing.TB) string {
 	if _, err := exec.LookPath("debootstrap"); err != nil {
 		t.Skip("debootstrap is not installed: scripts/deps --all installs it")
 	}
-	path, err := cached()
+	path, err := Cached()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// cached makes the tar under a lock, so that packages tested side by side make
+// Possible reports whether this machine can make the file system.
+func Possible() bool {
+	_, err := exec.LookPath("debootstrap")
+	return err == nil && os.Geteuid() == 0
+}
+
+// Cached is Tar outside of a test of Go. It makes the tar under a lock, so that packages tested side by side make
 // it once.
-func cached() (string, error) {
+func Cached() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		cache = os.TempDir()
