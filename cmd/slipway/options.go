@@ -42,6 +42,12 @@ type options struct {
 	// can claim any address. Empty: nobody is believed.
 	TrustedProxies string
 	trustedProxies []netip.Prefix // the same, read by validate
+	// HoldRequests is how many requests of one app wait while an instance with a
+	// volume takes over from another, and HoldTime for how long; more get 503.
+	// Shorter than such an app takes to end and to start, its deploys fail
+	// requests. Heeded by a node when it starts.
+	HoldRequests int
+	HoldTime     time.Duration
 	// API is where the REST API answers besides the edge. Keep it on loopback:
 	// it speaks plain HTTP.
 	API string
@@ -138,6 +144,8 @@ type options struct {
 func (o *options) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.HTTP, "http", ":8080", "address of the edge")
 	flags.StringVar(&o.HTTPS, "https", ":8443", "address of the edge for HTTPS; empty: off")
+	flags.IntVar(&o.HoldRequests, "hold-requests", 1000, "requests of one app that may wait while an instance with a volume takes over from another")
+	flags.DurationVar(&o.HoldTime, "hold-time", 30*time.Second, "how long they may wait; then they get 503")
 	flags.IntVar(&o.HTTPSPort, "https-port", 0, "port that clients reach HTTPS at, where a balancer or NAT maps it; 0: the port of --https")
 	flags.StringVar(&o.TrustedProxies, "trusted-proxies", "", "addresses and networks, separated by commas, of proxies whose X-Forwarded-For, -Proto, -Host and -Port are believed; empty: nobody's")
 	flags.StringVar(&o.API, "api", "127.0.0.1:8000", "address of the REST API on loopback, besides the edge")

@@ -12,6 +12,9 @@ func (o *options) checkProxies() error {
 	if o.HTTPSPort < 0 || o.HTTPSPort > 65535 {
 		return fmt.Errorf("--https-port: %d is not a port; write one from 1 to 65535, or 0 for the port of --https", o.HTTPSPort)
 	}
+	if o.HoldRequests < 0 || o.HoldTime < 0 {
+		return fmt.Errorf("--hold-requests and --hold-time: %d and %s: neither can be below 0", o.HoldRequests, o.HoldTime)
+	}
 	o.trustedProxies = nil
 	for entry := range strings.SplitSeq(o.TrustedProxies, ",") {
 		if entry = strings.TrimSpace(entry); entry == "" {
