@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
@@ -90,8 +91,15 @@ func prepare(c Config) error {
 	if err := unix.Mount("runc", runcState, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=700,size=64m"); err != nil {
 		return fmt.Errorf("mount %s: %w", runcState, err)
 	}
-	temporary := c.Root + "/tmp"
-	if err := errors.Join(os.RemoveAll(temporary), os.MkdirAll(temporary, 0o700), os.Setenv("TMPDIR", temporary)); err != nil {
+	// On the disk, under a short name: a socket's path may have 107 bytes.
+	temporary, short := filepath.Join(c.Root, "tmp"), filepath.Join(runcState, ".tmp")
+	if err := errors.Join(os.RemoveAll(temporary), os.Mkdir(temporary, 0o700), os.Mkdir(short, 0o700)); err != nil {
+		return err
+	}
+	if err := unix.Mount(temporary, short, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("temporary directory: %w", err)
+	}
+	if err := os.Setenv("TMPDIR", short); err != nil {
 		return err
 	}
 	if c.FileBytes > 0 {
