@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/slipway-paas/slipway/internal/api"
+	"github.com/slipway-paas/slipway/internal/builder/dockerfile"
 	"github.com/slipway-paas/slipway/internal/doctor"
 	"github.com/slipway-paas/slipway/internal/fleet"
 	"github.com/slipway-paas/slipway/internal/sandbox"
@@ -18,7 +19,7 @@ func examine(ctx context.Context, o *options, f *fleet.Fleet, offer sandbox.Offe
 		seen.Runtime = n.Runtime
 		seen.Problems = append(seen.Problems, n.Problems...)
 	}
-	return doctor.Run(ctx, doctor.Options{State: o.State, Ports: o.ports(), Node: seen, Offer: &offer})
+	return doctor.Run(ctx, doctor.Options{State: o.State, Ports: o.ports(), Node: seen, Offer: &offer, Dockerfiles: dockerfile.Check})
 }
 
 // ports are the doors of both planes.
@@ -29,7 +30,7 @@ func (o *options) ports() []doctor.Port {
 // localDoctor is what `slipway doctor` says of this machine by itself.
 func localDoctor(ctx context.Context) []api.Finding {
 	o := options{State: stateFromEnvironment()}
-	options := doctor.Options{}
+	options := doctor.Options{Dockerfiles: dockerfile.Check}
 	if _, err := os.Stat(o.State); err == nil {
 		options.State = o.State
 		if said, ok := readAnnouncement(&o); ok {

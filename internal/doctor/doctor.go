@@ -42,6 +42,8 @@ type Options struct {
 	// Offer is what this machine was found to offer, when somebody has asked
 	// already. Nil: it is found out, in some tens of milliseconds.
 	Offer *sandbox.Offer
+	// Dockerfiles says why this machine builds none; nil from it: it does.
+	Dockerfiles func() *platform.UserError
 	// Now is the clock to judge; nil means the machine's.
 	Now func() time.Time
 }
@@ -67,7 +69,7 @@ func Run(ctx context.Context, o Options) []Finding {
 		o.Now = time.Now
 	}
 	checks := []func(context.Context, Options) []Finding{
-		git, toolchains, machine, kernel, state, disk, ports, descriptors, clock, apiAnswers, node,
+		git, toolchains, dockerfiles, machine, kernel, state, disk, ports, descriptors, clock, apiAnswers, node,
 	}
 	found := make([][]Finding, len(checks))
 	var running sync.WaitGroup

@@ -56,6 +56,17 @@ func toolchains(ctx context.Context, _ Options) []Finding {
 	return found
 }
 
+func dockerfiles(_ context.Context, o Options) []Finding {
+	const name = "Dockerfiles"
+	if o.Dockerfiles == nil {
+		return nil
+	}
+	if problem := o.Dockerfiles(); problem != nil {
+		return one(name, Warn, problem.Message, problem.Cure)
+	}
+	return one(name, OK, "a pushed Dockerfile is built by BuildKit with runc", "")
+}
+
 // pythonHas asks for a module without running any of it.
 func pythonHas(module string) []string {
 	return []string{"python3", "-c", "import importlib.util, sys; print('has " + module + "') if importlib.util.find_spec('" + module + "') else sys.exit('no " + module + "')"}
