@@ -70,9 +70,11 @@ func testMain(m *testing.M) int {
 //
 //	stack-image TAG     pushes Debian's smallest, with the file /etc/stack that
 //	                    says TAG, to the platform's registry as stack:TAG
+//	mirror [golang] [node]
+//	                    starts a mirror of Docker Hub with debian:bookworm and those
 //
-// and the conditions [mount], [postgres], [flask], [debootstrap] and [http2]:
-// this machine can.
+// and the conditions [mount], [postgres], [flask], [debootstrap], [http2],
+// [dockerfiles], [golang], [node] and [containers]: this machine can.
 func TestScripts(t *testing.T) {
 	for _, program := range []string{"git", "ssh", "curl"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -93,6 +95,7 @@ func TestScripts(t *testing.T) {
 			"terminal": terminalCommand,
 			"load":     loadCommand,
 			"disk":     diskCommand,
+			"mirror":   mirrorCommand(t),
 
 			"stack-image": stackImageCommand,
 
@@ -206,7 +209,7 @@ func environment(ts *testscript.TestScript) (env []string) {
 		"PATH", "HOME", "XDG_CONFIG_HOME", "SLIPWAY_STATE", "SLIPWAY_HTTP", "SLIPWAY_HTTPS", "SLIPWAY_API", "SLIPWAY_SSH", "SLIPWAY_REGISTRY",
 		"SLIPWAY_HTTPS_PORT", "SLIPWAY_TRUSTED_PROXIES",
 		"SLIPWAY_DOMAIN", "SLIPWAY_DATABASE", "SLIPWAY_MAX_PUSH", "SLIPWAY_SECRET_KEY",
-		"SLIPWAY_BUILD_DISK", "SLIPWAY_BUILD_MEMORY", "SLIPWAY_BUILD_SILENCE", "SLIPWAY_BUILD_TIMEOUT",
+		"SLIPWAY_BUILD_DISK", "SLIPWAY_BUILD_MEMORY", "SLIPWAY_BUILD_SILENCE", "SLIPWAY_BUILD_TIMEOUT", "SLIPWAY_REGISTRY_MIRRORS",
 		"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN",
 	} {
 		env = append(env, name+"="+ts.Getenv(name))

@@ -3,6 +3,7 @@ package main_test
 import (
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -93,6 +94,14 @@ func condition(name string) (bool, error) {
 		return exec.Command("/usr/bin/python3", "-c", "import flask, redis, prometheus_client").Run() == nil, nil
 	case "debootstrap":
 		return stacktest.Possible(), nil
+	case "dockerfiles":
+		return buildsDockerfiles(), nil
+	case "golang":
+		return hasToolchain("/usr/local/go/bin/go"), nil
+	case "node":
+		return hasToolchain("/usr/bin/node", "/usr/lib/node_modules/npm/bin/npm-cli.js"), nil
+	case "containers":
+		return hasPrograms("containerd", "runc", "iptables") && os.Geteuid() == 0, nil
 	case "http2":
 		said, err := exec.Command("curl", "--version").Output()
 		return err == nil && slices.Contains(strings.Fields(string(said)), "HTTP2"), nil

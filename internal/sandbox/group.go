@@ -177,9 +177,25 @@ func (g *Group) OutOfMemory() bool {
 	return g.in.outOfMemory() || slices.ContainsFunc(g.in.dirs, memoryFailed)
 }
 
+// nearLimit is how much below its limit a group stays when the kernel finds
+// nothing more for it: it charges in batches, for each processor.
+const nearLimit = 8 << 20
+
 func memoryFailed(dir string) bool {
-	text, err := os.ReadFile(filepath.Join(dir, "memory.failcnt"))
-	return err == nil && strings.TrimSpace(string(text)) != "0"
+	most, limit := groupNumber(dir, "memory.max_usage_in_bytes"), groupNumber(dir, "memory.limit_in_bytes")
+	return most > 0 && limit > 0 && most >= limit-nearLimit
+}
+
+func groupNumber(dir, file string) int64 {
+	text, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil {
+		return -1
+	}
+	number, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return number
 }
 
 // GroupPath is what a runtime of containers calls a group named name beside

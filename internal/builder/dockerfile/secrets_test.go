@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"io/fs"
@@ -150,14 +151,14 @@ func TestAStepSignsWithAKeyItNeverSees(t *testing.T) {
 	}
 	// A step without ssh(1) asks the agent itself: SSH_AGENTC_REQUEST_IDENTITIES.
 	files := map[string]string{"Dockerfile": `FROM debian:bookworm
-RUN --mount=type=ssh perl -MIO::Socket::UNIX -MMIME::Base64 -e 'my $s = IO::Socket::UNIX->new(Peer => $ENV{SSH_AUTH_SOCK}) or die $!; print $s "\0\0\0\1\x0b"; read($s, my $n, 4); read($s, my $x, unpack("N", $n)); print encode_base64($x, "")' > /identities
+RUN --mount=type=ssh perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Peer => $ENV{SSH_AUTH_SOCK}) or die $!; print $s "\0\0\0\1\x0b"; read($s, my $n, 4); read($s, my $x, unpack("N", $n)); print unpack("H*", $x)' > /identities
 `}
 	result, _, err := s.build(t, "blog", files, map[string]string{"SLIPWAY_BUILD_SSH_KEY": base64.StdEncoding.EncodeToString([]byte(key))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	image := s.get(t, result.Image)
-	answer, err := base64.StdEncoding.DecodeString(whole(t, image)["identities"])
+	answer, err := hex.DecodeString(whole(t, image)["identities"])
 	if err != nil || !bytes.Contains(answer, authorized.Marshal()) {
 		t.Errorf("the agent answers %q, %v", answer, err)
 	}
