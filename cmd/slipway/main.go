@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-paas/slipway/internal/builder/cnb/phase"
 	"github.com/slipway-paas/slipway/internal/cli"
 	"github.com/slipway-paas/slipway/internal/sandbox"
 )
@@ -26,6 +27,9 @@ func main() { os.Exit(run()) }
 func run() int {
 	if len(os.Args) > 1 && os.Args[1] == sandbox.BeginVerb {
 		return sandbox.Begin(os.Args[2:])
+	}
+	if len(os.Args) > 1 && os.Args[1] == phase.Verb {
+		return phase.Main(os.Args[2:])
 	}
 	root := cli.New(cli.Options{Version: version, Doctor: localDoctor})
 	for _, daemon := range []*cobra.Command{serveCommand(), nodeCommand(), secretsCommand()} {

@@ -132,6 +132,14 @@ type options struct {
 	deployHookSecret string
 	// runtime says how the node runs instances.
 	runtime runtimeOptions
+	// CNBBuilder is the builder image of Cloud Native Buildpacks, fetched and
+	// pinned when an app first needs it. Its buildpacks run confined, but what
+	// they put into apps is theirs to decide. Empty: there are none.
+	CNBBuilder string
+	// CNBRunImage is the image below the apps it builds; empty: the one it names.
+	CNBRunImage string
+	// CNBDefault builds with it what its buildpacks are for, asked or not.
+	CNBDefault bool
 	// Verbose logs every request.
 	Verbose bool
 	// LDAP is the directory users log in at besides; off without an endpoint.
@@ -180,6 +188,7 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	flags.Int64Var(&o.MaxImage, "max-image", 10240, "largest image, its compressed layers together, in MiB")
 	flags.DurationVar(&o.PullTimeout, "pull-timeout", 30*time.Minute, "longest time to bring an image from its registry")
 	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
+	o.cnbFlags(flags)
 	o.directoryFlags(flags)
 	o.runtime.flags(flags)
 }
@@ -304,7 +313,7 @@ func (o *options) validate() error {
 	if err := o.checkProxies(); err != nil {
 		return err
 	}
-	if err := o.checkRegistries(); err != nil {
+	if err := errors.Join(o.checkRegistries(), o.checkCNB()); err != nil {
 		return err
 	}
 	if err := o.runtime.validate(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/auth"
+	"github.com/slipway-paas/slipway/internal/builder/cnb"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/registry"
 	"github.com/slipway-paas/slipway/internal/store"
@@ -52,6 +53,7 @@ func (o *options) openRegistry(log *slog.Logger, db *store.Store, users *auth.Au
 				}
 				return err
 			})
+			named.Images = append(named.Images, cnb.Pinned(o.path(cnbRoom))...)
 			return named, err
 		},
 	})

@@ -22,6 +22,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/blobs"
 	"github.com/slipway-paas/slipway/internal/builder"
 	"github.com/slipway-paas/slipway/internal/builder/buildpack"
+	"github.com/slipway-paas/slipway/internal/builder/cnb"
 	"github.com/slipway-paas/slipway/internal/builder/dockerfile"
 	"github.com/slipway-paas/slipway/internal/cert"
 	"github.com/slipway-paas/slipway/internal/controller"
@@ -255,7 +256,11 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	if err != nil {
 		return nil, err
 	}
-	picker, err := builder.NewPicker(log, builder.PickerOptions{Dir: o.path("builds")}, builder.Builders{Dockerfile: files, NoDockerfile: dockerfile.Check, Buildpack: packs})
+	native, err := o.openCNB(log, box, puller, password)
+	if err != nil {
+		return nil, err
+	}
+	picker, err := builder.NewPicker(log, builder.PickerOptions{Dir: o.path("builds")}, builder.Builders{Dockerfile: files, NoDockerfile: dockerfile.Check, CNB: native, Buildpack: packs})
 	if err != nil {
 		return nil, err
 	}
@@ -272,7 +277,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 		Volumes: volume.Dir(o.path("volumes")),
 		Renamed: func(old, id string) error { return errors.Join(git.Rename(old, id), shelf.Rename(old, id)) },
 		Destroyed: func(app string) {
-			if err := errors.Join(git.Remove(app), packs.Forget(app), files.Forget(app), shelf.Remove(context.WithoutCancel(ctx), app)); err != nil {
+			if err := errors.Join(git.Remove(app), packs.Forget(app), files.Forget(app), cnb.Forget(o.path(cnbRoom), app), shelf.Remove(context.WithoutCancel(ctx), app)); err != nil {
 				log.Warn("files of a destroyed app stayed", "app", app, "err", err)
 			}
 		},

@@ -110,19 +110,19 @@ func (l Limits) watch(ctx context.Context, stop context.CancelCauseFunc, app str
 const minFreeFiles = 10_000
 
 func (l Limits) checkFree(app, dir string) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(dir, &disk); err != nil {
 		return nil
 	}
-	free := int64(fs.Bavail) * fs.Bsize
-	few := fs.Files > 0 && fs.Ffree < minFreeFiles
+	free := int64(disk.Bavail) * disk.Bsize
+	few := disk.Files > 0 && disk.Ffree < minFreeFiles
 	if free >= l.MinFreeBytes && !few {
 		return nil
 	}
 	if few {
 		return &platform.UserError{
 			Kind:    platform.ErrUnavailable,
-			Message: fmt.Sprintf("build of %s stopped: the platform's disk has room for %d more files only", app, fs.Ffree),
+			Message: fmt.Sprintf("build of %s stopped: the platform's disk has room for %d more files only", app, disk.Ffree),
 			Cure:    "Make the build write fewer files, or remove files on the platform's machine, then push again.",
 		}
 	}

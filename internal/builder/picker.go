@@ -96,6 +96,10 @@ func (p *Picker) Build(ctx context.Context, r Request) (Result, error) {
 		return Result{}, err
 	}
 	result, err := chosen.Build(ctx, tree, r)
+	if errors.Is(err, ErrUndetected) && chosen == p.builders.CNB && p.builders.Buildpack != nil {
+		chosen = p.builders.Buildpack
+		result, err = chosen.Build(ctx, tree, r)
+	}
 	if errors.Is(err, ErrUndetected) && chosen == p.builders.Buildpack && has(tree, "Dockerfile") {
 		if problem := p.builders.lacks(); problem != nil {
 			return Result{}, problem

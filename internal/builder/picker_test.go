@@ -235,3 +235,17 @@ func TestANewPickerRemovesWhatACrashLeft(t *testing.T) {
 	}
 	empty(t, dir)
 }
+
+func TestATreeThatNoNativeBuildpackIsForIsTheBundledOnes(t *testing.T) {
+	undetected := &lister{file: "a", err: fmt.Errorf("nothing: %w", builder.ErrUndetected)}
+	bundled := &lister{file: "b"}
+	p, dir := picker(t, builder.Bounds{}, builder.Builders{CNB: undetected, Buildpack: bundled})
+	if result, err := p.Build(t.Context(), request(t, file("a", 0o644))); err != nil || result.Image != "b" {
+		t.Errorf("%+v, %v", result, err)
+	}
+	undetected.err = errors.New("broken")
+	if result, err := p.Build(t.Context(), request(t, file("a", 0o644))); err == nil {
+		t.Errorf("a failure was passed over: %+v", result)
+	}
+	empty(t, dir)
+}

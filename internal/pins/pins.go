@@ -4,13 +4,6 @@ package pins
 
 import (
 	_ "github.com/CycloneDX/cyclonedx-go"
-	_ "github.com/buildpacks/imgutil/remote"
-	_ "github.com/buildpacks/lifecycle/buildpack"
-	_ "github.com/buildpacks/lifecycle/cache"
-	_ "github.com/buildpacks/lifecycle/image"
-	_ "github.com/buildpacks/lifecycle/layers"
-	_ "github.com/buildpacks/lifecycle/phase"
-	_ "github.com/buildpacks/lifecycle/platform"
 	_ "github.com/containerd/go-cni"
 	_ "github.com/containernetworking/cni/libcni"
 	_ "github.com/opencontainers/go-digest"

@@ -33,7 +33,7 @@ func Begin(args []string) int {
 
 func begin(args []string) error {
 	if len(args) < 2 {
-		return fmt.Errorf("%s wants a uid and a command", BeginVerb)
+		return fmt.Errorf("%s wants a user and a command", BeginVerb)
 	}
 	// Privileges are a thread's. The one that executes is the one that remains.
 	runtime.LockOSThread()
@@ -55,13 +55,15 @@ func begin(args []string) error {
 
 // dropPrivileges is what setpriv does for other processes: no capability, no
 // group, no way back.
-func dropPrivileges(uid string) error {
-	if uid != "keep" {
-		id, err := strconv.Atoi(uid)
-		if err != nil || id <= 0 {
-			return fmt.Errorf("uid %q", uid)
+func dropPrivileges(user string) error {
+	if user != "keep" {
+		text, group, _ := strings.Cut(user, ":")
+		uid, err := strconv.Atoi(text)
+		gid, groupErr := strconv.Atoi(group)
+		if err != nil || groupErr != nil || uid <= 0 || gid <= 0 {
+			return fmt.Errorf("user %q", user)
 		}
-		if err := become(id); err != nil {
+		if err := become(uid, gid); err != nil {
 			return err
 		}
 	}
@@ -72,7 +74,7 @@ func dropPrivileges(uid string) error {
 }
 
 // become changes the calling thread, and no other, to a user for good.
-func become(id int) error {
+func become(uid, gid int) error {
 	for capability := uintptr(0); ; capability++ {
 		err := unix.Prctl(unix.PR_CAPBSET_DROP, capability, 0, 0, 0)
 		if errors.Is(err, unix.EINVAL) {
@@ -85,9 +87,13 @@ func become(id int) error {
 	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, 0, 0, 0); errno != 0 {
 		return fmt.Errorf("leave all groups: %w", errno)
 	}
-	for _, call := range []uintptr{unix.SYS_SETRESGID, unix.SYS_SETRESUID} {
-		if _, _, errno := unix.RawSyscall(call, uintptr(id), uintptr(id), uintptr(id)); errno != 0 {
-			return fmt.Errorf("become user %d: %w", id, errno)
+	for _, step := range []struct {
+		call uintptr
+		id   int
+	}{{unix.SYS_SETRESGID, gid}, {unix.SYS_SETRESUID, uid}} {
+		id := uintptr(step.id)
+		if _, _, errno := unix.RawSyscall(step.call, id, id, id); errno != 0 {
+			return fmt.Errorf("become user %d, group %d: %w", uid, gid, errno)
 		}
 	}
 	// Leaving uid 0 took the effective and permitted ones already.

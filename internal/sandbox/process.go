@@ -28,6 +28,8 @@ type Process struct {
 	// UID is the user and group it runs as; not 0. Ignored when the platform
 	// itself is not root.
 	UID int
+	// GID is the group with a Root; 0: the same number as UID.
+	GID int
 	// Root, when set, is the absolute path of a directory that is shown,
 	// read-only, in place of the machine's files: see FurnishRoot. /dev, /proc,
 	// /run, /sys and /tmp of it are not shown. The program of the platform is at

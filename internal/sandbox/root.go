@@ -1,13 +1,13 @@
 package sandbox
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -157,14 +157,14 @@ func plain(root, path string, dir bool) bool {
 // beginning returns p with its environment sealed and its command begun by
 // the platform's own program: a program of the root would have privileges.
 func (s *Sandbox) beginning(p Process) Process {
-	uid := "keep"
+	user := "keep"
 	if s.offer.mode == modeRoot {
-		uid = strconv.Itoa(p.UID)
+		user = fmt.Sprintf("%d:%d", p.UID, cmp.Or(p.GID, p.UID))
 	}
 	env := []string{ownEnv}
 	for n, entry := range p.Env {
 		env = append(env, fmt.Sprintf("%s%d=%s", sealPrefix, n, entry))
 	}
-	p.Env, p.Argv = env, append([]string{Self, BeginVerb, uid}, p.Argv...)
+	p.Env, p.Argv = env, append([]string{Self, BeginVerb, user}, p.Argv...)
 	return p
 }

@@ -33,14 +33,14 @@ func root(t *testing.T) string {
 		files = append(files, path)
 		// ldd exits with 1 for a static program.
 		libraries, _ := exec.CommandContext(t.Context(), "ldd", path).Output()
-		for _, word := range strings.Fields(string(libraries)) {
+		for word := range strings.FieldsSeq(string(libraries)) {
 			if strings.HasPrefix(word, "/") {
 				files = append(files, word)
 			}
 		}
 	}
 	if self, err := exec.CommandContext(t.Context(), "ldd", os.Args[0]).Output(); err == nil { // the test itself, where it was built with cgo
-		for _, word := range strings.Fields(string(self)) {
+		for word := range strings.FieldsSeq(string(self)) {
 			if strings.HasPrefix(word, "/") {
 				files = append(files, word)
 			}

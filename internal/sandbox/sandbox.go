@@ -119,6 +119,8 @@ func (s *Sandbox) check(p Process) error {
 		return fmt.Errorf("%w: %s has no command", ErrDescription, p.Name)
 	case s.offer.Root && p.UID <= 0:
 		return fmt.Errorf("%w: %s needs a uid of its own", ErrDescription, p.Name)
+	case p.GID < 0 || p.GID != 0 && p.Root == "":
+		return fmt.Errorf("%w: %s has the group %d", ErrDescription, p.Name, p.GID)
 	case p.Terminal && p.Stdin == nil:
 		return fmt.Errorf("%w: %s has a terminal and no stdin", ErrDescription, p.Name)
 	case p.Status == "":
