@@ -65,6 +65,11 @@ func testMain(m *testing.M) int {
 //	                    of the answers may have been anything but 200
 //	disk SIZE           puts the state directory on a disk of its own, such as 64m;
 //	                    "disk fill" leaves no byte free on it, "disk free" ends that
+//	elsewhere start [USER:PASSWORD]   starts a registry of somebody else, which only
+//	                    that user may ask; it is at $ELSEWHERE. "elsewhere stop" ends it
+//	image KIND REPOSITORY:TAG   makes an image and gives it to that; KIND is
+//	                    static (one Go program from scratch), portless, foreign
+//	                    (for another machine) or debian (a server in Perl)
 //	service redis|postgres   starts one for this script; its URL is in
 //	                    $REDIS_URL or $SLIPWAY_DATABASE
 //
@@ -97,6 +102,9 @@ func TestScripts(t *testing.T) {
 			"disk":     diskCommand,
 			"mirror":   mirrorCommand(t),
 
+			"image":     imageCommand(t),
+			"elsewhere": elsewhereCommand,
+
 			"stack-image": stackImageCommand,
 
 			"push-over-http": pushOverHTTPCommand,
@@ -120,6 +128,7 @@ func setup(env *testscript.Env) error {
 	env.Values["platform"] = p
 	env.Defer(p.end)
 	env.Values["seat"] = &seat{}
+	env.Values["elsewhere"] = &elsewhere{}
 	env.Setenv("PATH", bin+":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/go/bin")
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, ".config"))
@@ -209,7 +218,7 @@ func environment(ts *testscript.TestScript) (env []string) {
 		"PATH", "HOME", "XDG_CONFIG_HOME", "SLIPWAY_STATE", "SLIPWAY_HTTP", "SLIPWAY_HTTPS", "SLIPWAY_API", "SLIPWAY_SSH", "SLIPWAY_REGISTRY",
 		"SLIPWAY_HTTPS_PORT", "SLIPWAY_TRUSTED_PROXIES",
 		"SLIPWAY_DOMAIN", "SLIPWAY_DATABASE", "SLIPWAY_MAX_PUSH", "SLIPWAY_SECRET_KEY",
-		"SLIPWAY_BUILD_DISK", "SLIPWAY_BUILD_MEMORY", "SLIPWAY_BUILD_SILENCE", "SLIPWAY_BUILD_TIMEOUT", "SLIPWAY_REGISTRY_MIRRORS",
+		"SLIPWAY_BUILD_DISK", "SLIPWAY_BUILD_MEMORY", "SLIPWAY_BUILD_SILENCE", "SLIPWAY_BUILD_TIMEOUT", "SLIPWAY_REGISTRY_MIRRORS", "SLIPWAY_MAX_IMAGE",
 		"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN",
 	} {
 		env = append(env, name+"="+ts.Getenv(name))

@@ -56,3 +56,10 @@ func (c counted) Read(p []byte) (int, error) {
 	c.bytes.Add(int64(n))
 	return n, err
 }
+
+func layersText(n int) string {
+	if n == 1 {
+		return "1 layer"
+	}
+	return fmt.Sprintf("%d layers", n)
+}

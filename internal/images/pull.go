@@ -126,7 +126,7 @@ func (p *Puller) Pull(ctx context.Context, r Request) (platform.Image, error) {
 	if err != nil {
 		return platform.Image{}, p.word(ref, err)
 	}
-	fmt.Fprintf(r.Output, "Pulled %s: %s, %d layers, %s\n", ref, strings.TrimPrefix(image.Ref, r.Into+"@"), image.Layers, sizeText(image.Size))
+	fmt.Fprintf(r.Output, "Pulled %s: %s, %s, %s\n", ref, strings.TrimPrefix(image.Ref, r.Into+"@"), layersText(image.Layers), sizeText(image.Size))
 	return image, nil
 }
 
