@@ -61,6 +61,9 @@ type options struct {
 	// KeepReleases is how many releases of each app keep their images, so that
 	// one can go back to them; 0: all.
 	KeepReleases int
+	// ImageQuota bounds what the images of one app may hold, in MiB; 0: nothing
+	// does. An administrator may say otherwise for an app.
+	ImageQuota int64
 	// State is the directory of everything that must survive a restart.
 	State string
 	// Domain is the platform domain: apps are <app>.<domain>.
@@ -161,6 +164,7 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Registry, "registry", "127.0.0.1:5000", "address of the image registry")
 	flags.DurationVar(&o.ImageGrace, "image-grace", registry.DefaultGrace, "how long images stay that no release and no tag needs")
 	flags.IntVar(&o.KeepReleases, "keep-releases", 0, "how many releases of an app keep their images for a rollback; 0: all")
+	flags.Int64Var(&o.ImageQuota, "image-quota", 0, "what the images of one app may hold, in MiB; 0: any number")
 	flags.StringVar(&o.State, "state", defaultState(), "directory of everything that must survive a restart")
 	flags.StringVar(&o.Domain, "domain", "localhost", "platform domain: apps are served at <app>.<domain>")
 	flags.StringVar(&o.Database, "database", "", "postgres://… instead of SQLite in the state directory")
@@ -333,6 +337,8 @@ func (o *options) validate() error {
 		return errors.New("--build-timeout, --build-silence and --deploy-timeout: a time above zero, such as 15m")
 	case o.ImageGrace < time.Minute:
 		return errors.New("--image-grace: a time of at least 1m; pushes that take longer from a layer to its manifest fail")
+	case o.ImageQuota < 0 || o.ImageQuota > 1<<30:
+		return errors.New("--image-quota: a number of MiB, or 0 for none")
 	case o.KeepReleases < 0:
 		return errors.New("--keep-releases: a number of releases, or 0 for all")
 	case o.MaxPush <= 0 || o.BuildMemory <= 0 || o.BuildDisk <= 0 || o.BuildCache <= 0 || o.LogBytes <= 0:

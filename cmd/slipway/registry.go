@@ -17,15 +17,16 @@ import (
 // registryUser is the user name of the platform's own credential.
 const registryUser = "slipway"
 
-// openRegistry opens the registry with what it asks of the platform. may is
-// asked once the doors are open.
-func (o *options) openRegistry(log *slog.Logger, db *store.Store, users *auth.Auth, password string,
-	may func(context.Context, platform.Caller, string, platform.Role) error,
-) (*registry.Registry, error) {
+// openRegistry opens the registry with what it asks of the platform, whose
+// controller there is once the doors are open.
+func (o *options) openRegistry(log *slog.Logger, db *store.Store, users *auth.Auth, password string, p *plane) (*registry.Registry, error) {
 	return registry.New(log, registry.Options{
 		Dir: o.path("registry"), User: registryUser, Password: password, Grace: o.ImageGrace,
 		Login: users.BySecret,
-		May:   may,
+		May: func(ctx context.Context, caller platform.Caller, app string, need platform.Role) error {
+			return p.controller.May(ctx, caller, app, need)
+		},
+		Quota: func(ctx context.Context, app string) (int64, error) { return p.controller.ImageQuota(ctx, app) },
 		Release: func(ctx context.Context, app string, version int) (image string, err error) {
 			err = db.Read(ctx, func(tx *store.Tx) error {
 				image = ""

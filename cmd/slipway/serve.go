@@ -226,9 +226,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	if err != nil {
 		return nil, err
 	}
-	shelf, err := o.openRegistry(log, db, users, password, func(ctx context.Context, caller platform.Caller, app string, need platform.Role) error {
-		return p.controller.May(ctx, caller, app, need)
-	})
+	shelf, err := o.openRegistry(log, db, users, password, p)
 	if err != nil {
 		return nil, err
 	}
@@ -268,10 +266,10 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	scheduler := local.New(log, p.fleet)
 	p.opened.add(closing(scheduler.Close))
 	p.controller = controller.New(log, controller.Parts{
-		Store: db, Blobs: bucket, Build: picker.Build, Images: puller, Scheduler: scheduler, Fleet: p.fleet, Logs: lines, Stacks: stacks,
+		Store: db, Blobs: bucket, Build: picker.Build, Images: puller, Scheduler: scheduler, Fleet: p.fleet, Logs: lines, Stacks: stacks, Shelf: shelf,
 	}, controller.Options{
 		Domain: o.Domain, URL: o.appURL, Reserved: reserved, DeployTimeout: o.DeployTimeout, InstanceMemory: o.instanceMemory(),
-		NodeTags: o.NodeTags, DefaultTags: o.DefaultTags,
+		NodeTags: o.NodeTags, DefaultTags: o.DefaultTags, ImageQuota: o.ImageQuota << 20,
 		DeployHookURLs: o.hookURLs(), DeployHookSecret: o.deployHookSecret,
 		RejectLostProcfile: o.RejectLostProcfile, KeepLostProcfile: o.KeepLostProcfile,
 		Volumes: volume.Dir(o.path("volumes")),

@@ -51,6 +51,7 @@ func whole(t *testing.T) *contract {
 	user := `{"username":"bob","email":"bob@example.com","is_superuser":true,"is_active":true,"date_joined":"` + t0 + `","last_login":"` + t0 + `"}`
 	key := `{"uuid":"k","id":"bob@laptop","public":"` + publicKey + `","fingerprint":"54:6d","created":"` + t0 + `"}`
 	token := `"name":"ci","role":"deployer","apps":["blog"],"created":"` + t0 + `","expires":"2017-01-01T00:00:00Z","last_used":null`
+	image := `{"image":"blog@sha256:4f1c2a","digest":"sha256:4f1c2a","kind":"slug","size":5000000,"wasted":1000000,"layers":[{"digest":"sha256:1","size":4000000,"shared":true},{"digest":"sha256:2","size":1000000,"shared":false}],"attached":[{"digest":"sha256:3","type":"application/spdx+json","size":900}],"builds":["u"],"releases":[2,3,5]}`
 	stack := `{"name":"bookworm","image":"stack@sha256:1","source":"debian bookworm","system":"Debian GNU/Linux 12 (bookworm)","size":52000000,"in_force":true,"owner":"bob","created":"` + t0 + `","updated":"` + t0 + `"}`
 	domain := `{"domain":"www.foo.com","app":"blog","owner":"bob","created":"` + t0 + `"}`
 	answers := map[string]string{
@@ -64,6 +65,8 @@ func whole(t *testing.T) *contract {
 		"GET /v2/certs/": listOf(certAnswer), "POST /v2/certs/": "201 " + certAnswer, "GET /v2/certs/shop": certAnswer, "DELETE /v2/certs/shop": "204 ",
 		"POST /v2/certs/shop/domain/": "201 ", "DELETE /v2/certs/shop/domain/www.foo.com": "204 ",
 		"GET /v2/platform": platformAnswer, "GET /v2/doctor": `[{"name":"disk","status":"ok","text":"80 GB free","cure":""}]`,
+		"POST /v2/images/gc/": `{"dry_run":true,"blobs":2}`, "GET /v2/apps/blog/images/": `{"images":[` + image + `],"used":5000000,"quota":0}`,
+		"GET /v2/apps/blog/images/sha256:4f1c2a/": image, "POST /v2/apps/blog/images/quota/": "204 ",
 		"GET /v2/stacks/": listOf(stack), "POST /v2/stacks/": "201 " + `{"line":"==> Packing"}` + "\n" + `{"stack":` + stack + "}\n",
 		"POST /v2/stacks/use/": stack, "DELETE /v2/stacks/bookworm/": "204 ", "POST /v2/apps/blog/rebase/": `201 {"version":3}`,
 		"GET /v2/apps/": listOf(app), "POST /v2/apps/": "201 " + app, "GET /v2/apps/blog/": app, "POST /v2/apps/blog/": "", "DELETE /v2/apps/blog/": "204 ",
@@ -191,6 +194,12 @@ var rows = []struct{ route, line, sends string }{
 	{"POST /v2/apps/{app}/config/", "healthchecks unset liveness readiness", `{"healthcheck":{"web/cmd":{"livenessProbe":null,"readinessProbe":null}}}`},
 	{"GET /v2/apps/{app}/releases/", "releases list", ""},
 	{"POST /v2/apps/{app}/releases/rollback/", "rollback v3", `{"version":3}`},
+	{"POST /v2/images/gc/", "images gc --dry-run", `{"dry_run":true}`},
+	{"GET /v2/apps/{app}/images/", "images list", ""},
+	{"GET /v2/apps/{app}/images/{digest}/", "images show v3", ""},
+	{"POST /v2/apps/{app}/images/quota/", "images quota 100", `{"mib":100}`},
+	{"POST /v2/apps/{app}/images/quota/", "images quota none", `{"mib":0}`},
+	{"POST /v2/apps/{app}/images/quota/", "images quota default", `{"mib":null}`},
 	{"GET /v2/stacks/", "stack info", ""},
 	{"POST /v2/stacks/", "stack build --packages python3,perl --mirror http://m/debian", `{"packages":["python3","perl"],"mirror":"http://m/debian","use":true}`},
 	{"POST /v2/stacks/use/", "stack use debian:12 --name debian", `{"stack":"debian:12","name":"debian"}`},

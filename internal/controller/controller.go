@@ -71,6 +71,9 @@ type Options struct {
 	// the cores, at least 4. More wait for room; too many at once and the apps
 	// that serve have no time.
 	CronRuns int
+	// ImageQuota is how many bytes the images of an app may hold for which nobody
+	// said otherwise; 0: any number.
+	ImageQuota int64
 	// NodeTags are the labels this machine carries, which an app's tags are
 	// held against, beside kubernetes.io/hostname, /arch and /os.
 	NodeTags map[string]string
@@ -151,6 +154,8 @@ type Parts struct {
 	Scheduler scheduler.Scheduler
 	Fleet     *fleet.Fleet
 	Logs      *logs.Logs
+	// Shelf is the platform's registry; nil: nothing is known of its images.
+	Shelf Shelf
 	// Stacks makes stacks and lays slugs on them; nil: neither can be done.
 	Stacks *stack.Stacks
 }
@@ -171,6 +176,7 @@ type Controller struct {
 	fleet     *fleet.Fleet
 	logs      *logs.Logs
 	stacks    *stack.Stacks
+	shelf     Shelf
 
 	makingStack sync.Mutex // one at a time
 
@@ -218,6 +224,7 @@ func New(log *slog.Logger, parts Parts, options Options) *Controller {
 		fleet:     parts.Fleet,
 		logs:      parts.Logs,
 		stacks:    parts.Stacks,
+		shelf:     parts.Shelf,
 		building:  make(chan struct{}, options.Builds),
 		cronning:  make(chan struct{}, options.CronRuns),
 		notices:   newNotices(),

@@ -8,14 +8,12 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 // Collected is what a collection removed, or would have.
-type Collected struct {
-	Manifests, Layers, Uploads, Blobs, Repositories int
-	Bytes                                           int64 // of blobs and uploads
-	Skipped                                         int   // in use just then: the next one takes them
-}
+type Collected = platform.CollectedImages
 
 // Collect removes what nothing needs and nobody touched for the grace period;
 // with dryRun it only counts. Pushes go on beside it.
@@ -40,10 +38,14 @@ func (r *Registry) Collect(ctx context.Context, dryRun bool) (Collected, error) 
 			err = c.repository(repo)
 		}
 		if err != nil {
-			return c.Collected, err
+			return c.CollectedImages, err
 		}
 	}
-	return c.Collected, c.blobs(ctx)
+	err = c.blobs(ctx)
+	if err == nil && !dryRun {
+		err = r.forgetContents()
+	}
+	return c.CollectedImages, err
 }
 
 // named asks the platform; without one every repository is an app's.
@@ -80,7 +82,7 @@ func (n *namedSet) has(repo string) bool {
 // collection is one run.
 type collection struct {
 	*Registry
-	Collected
+	platform.CollectedImages
 	named  *namedSet
 	before time.Time // what was touched since stays
 	dryRun bool

@@ -93,6 +93,7 @@ type Registry struct {
 	repos   stripes // held shared by who writes into a repository, exclusively by who moves or removes it
 
 	collecting sync.Mutex
+	inspecting sync.Mutex
 }
 
 // New opens the registry at o.Dir. Failed requests are logged.

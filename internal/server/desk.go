@@ -80,6 +80,7 @@ type Desk interface {
 	AppsOf(ctx context.Context, user string) ([]string, error)
 
 	Stacks
+	Images
 }
 
 var _ Desk = (*controller.Controller)(nil)

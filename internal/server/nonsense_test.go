@@ -47,6 +47,8 @@ var sound = map[string]string{
 	"DELETE /v2/apps/{app}/services/":        `{"procfile_type":"web"}`,
 	"POST /v2/apps/{app}/volumes/":           `{"name":"data","mounts":{"web":"/data"}}`,
 	"POST /v2/stacks/":                       `{"name":"none","suite":"bookworm","packages":["bash"],"mirror":"http://example.com/","use":true}`,
+	"POST /v2/images/gc/":                    `{"dry_run":true}`,
+	"POST /v2/apps/{app}/images/quota/":      `{"mib":100}`,
 	"POST /v2/stacks/use/":                   `{"stack":"none","name":"x"}`,
 	"POST /v2/apps/{app}/crons/":             `{"process":"nightly","schedule":"0 3 * * *","timezone":"Europe/Berlin","overlap":"allow","missed":"once","deadline":60,"paused":false}`,
 	"POST /v2/hooks/config/":                 `{"receive_user":"ada","receive_repo":"blog"}`,

@@ -77,6 +77,10 @@ func table() []route {
 		{method: post, path: "/v2/certs/{name}/domain/", handle: (*server).attachCert, takes: api.AttachCert{}, status: 201, also: []int{403, 404, 409}, summary: "Serve a domain with a certificate"},
 		{method: del, path: "/v2/certs/{name}/domain/{domain}", handle: (*server).detachCert, status: empty, also: []int{403, 404}, summary: "Stop serving a domain with a certificate"},
 
+		{method: post, path: "/v2/images/gc/", handle: (*server).collectImages, takes: api.CollectImages{}, status: 200, gives: api.CollectedImages{}, also: []int{403, 409}, summary: "Remove from the registry what nothing needs"},
+		{method: get, path: of + "images/", handle: (*server).listImages, status: 200, gives: api.Images{}, also: []int{409}, summary: "List what the registry has of an app's releases"},
+		{method: post, path: of + "images/quota/", handle: (*server).setImageQuota, takes: api.ImageQuota{}, status: empty, summary: "Bound what an app's images may hold"},
+		{method: get, path: of + "images/{digest}/", handle: (*server).getImage, status: 200, gives: api.Image{}, also: []int{409}, summary: "Get one image and what of it is wasted"},
 		{method: get, path: "/v2/stacks/", handle: (*server).listStacks, query: paged, status: 200, gives: api.List[api.Stack]{}, also: []int{403}, summary: "List the images that slugs are laid on"},
 		{method: post, path: "/v2/stacks/", handle: (*server).buildStack, takes: api.BuildStack{}, status: 201, gives: answer{kind: "application/x-ndjson"}, also: []int{403, 409}, summary: "Make a stack of Debian's packages, told line by line"},
 		{method: post, path: "/v2/stacks/use/", handle: (*server).useStack, takes: api.UseStack{}, status: 200, gives: api.Stack{}, also: []int{403, 404, 409}, summary: "Choose what slugs are laid on"},
