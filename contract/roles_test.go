@@ -70,6 +70,11 @@ var grants = []struct{ row, may, body string }{
 	{"POST /v2/stacks/", forSuperusers, `{"suite":"No Suite"}`},
 	{"POST /v2/stacks/use/", forSuperusers, `{"stack":"none"}`},
 	{"DELETE /v2/stacks/{name}/", forSuperusers, ""},
+	{"GET /v2/groups/", forAccounts, ""},
+	{"POST /v2/groups/", forAccounts, `{"name":"<new>"}`},
+	{"GET /v2/groups/{name}", forAccounts, ""},
+	{"POST /v2/groups/{name}", forAccounts, `{"values":{"A":"1"}}`},
+	{"DELETE /v2/groups/{name}", forAccounts, ""},
 
 	{"GET /v2/apps/", forKnown, ""},
 	{"POST /v2/apps/", forAccounts, `{"id":"<new>"}`},
@@ -123,6 +128,9 @@ var grants = []struct{ row, may, body string }{
 	{"GET /v2/apps/<app>/crons/{type}/runs/", forViewers, ""},
 	{"POST /v2/apps/<app>/crons/{type}/runs/", forOperators, ""},
 	{"GET /v2/apps/<app>/crons/{type}/runs/{uuid}/", forViewers, ""},
+	{"GET /v2/apps/<app>/groups/", forViewers, ""},
+	{"POST /v2/apps/<app>/groups/", forOperators, `{"group":"none"}`},
+	{"DELETE /v2/apps/<app>/groups/{name}", forOperators, ""},
 
 	{"GET /v2/hooks/key/{fingerprint}", forBuilder, ""},
 	{"GET /v2/hooks/keys/<app>", forBuilder, ""},

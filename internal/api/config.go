@@ -17,6 +17,9 @@ type Config struct {
 	PreStop     map[string]string      `json:"lifecycle_pre_stop"`
 	Created     Time                   `json:"created" format:"date-time"`
 	Updated     Time                   `json:"updated" format:"date-time"`
+
+	// Slipway's own.
+	Groups []ConfigGroup `json:"groups,omitempty" doc:"Shared values below the app's own, a later one's count; absent without any."`
 }
 
 // ConfigPatch is the body of POST /v2/apps/<id>/config/: given keys are set,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 
@@ -30,7 +31,7 @@ func (c *cli) configListCmd() *cobra.Command {
 		Aliases: []string{"ls"},
 		Short:   "Show the variables and their values",
 		Long: `Show the variables and their values, which may be secrets: --keys shows the names alone. In a
-pipe the lines are those of a .env file.`,
+pipe the lines are those of a .env file, in which values of groups are comments.`,
 		Example: "  slipway config list\n  slipway config list --keys\n  slipway config --json | jq -r .values.DEBUG",
 		Args:    takes(0, 0, ""),
 		RunE: c.asksOf(func(ctx context.Context, s *session, app string, _ []string) error {
@@ -39,7 +40,7 @@ pipe the lines are those of a .env file.`,
 			case err != nil:
 				return err
 			case keys:
-				names := append([]string{}, sortedKeys(config.Values)...)
+				names := append([]string{}, sortedKeys(effective(config))...)
 				return c.answer(names, func() { fmt.Fprint(c.stdout, lines(names)) })
 			case oneline:
 				text := strings.ReplaceAll(strings.TrimSpace(dotenv(config.Values)), "\n", " ")
@@ -64,19 +65,54 @@ func lines(words []string) string {
 }
 
 func (c *cli) configTable(app string, config api.Config) {
-	if len(config.Values) == 0 {
+	shared := sharedValues(config)
+	if len(config.Values) == 0 && len(shared) == 0 {
 		c.none("%s has no config. Set some with: slipway config set KEY=value", app)
 		return
 	}
 	if !c.stdout.terminal {
 		fmt.Fprint(c.stdout, dotenv(config.Values))
+		for _, key := range sortedKeys(shared) {
+			line := strings.ReplaceAll(strings.TrimSpace(dotenv(map[string]string{key: shared[key].value})), "\n", "\n# ")
+			c.stdout.say("# %s # of group %s", line, shared[key].group)
+		}
 		return
 	}
-	t := newTable("KEY", "VALUE")
-	for _, key := range sortedKeys(config.Values) {
-		t.row(key, config.Values[key])
+	t := newTable("KEY", "VALUE", "GROUP")
+	for _, key := range sortedKeys(effective(config)) {
+		if own, ok := config.Values[key]; ok {
+			t.row(key, own, "")
+		} else {
+			t.row(key, shared[key].value, shared[key].group)
+		}
 	}
 	t.print(c.stdout)
+}
+
+// sharedValue is one that a group gives an app.
+type sharedValue struct{ value, group string }
+
+// sharedValues are those that the app has none of its own for.
+func sharedValues(config api.Config) map[string]sharedValue {
+	shared := map[string]sharedValue{}
+	for _, group := range config.Groups {
+		for key, value := range group.Values {
+			if _, own := config.Values[key]; !own {
+				shared[key] = sharedValue{value, group.Name}
+			}
+		}
+	}
+	return shared
+}
+
+// effective is what the app's processes see.
+func effective(config api.Config) map[string]string {
+	values := map[string]string{}
+	for key, shared := range sharedValues(config) {
+		values[key] = shared.value
+	}
+	maps.Copy(values, config.Values)
+	return values
 }
 
 func (c *cli) configGetCmd() *cobra.Command {
@@ -92,7 +128,7 @@ func (c *cli) configGetCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			value, ok := config.Values[args[0]]
+			value, ok := effective(config)[args[0]]
 			if !ok {
 				return hinted(because(platform.ErrNotFound, "%s of %s is not set", args[0], app), "List what is set with: slipway config -a %s", app)
 			}

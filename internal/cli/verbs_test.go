@@ -87,7 +87,12 @@ func whole(t *testing.T) *contract {
 		"instance":"blog-nightly-0123456789-abcde","started":"2016-10-18T11:59:30Z","ended":"2016-10-18T11:59:40Z"}`
 	cron := `{"app":"blog","process":"nightly","schedule":"@daily","timezone":"Europe/Berlin","overlap":"forbid","missed":"skip","deadline":3600,
 		"created":"` + t0 + `","updated":"` + t0 + `","next":["2016-10-19T22:00:00Z"],"last":` + run + `,"problem":""}`
+	group := `{"name":"shared","owner":"bob","version":2,"created":"` + t0 + `","updated":"` + t0 + `","values":{"A":"1"},"apps":[]}`
+	attached := `{"app":"blog","group":"shared","version":2,"has":1,"state":"behind"}`
 	maps.Copy(answers, map[string]string{
+		"GET /v2/groups/": listOf(group), "POST /v2/groups/": "201 " + group, "GET /v2/groups/shared/": group, "DELETE /v2/groups/shared/": "204 ",
+		"POST /v2/groups/shared/":   `{"group":` + group + `,"deploys":[{"app":"blog","release":"v4","error":""}]}`,
+		"GET /v2/apps/blog/groups/": listOf(attached), "POST /v2/apps/blog/groups/": "201 " + attached, "DELETE /v2/apps/blog/groups/shared/": "204 ",
 		"GET /v2/apps/blog/crons/": listOf(cron), "POST /v2/apps/blog/crons/": "201 " + cron, "GET /v2/apps/blog/crons/nightly/": cron,
 		"DELETE /v2/apps/blog/crons/nightly/": "204 ", "GET /v2/apps/blog/crons/nightly/runs/": listOf(run),
 		"POST /v2/apps/blog/crons/nightly/runs/": "201 " + strings.Replace(run, "succeeded", "waiting", 1), "GET /v2/apps/blog/crons/nightly/runs/r1/": run,
@@ -235,6 +240,15 @@ var rows = []struct{ route, line, sends string }{
 	{"POST /v2/apps/{app}/tls/", "tls disable", `{"https_enforced":false}`},
 	{"GET /v2/apps/{app}/services/", "services list", ""},
 	{"POST /v2/apps/{app}/services/", "services add api /api", `{"procfile_type":"api","path_pattern":"/api"}`},
+	{"GET /v2/groups/", "groups list", ""},
+	{"POST /v2/groups/", "groups create shared", `{"name":"shared"}`},
+	{"GET /v2/groups/{name}", "groups show shared", ""},
+	{"POST /v2/groups/{name}", "groups set shared A=1", `{"values":{"A":"1"}}`},
+	{"POST /v2/groups/{name}", "groups unset shared A", `{"values":{"A":null}}`},
+	{"DELETE /v2/groups/{name}", "groups destroy shared", ""},
+	{"GET /v2/apps/{app}/groups/", "groups list -a blog", ""},
+	{"POST /v2/apps/{app}/groups/", "groups attach shared", `{"group":"shared"}`},
+	{"DELETE /v2/apps/{app}/groups/{name}", "groups detach shared", ""},
 	{"GET /v2/apps/{app}/crons/", "cron list", ""},
 	{"POST /v2/apps/{app}/crons/", "cron set nightly @daily --timezone Europe/Berlin --overlap replace --missed once --deadline 90m", `{"process":"nightly","schedule":"@daily","timezone":"Europe/Berlin","overlap":"replace","missed":"once","deadline":5400}`},
 	{"POST /v2/apps/{app}/crons/", "cron pause nightly", `{"process":"nightly","paused":true}`},

@@ -100,7 +100,7 @@ func (c *Controller) nextConfig(config platform.Config, patch ConfigPatch) (plat
 	if len(next.Tags) == 0 {
 		next.Tags = maps.Clone(c.options.DefaultTags)
 	}
-	if len(next.Registry) > 0 && next.Values["PORT"] == "" {
+	if len(next.Registry) > 0 && next.Env()["PORT"] == "" {
 		return platform.Config{}, platform.Invalid("", "PORT needs to be set in the config when using a private registry")
 	}
 	if size := configSize(next); size > maxConfig && size > configSize(config) {
@@ -118,6 +118,9 @@ func configSize(config platform.Config) (size int) {
 		for name, value := range *texts {
 			size += len(name) + len(value)
 		}
+	}
+	for _, group := range config.Groups {
+		size += configSize(platform.Config{Values: group.Values})
 	}
 	return size
 }

@@ -297,6 +297,9 @@ func (c *Controller) Start(ctx context.Context) error {
 			c.agenda.addChanged(app)
 		}
 	})
+	if err := c.resumeGroups(ctx); err != nil {
+		return err
+	}
 	return c.startCrons(ctx)
 }
 

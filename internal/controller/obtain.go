@@ -150,7 +150,7 @@ func ofImage(image platform.Image) platform.Build {
 
 // pull brings an image from elsewhere, telling the app's log how far it is.
 func (c *Controller) pull(ctx context.Context, app, image string, config platform.Config) (platform.Build, error) {
-	if len(config.Registry) > 0 && config.Values["PORT"] == "" {
+	if len(config.Registry) > 0 && config.Env()["PORT"] == "" {
 		return platform.Build{}, platform.Invalid("", "PORT needs to be set in the application config when using a private registry")
 	}
 	story := newLineWriter(func(line string) {

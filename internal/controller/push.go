@@ -146,7 +146,7 @@ func (c *Controller) buildSource(ctx context.Context, app string, src platform.S
 	kept := platform.Source{Commit: src.Commit, Branch: src.Branch, Tree: func() (io.ReadCloser, error) {
 		return c.blobs.Get(ctx, sourceKey(app, src.Commit))
 	}}
-	return c.build(ctx, builder.Request{App: app, Build: uuid.NewString(), Source: kept, Env: config.Values, Registry: config.Registry, Output: lines})
+	return c.build(ctx, builder.Request{App: app, Build: uuid.NewString(), Source: kept, Env: config.Env(), Registry: config.Registry, Output: lines})
 }
 
 // sourceKey is where the tree of a commit is kept.

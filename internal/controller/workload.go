@@ -83,7 +83,7 @@ func (c *Controller) spec(d *deployable, process string) platform.Spec {
 // at: the config's PORT, 5000 for a slug, the first that the image exposes; 0
 // where nobody said (Deis contract 3.5).
 func listenPort(d *deployable) int {
-	if port, err := strconv.Atoi(d.config.Values["PORT"]); err == nil {
+	if port, err := strconv.Atoi(d.config.Env()["PORT"]); err == nil {
 		return port
 	}
 	switch {
@@ -109,7 +109,7 @@ func environment(d *deployable) map[string]string {
 	if d.build.SHA != "" {
 		env["SOURCE_VERSION"] = d.build.SHA
 	}
-	maps.Copy(env, d.config.Values)
+	maps.Copy(env, d.config.Env())
 	return env
 }
 
@@ -138,7 +138,7 @@ func (c *Controller) limits(config platform.Config, process string) platform.Lim
 }
 
 func graceOf(config platform.Config, process string) time.Duration {
-	for _, text := range []string{config.Grace[process], config.Values["KUBERNETES_POD_TERMINATION_GRACE_PERIOD_SECONDS"]} {
+	for _, text := range []string{config.Grace[process], config.Env()["KUBERNETES_POD_TERMINATION_GRACE_PERIOD_SECONDS"]} {
 		if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 && seconds <= 24*3600 {
 			return time.Duration(seconds) * time.Second
 		}
@@ -162,7 +162,7 @@ func routableProcess(d *deployable) string {
 // limit, or the app's DEIS_DEPLOY_TIMEOUT, and what its probes wait at first.
 func (c *Controller) deployTimeout(d *deployable) time.Duration {
 	timeout := c.options.DeployTimeout
-	if seconds, err := strconv.Atoi(strings.TrimSpace(d.config.Values["DEIS_DEPLOY_TIMEOUT"])); err == nil && seconds > 0 && seconds <= 24*3600 {
+	if seconds, err := strconv.Atoi(strings.TrimSpace(d.config.Env()["DEIS_DEPLOY_TIMEOUT"])); err == nil && seconds > 0 && seconds <= 24*3600 {
 		timeout = time.Duration(seconds) * time.Second
 	}
 	delay := 0

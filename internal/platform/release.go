@@ -15,6 +15,9 @@ import (
 type Config struct {
 	UUID, App, Owner string
 	Values           map[string]string
+	// Groups are the shared values below its own, as they were when this version
+	// was made; a later one's count. See Env.
+	Groups []GroupValues
 	// Memory and CPU map a process type to "limit" or "request/limit" in the
 	// forms of ParseMemory and ParseCPU.
 	Memory, CPU map[string]string

@@ -137,9 +137,18 @@ func wireConfig(c platform.Config) api.Config {
 		UUID: c.UUID, App: c.App, Owner: c.Owner,
 		Values: texts(c.Values), Memory: texts(c.Memory), CPU: texts(c.CPU), Grace: texts(c.Grace),
 		Tags: texts(c.Tags), Registry: texts(c.Registry), Healthcheck: health,
-		PostStart: texts(c.PostStart), PreStop: texts(c.PreStop),
+		PostStart: texts(c.PostStart), PreStop: texts(c.PreStop), Groups: wireGroups(c.Groups),
 		Created: api.At(c.Created), Updated: api.At(c.Updated),
 	}
+}
+
+// wireGroups is nil without any, so that a config has the contract's fields alone.
+func wireGroups(groups []platform.GroupValues) []api.ConfigGroup {
+	var wire []api.ConfigGroup
+	for _, g := range groups {
+		wire = append(wire, api.ConfigGroup{Name: g.Name, Version: g.Version, Values: texts(g.Values)})
+	}
+	return wire
 }
 
 // texts is m, never nil.

@@ -62,6 +62,15 @@ type Desk interface {
 	CronRun(ctx context.Context, caller platform.Caller, app, process, uuid string) (platform.CronRun, error)
 	RunCron(ctx context.Context, caller platform.Caller, app, process string) (platform.CronRun, error)
 
+	Groups(ctx context.Context, caller platform.Caller, page platform.Page) ([]platform.ConfigGroup, int, error)
+	Group(ctx context.Context, caller platform.Caller, name string) (controller.GroupStatus, error)
+	CreateGroup(ctx context.Context, caller platform.Caller, name string) (platform.ConfigGroup, error)
+	SetGroup(ctx context.Context, caller platform.Caller, name string, patch map[string]*string) (controller.GroupStatus, []controller.GroupDeploy, error)
+	DestroyGroup(ctx context.Context, caller platform.Caller, name string) error
+	GroupsOf(ctx context.Context, caller platform.Caller, app string) ([]controller.AppOfGroup, error)
+	AttachGroup(ctx context.Context, caller platform.Caller, app, name string) (controller.AppOfGroup, error)
+	DetachGroup(ctx context.Context, caller platform.Caller, app, name string) error
+
 	Certificates(ctx context.Context, caller platform.Caller, page platform.Page) ([]platform.Certificate, int, error)
 	Certificate(ctx context.Context, caller platform.Caller, name string) (platform.Certificate, error)
 	AddCertificate(ctx context.Context, caller platform.Caller, name, chain, key string) (platform.Certificate, error)

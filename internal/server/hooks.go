@@ -129,6 +129,7 @@ func (s *server) hookConfig(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	config.Values, config.Groups = config.Env(), nil // what a build sees
 	return ok(wireConfig(config))
 }
 

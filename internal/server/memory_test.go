@@ -32,6 +32,7 @@ type memoryDesk struct {
 	// panics makes App do so.
 	panics any
 	memoryCrons
+	groups []controller.GroupStatus
 }
 
 type memoryApp struct {

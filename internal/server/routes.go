@@ -85,6 +85,11 @@ func table() []route {
 		{method: post, path: "/v2/stacks/", handle: (*server).buildStack, takes: api.BuildStack{}, status: 201, gives: answer{kind: "application/x-ndjson"}, also: []int{403, 409}, summary: "Make a stack of Debian's packages, told line by line"},
 		{method: post, path: "/v2/stacks/use/", handle: (*server).useStack, takes: api.UseStack{}, status: 200, gives: api.Stack{}, also: []int{403, 404, 409}, summary: "Choose what slugs are laid on"},
 		{method: del, path: "/v2/stacks/{name}/", handle: (*server).removeStack, status: empty, also: []int{403, 404, 409}, summary: "Forget a stack"},
+		{method: get, path: "/v2/groups/", handle: (*server).listGroups, query: paged, status: 200, gives: api.List[api.Group]{}, also: []int{403}, summary: "List one's config groups"},
+		{method: post, path: "/v2/groups/", handle: (*server).createGroup, takes: api.CreateGroup{}, status: 201, gives: api.Group{}, also: []int{403}, summary: "Make a config group"},
+		{method: get, path: "/v2/groups/{name}", handle: (*server).getGroup, status: 200, gives: api.Group{}, also: []int{403, 404}, summary: "Get a config group with its values"},
+		{method: post, path: "/v2/groups/{name}", handle: (*server).setGroup, takes: api.SetGroup{}, status: 200, gives: api.GroupChanged{}, also: []int{403, 404, 409, 422}, summary: "Change a config group, as a new release of each of its apps"},
+		{method: del, path: "/v2/groups/{name}", handle: (*server).destroyGroup, status: empty, also: []int{403, 404, 409}, summary: "Destroy a config group that no app has"},
 
 		{method: get, path: "/v2/apps/", handle: (*server).listApps, query: paged, status: 200, gives: api.List[api.App]{}, summary: "List apps"},
 		{method: post, path: "/v2/apps/", handle: (*server).createApp, takes: api.CreateApp{}, status: 201, gives: api.App{}, also: []int{409}, summary: "Create an app"},
@@ -141,6 +146,9 @@ func table() []route {
 		{method: get, path: crons + "{type}/runs/", handle: (*server).listCronRuns, query: paged, status: 200, gives: api.List[api.CronRun]{}, summary: "List the runs of a process type by itself, newest first"},
 		{method: post, path: crons + "{type}/runs/", handle: (*server).runCron, status: 201, gives: api.CronRun{}, also: []int{409}, summary: "Run it now"},
 		{method: get, path: crons + "{type}/runs/{uuid}/", handle: (*server).getCronRun, status: 200, gives: api.CronRun{}, summary: "Get one run"},
+		{method: get, path: of + "groups/", handle: (*server).listAppGroups, status: 200, gives: api.List[api.AppGroup]{}, summary: "List the config groups of an app, in their order"},
+		{method: post, path: of + "groups/", handle: (*server).attachGroup, takes: api.AttachGroup{}, status: 201, gives: api.AppGroup{}, also: []int{409}, summary: "Attach a config group, or take over its present values, as a new release"},
+		{method: del, path: of + "groups/{name}", handle: (*server).detachGroup, status: empty, also: []int{400, 409}, summary: "Detach a config group as a new release"},
 
 		{method: get, path: "/v2/hooks/key/{fingerprint}", guard: forBuilder, handle: (*server).hookKey, status: 200, gives: api.HookKey{}, also: []int{403, 404}, summary: "Find whose SSH key this is, for the builder"},
 		{method: get, path: "/v2/hooks/keys/{app}", guard: forBuilder, handle: (*server).hookKeys, status: 200, gives: map[string][]api.HookPublicKey{}, summary: "List the SSH keys of those an app is shared with, for the builder"},

@@ -92,6 +92,8 @@ func (tx *Tx) clash(err error) error {
 		return platform.Invalid("id", "SSH Key with this id already exists.")
 	case "certificates_name":
 		return platform.Invalid("name", "certificate with this name already exists.")
+	case "config_groups_name":
+		return platform.Invalid("name", "Group with this name already exists.")
 	case "tokens_name":
 		return platform.Invalid("name", "Token with this name already exists.")
 	case "keys_sha256":

@@ -62,7 +62,7 @@ func plan(t *testing.T, s *Store, query string) []string {
 }
 
 // manyRows have tables that grow with the apps and their history.
-var manyRows = []string{"apps", "releases", "configs", "builds", "events", "domains", "tokens", "collaborators", "services"}
+var manyRows = []string{"apps", "releases", "configs", "builds", "events", "domains", "tokens", "collaborators", "services", "crons", "cron_runs", "config_groups", "config_group_apps"}
 
 // walks says what of the plan takes longer the more there is in all: a step
 // that reads a whole table or index, and a sort of more than an app's own.
@@ -121,14 +121,27 @@ func TestNoListWalksThroughAllRows(t *testing.T) {
 		"events of an hour":     {ask: events(hour)},
 		"events of an app ever": {ask: events(platform.EventQuery{App: "blog"})},
 
+		"Crons":              {ask: func(tx *Tx) error { _, err := tx.Crons("blog"); return err }},
+		"CronRuns":           {ask: func(tx *Tx) error { _, _, err := tx.CronRuns("blog", "nightly", platform.Page{}); return err }},
+		"LastCronRun":        {ask: func(tx *Tx) error { _, err := tx.LastCronRun("blog", "nightly"); return err }},
+		"ActiveCronRuns":     {ask: func(tx *Tx) error { _, err := tx.ActiveCronRuns("blog", "nightly"); return err }, allowed: []string{"BY"}}, // ten at most
+		"PruneCronRuns":      {ask: func(tx *Tx) error { return tx.PruneCronRuns("blog", "nightly", 1) }},
+		"Group":              {ask: func(tx *Tx) error { _, err := tx.Group("shared"); return err }},
+		"Groups of an owner": {ask: func(tx *Tx) error { _, _, err := tx.Groups("ann", platform.Page{}); return err }},
+		"AppsOfGroup":        {ask: func(tx *Tx) error { _, err := tx.AppsOfGroup("1"); return err }},
+		"GroupsOfApp":        {ask: func(tx *Tx) error { _, err := tx.GroupsOfApp("blog"); return err }, allowed: []string{"BY"}}, // twenty at most
+
 		// In their order until the page is full; COUNT reads the smallest index.
 		"Apps of all": {ask: func(tx *Tx) error { _, _, err := tx.Apps("", platform.Page{}); return err }, allowed: []string{"sqlite_autoindex_apps_2", "apps_of_owner"}},
 		"AllAppIDs":   {ask: func(tx *Tx) error { _, err := tx.AllAppIDs(); return err }, allowed: []string{"sqlite_autoindex_apps_2"}},
 		"all events":  {ask: events(platform.EventQuery{}), allowed: []string{"events_in_time"}},
 		// Holds those that are under way alone.
 		"UnfinishedReleases of all": {ask: func(tx *Tx) error { _, err := tx.UnfinishedReleases(""); return err }, allowed: []string{"releases_unfinished"}},
+		// Hold those that are under way alone.
+		"InterruptCronRuns": {ask: func(tx *Tx) error { _, err := tx.InterruptCronRuns("", time.Time{}); return err }, allowed: []string{"cron_runs_active"}},
+		"DueGroups":         {ask: func(tx *Tx) error { _, err := tx.DueGroups(); return err }, allowed: []string{"config_group_apps_due", "BY"}},
 		// Holds one entry a row, at the start alone.
-		"SealedUnder": {ask: func(tx *Tx) error { _, err := tx.SealedUnder(); return err }, allowed: []string{"configs_sealed_under", "certificates_sealed_under", "BY"}},
+		"SealedUnder": {ask: func(tx *Tx) error { _, err := tx.SealedUnder(); return err }, allowed: []string{"configs_sealed_under", "config_groups_sealed_under", "certificates_sealed_under", "BY"}},
 	} {
 		for _, query := range queries(t, s, c.ask) {
 			steps := plan(t, s, query)

@@ -37,7 +37,8 @@ type sealedTable struct {
 }
 
 var sealedTables = []sealedTable{
-	{"configs", "uuid", "", []string{"vars", "registry"}},
+	{"configs", "uuid", "", []string{"vars", "registry", "shared"}},
+	{"config_groups", "uuid", "", []string{"vars"}},
 	{"certificates", "id", int64(0), []string{"key"}},
 }
 
@@ -180,6 +181,10 @@ func (tx *Tx) sealAnew(table sealedTable, row sealedRow) (fresh []string, err er
 	for i, text := range row.secrets {
 		about := fmt.Sprintf("%s.%s/%v", table.name, table.columns[i], row.id)
 		plain := []byte(text)
+		if text == "[]" { // no groups: nothing to hide
+			fresh = append(fresh, text)
+			continue
+		}
 		if secret.KeyID(text) != "" {
 			if plain, err = tx.ring.Open(text, about); err != nil {
 				return nil, err

@@ -98,6 +98,16 @@ func (tx *Tx) DeleteUser(name string) error {
 			Message: fmt.Sprintf("%s still has applications assigned. Delete or transfer ownership", name),
 		}
 	}
+	groups, err := tx.count("SELECT COUNT(*) FROM config_groups WHERE owner = ?", name)
+	if err != nil {
+		return err
+	}
+	if groups > 0 {
+		return &platform.UserError{
+			Kind: platform.ErrConflict, Message: fmt.Sprintf("%s still has config groups", name),
+			Cure: "Detach them from their apps and destroy them first.",
+		}
+	}
 	for _, table := range ownedTables {
 		_, err := tx.exec("UPDATE "+table+" SET owner = (SELECT owner FROM apps WHERE apps.id = "+table+".app) WHERE owner = ?", name)
 		if err != nil {
