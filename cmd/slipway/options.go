@@ -101,6 +101,9 @@ type options struct {
 	// DeployTimeout bounds the time from a release's first start to all of its
 	// instances being up.
 	DeployTimeout time.Duration
+	// CronRuns is how many crons run at a time, of all apps; 0: twice the cores,
+	// at least 4. More wait.
+	CronRuns int
 	// LogBytes bounds the kept log of one app, in MiB.
 	LogBytes int64
 	// NodeTags are the labels of this machine, beside kubernetes.io/hostname,
@@ -179,6 +182,7 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	flags.Int64Var(&o.BuildCache, "build-cache", 10240, "what Dockerfile builds of all apps keep for the next ones, in MiB")
 	flags.Int64Var(&o.AppMemory, "app-memory", 0, "memory of an instance whose app sets no limit, in MiB; 0: half of the machine's")
 	flags.DurationVar(&o.DeployTimeout, "deploy-timeout", 2*time.Minute, "longest wait for a release's instances to be up")
+	flags.IntVar(&o.CronRuns, "cron-runs", 0, "how many crons run at a time, of all apps; 0: twice the cores, at least 4")
 	flags.Int64Var(&o.LogBytes, "log-bytes", 10, "kept log of one app, in MiB")
 	flags.StringToStringVar(&o.NodeTags, "node-tags", nil, "labels of this machine, key=value,…, which apps' tags are held against")
 	flags.StringToStringVar(&o.DefaultTags, "default-tags", nil, "tags of apps that set none, key=value,…; also DEIS_DEFAULT_CONFIG_TAGS as JSON")
@@ -341,6 +345,8 @@ func (o *options) validate() error {
 		return errors.New("--image-quota: a number of MiB, or 0 for none")
 	case o.KeepReleases < 0:
 		return errors.New("--keep-releases: a number of releases, or 0 for all")
+	case o.CronRuns < 0:
+		return errors.New("--cron-runs: a number above zero, or 0 for twice the cores")
 	case o.MaxPush <= 0 || o.BuildMemory <= 0 || o.BuildDisk <= 0 || o.BuildCache <= 0 || o.LogBytes <= 0:
 		return errors.New("--max-push, --build-memory, --build-disk, --build-cache and --log-bytes: a number of MiB above zero")
 	}

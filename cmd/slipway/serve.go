@@ -268,7 +268,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	p.controller = controller.New(log, controller.Parts{
 		Store: db, Blobs: bucket, Build: picker.Build, Images: puller, Scheduler: scheduler, Fleet: p.fleet, Logs: lines, Stacks: stacks, Shelf: shelf,
 	}, controller.Options{
-		Domain: o.Domain, URL: o.appURL, Reserved: reserved, DeployTimeout: o.DeployTimeout, InstanceMemory: o.instanceMemory(),
+		Domain: o.Domain, URL: o.appURL, Reserved: reserved, DeployTimeout: o.DeployTimeout, CronRuns: o.CronRuns, InstanceMemory: o.instanceMemory(),
 		NodeTags: o.NodeTags, DefaultTags: o.DefaultTags, ImageQuota: o.ImageQuota << 20,
 		DeployHookURLs: o.hookURLs(), DeployHookSecret: o.deployHookSecret,
 		RejectLostProcfile: o.RejectLostProcfile, KeepLostProcfile: o.KeepLostProcfile,

@@ -122,8 +122,11 @@ func wording(err error) string {
 func lookedUp(kind, path string) string {
 	segments := strings.Split(strings.Trim(path, "/"), "/")
 	name := segments[len(segments)-1]
-	if kind == "App" && len(segments) > 2 {
+	switch {
+	case kind == "App" && len(segments) > 2:
 		name = segments[2]
+	case kind == "Cron" && len(segments) > 4:
+		name = segments[4]
 	}
 	return unescaped(name)
 }
