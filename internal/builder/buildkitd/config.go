@@ -39,17 +39,14 @@ type Registry struct {
 	CAs []string `json:",omitempty"`
 }
 
-// Network is where the steps of a build live: a network namespace with one
-// link to the machine. Its other side vanishes with the namespace, and that
-// with the child.
+// Network is where the child and the steps of its build live: a network
+// namespace of their own. The interface eth0 is there already, and its other
+// side, on the machine, vanishes with the namespace.
 type Network struct {
-	// Link is the name of the machine's side.
-	Link string
-	// Host and Step are the two addresses of a /31.
+	// Host and Step are the two addresses of a /31: the machine's and eth0's.
 	Host, Step netip.Addr
-	// Closed are networks a step cannot reach.
+	// Closed are networks nobody there can reach.
 	Closed []netip.Prefix
-	// DNS are name servers a step can reach.
+	// DNS are name servers that can be reached from there. Empty: public ones.
 	DNS []netip.Addr
-	MTU int
 }

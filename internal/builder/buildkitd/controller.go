@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/containerd/containerd/v2/core/remotes/docker"
 	ctdsnapshot "github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/plugins/snapshots/native"
 	"github.com/containerd/containerd/v2/plugins/snapshots/overlay"
@@ -24,8 +23,6 @@ import (
 	"github.com/moby/buildkit/solver/bboltcachestorage"
 	"github.com/moby/buildkit/util/db/boltutil"
 	"github.com/moby/buildkit/util/network/netproviders"
-	"github.com/moby/buildkit/util/resolver"
-	resolverconfig "github.com/moby/buildkit/util/resolver/config"
 	"github.com/moby/buildkit/worker"
 	"github.com/moby/buildkit/worker/base"
 	"github.com/moby/buildkit/worker/runc"
@@ -39,8 +36,7 @@ func newController(c Config, space *space, stop <-chan struct{}) (*control.Contr
 	if err != nil {
 		return nil, err
 	}
-	hosts := registryHosts(c.Registries)
-	only, err := newWorker(c, space, hosts)
+	only, err := newWorker(c, space)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +76,7 @@ func newController(c Config, space *space, stop <-chan struct{}) (*control.Contr
 	})
 }
 
-func newWorker(c Config, space *space, hosts docker.RegistryHosts) (*base.Worker, error) {
+func newWorker(c Config, space *space) (*base.Worker, error) {
 	dns := &oci.DNSConfig{}
 	for _, server := range c.Network.DNS {
 		dns.Nameservers = append(dns.Nameservers, server.String())
@@ -96,7 +92,7 @@ func newWorker(c Config, space *space, hosts docker.RegistryHosts) (*base.Worker
 	if opt.Executor, err = newExecutor(c, opt, dns); err != nil {
 		return nil, fmt.Errorf("executor: %w", err)
 	}
-	opt.RegistryHosts = hosts
+	opt.RegistryHosts = newHosts(c, space.machine).find
 	opt.GCPolicy = []client.PruneInfo{
 		{Filter: []string{"type==source.local,type==source.git.checkout"}, KeepDuration: 48 * time.Hour, MaxUsedSpace: c.CacheBytes / 8},
 		{MaxUsedSpace: c.CacheBytes},
@@ -113,26 +109,4 @@ func snapshotter(root string) runc.SnapshotterFactory {
 		}}
 	}
 	return runc.SnapshotterFactory{Name: "native", New: native.NewSnapshotter}
-}
-
-func registryHosts(registries map[string]Registry) docker.RegistryHosts {
-	known := make(map[string]resolverconfig.RegistryConfig)
-	for host, r := range registries {
-		one := resolverconfig.RegistryConfig{Mirrors: r.Mirrors, RootCAs: r.CAs}
-		if r.Plain {
-			one.PlainHTTP = &r.Plain
-		}
-		if r.Insecure {
-			one.Insecure = &r.Insecure
-		}
-		known[host] = one
-	}
-	all := resolver.NewRegistryConfig(known)
-	return func(host string) ([]docker.RegistryHost, error) {
-		found, err := all(host)
-		if r := registries[host]; err == nil && r.Only && len(r.Mirrors) > 0 {
-			found = found[:len(r.Mirrors)] // the registry itself comes last
-		}
-		return found, err
-	}
 }

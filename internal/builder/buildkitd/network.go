@@ -22,61 +22,28 @@ import (
 	"github.com/slipway-paas/slipway/internal/sandbox"
 )
 
-// space is the network namespace all steps of the build share. Its loopback
-// is its own: nothing that listens on the machine's is there.
+// space is the network namespace of the child, which all steps of the build
+// share. Its loopback is its own: nothing that listens on the machine's is
+// there, for a step, and for what the child itself fetches in a step's name.
 type space struct {
-	file      *os.File
+	machine   *os.File // the machine's network namespace
+	own       *os.File
 	processes int64
 	steps     atomic.Int64
 }
 
-// openNetwork makes the namespace and links it to the machine.
-func openNetwork(n Network, processes int64) (*space, error) {
-	s := &space{processes: processes}
-	done := make(chan error, 1)
-	// On a thread that is thrown away, for it lives in the new namespace.
-	go func() {
-		runtime.LockOSThread()
-		done <- func() (err error) {
-			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-				return fmt.Errorf("network namespace: %w", err)
-			}
-			s.file, err = os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
-			return err
-		}()
-	}()
-	if err := <-done; err != nil {
-		return nil, err
-	}
-	if err := s.link(n); err != nil {
-		return nil, err
-	}
-	return s, inside(s.file, func() error { return configure(n) })
-}
+// StepLink is the interface of the namespace.
+const StepLink = "eth0"
 
-// link makes the pair of interfaces and brings the machine's side up.
-func (s *space) link(n Network) error {
-	attributes := netlink.NewLinkAttrs()
-	attributes.Name, attributes.MTU = n.Link, n.MTU
-	pair := &netlink.Veth{LinkAttrs: attributes, PeerName: stepLink, PeerMTU: uint32(n.MTU), PeerNamespace: netlink.NsFd(s.file.Fd())}
-	if err := netlink.LinkAdd(pair); err != nil {
-		return fmt.Errorf("interface %s: %w", n.Link, err)
-	}
-	return up(n.Link, n.Host)
-}
-
-// stepLink is the interface a step sees.
-const stepLink = "eth0"
-
-// configure is run in the namespace.
+// configure gives the namespace its addresses and its way out.
 func configure(n Network) error {
 	if err := up("lo", netip.Addr{}); err != nil {
 		return err
 	}
-	if err := up(stepLink, n.Step); err != nil {
+	if err := up(StepLink, n.Step); err != nil {
 		return err
 	}
-	link, err := netlink.LinkByName(stepLink)
+	link, err := netlink.LinkByName(StepLink)
 	if err != nil {
 		return err
 	}
@@ -111,7 +78,14 @@ func up(name string, address netip.Addr) error {
 func inside(namespace *os.File, f func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread()
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		if unix.Gettid() == unix.Getpid() {
+			// But for the first, which stays, and is what others take for all of the
+			// process. While it is held here, another goroutine gets another.
+			done <- inside(namespace, f)
+			runtime.UnlockOSThread()
+			return
+		}
 		if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err != nil {
 			done <- err
 			return
@@ -150,6 +124,6 @@ func (p provider) Set(s *specs.Spec) error {
 	if p.none {
 		return nil // a namespace of its own, with nothing in it
 	}
-	path := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), p.file.Fd())
+	path := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), p.own.Fd())
 	return oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: path})(context.Background(), nil, nil, s)
 }

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,15 +21,19 @@ import (
 	"github.com/moby/buildkit/util/grpcerrors"
 )
 
-// ConnectionFD is the descriptor of the child's one connection.
-const ConnectionFD = 3
+// The descriptors of the child: its one connection, and the machine's network
+// namespace.
+const (
+	ConnectionFD = 3
+	MachineFD    = 4
+)
 
 // maxConfig bounds the configuration, in bytes.
 const maxConfig = 1 << 20
 
 // Serve is the whole life of the child: it blocks until the connection ends or
 // ctx does. It must be the first process of a pid namespace and alone in a
-// mount namespace, as dockerfile.Builder starts it; it changes both.
+// mount and a network namespace, as dockerfile.Builder starts it; it changes both.
 func Serve(ctx context.Context, config io.Reader) error {
 	if os.Getpid() != 1 || os.Geteuid() != 0 {
 		return errors.New("buildkitd is started by slipway serve, not by hand")
@@ -46,10 +52,16 @@ func Serve(ctx context.Context, config io.Reader) error {
 	if err := prepare(c); err != nil {
 		return err
 	}
-	space, err := openNetwork(c.Network, c.Processes)
+	if err := configure(c.Network); err != nil {
+		return fmt.Errorf("network of the build: %w", err)
+	}
+	unix.CloseOnExec(MachineFD)
+	own, err := os.Open("/proc/self/ns/net")
 	if err != nil {
 		return fmt.Errorf("network of the build: %w", err)
 	}
+	defer own.Close()
+	space := &space{own: own, machine: os.NewFile(MachineFD, "machine"), processes: c.Processes}
 	stop := make(chan struct{})
 	controller, err := newController(c, space, stop)
 	if err != nil {
@@ -72,6 +84,27 @@ func Serve(ctx context.Context, config io.Reader) error {
 	}()
 	_ = server.Serve(only) // ends with the connection, whatever it says
 	return controller.Close()
+}
+
+// nameServers puts those the build's network reaches in the place of the
+// machine's, which may listen on its loopback.
+func nameServers(n Network, dir string) error {
+	servers := n.DNS
+	if len(servers) == 0 {
+		servers = []netip.Addr{netip.AddrFrom4([4]byte{8, 8, 8, 8}), netip.AddrFrom4([4]byte{1, 1, 1, 1})}
+	}
+	var text strings.Builder
+	for _, server := range servers {
+		fmt.Fprintln(&text, "nameserver", server)
+	}
+	file := filepath.Join(dir, "resolv.conf")
+	if err := os.WriteFile(file, []byte(text.String()), 0o644); err != nil {
+		return err
+	}
+	if err := unix.Mount(file, "/etc/resolv.conf", "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("name servers: %w", err)
+	}
+	return nil
 }
 
 // endPatience bounds the time a child takes to end.
@@ -100,6 +133,9 @@ func prepare(c Config) error {
 		return fmt.Errorf("temporary directory: %w", err)
 	}
 	if err := os.Setenv("TMPDIR", short); err != nil {
+		return err
+	}
+	if err := nameServers(c.Network, temporary); err != nil {
 		return err
 	}
 	if c.FileBytes > 0 {

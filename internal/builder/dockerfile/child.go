@@ -22,7 +22,7 @@ import (
 )
 
 // child is one BuildKit for one build. It is the first process of a pid
-// namespace and alone in a mount namespace: the kernel ends and unmounts all of
+// namespace and alone in a mount and a network namespace: the kernel ends and unmounts all of
 // it with that process, however that ends. Its connection ends when this
 // process does, and with it the child.
 type child struct {
@@ -79,8 +79,14 @@ func (c *child) fork(b *Builder, config buildkitd.Config) (net.Conn, error) {
 	c.cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + config.Root}, b.options.Env...)
 	c.cmd.Dir = "/"
 	c.cmd.Stdout, c.cmd.Stderr = c.said, c.said
-	c.cmd.ExtraFiles = []*os.File{theirs}
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWPID, Unshareflags: unix.CLONE_NEWNS}
+	machine, err := os.Open("/proc/self/ns/net")
+	if err != nil {
+		_ = ours.Close()
+		return nil, err
+	}
+	defer machine.Close()
+	c.cmd.ExtraFiles = []*os.File{theirs, machine} // buildkitd.ConnectionFD and MachineFD
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNET, Unshareflags: unix.CLONE_NEWNS}
 	// What it leaves running with its output open does not keep anybody.
 	c.cmd.WaitDelay = time.Second
 	stdin, err := c.cmd.StdinPipe()
@@ -99,6 +105,9 @@ func (c *child) fork(b *Builder, config buildkitd.Config) (net.Conn, error) {
 	}()
 	err = c.group.Add(c.cmd.Process.Pid)
 	calm(c.cmd.Process.Pid)
+	if err == nil {
+		err = b.networks.join(config.Network, c.cmd.Process.Pid)
+	}
 	if err == nil {
 		_, err = stdin.Write(text)
 	}

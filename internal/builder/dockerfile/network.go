@@ -57,14 +57,32 @@ func (n *networks) network(i int) buildkitd.Network {
 	base := n.all.Addr().As4()
 	base[3] = byte(2 * i)
 	host := netip.AddrFrom4(base)
-	mtu := uplinkMTU()
 	return buildkitd.Network{
-		Link: n.link(i), Host: host, Step: host.Next(), MTU: mtu, DNS: nameServers(),
+		Host: host, Step: host.Next(), DNS: nameServers(),
 		Closed: append(localNetworks(), n.all, netip.MustParsePrefix("169.254.0.0/16")),
 	}
 }
 
 func (n *networks) link(i int) string { return fmt.Sprintf("sb%s-%d", n.id, i) }
+
+// join links the network namespace of a process to the machine.
+func (n *networks) join(network buildkitd.Network, pid int) error {
+	attributes := netlink.NewLinkAttrs()
+	attributes.Name, attributes.MTU = n.link(int(network.Host.As4()[3])/2), uplinkMTU()
+	pair := &netlink.Veth{LinkAttrs: attributes, PeerName: buildkitd.StepLink, PeerMTU: uint32(attributes.MTU), PeerNamespace: netlink.NsPid(pid)}
+	if err := netlink.LinkAdd(pair); err != nil {
+		return fmt.Errorf("interface %s: %w", attributes.Name, err)
+	}
+	link, err := netlink.LinkByName(attributes.Name)
+	if err != nil {
+		return fmt.Errorf("interface %s: %w", attributes.Name, err)
+	}
+	own := &netlink.Addr{IPNet: &net.IPNet{IP: network.Host.AsSlice(), Mask: net.CIDRMask(31, 32)}}
+	if err := errors.Join(netlink.AddrAdd(link, own), netlink.LinkSetUp(link)); err != nil {
+		return fmt.Errorf("interface %s: %w", attributes.Name, err)
+	}
+	return nil
+}
 
 func (n *networks) give(i int) {
 	n.mu.Lock()

@@ -10,6 +10,8 @@ import (
 	"encoding/pem"
 	"io/fs"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +20,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/slipway-paas/slipway/internal/builder/dockerfile"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -201,6 +204,32 @@ func TestAStepReachesTheWorldAndNotTheMachinesLoopback(t *testing.T) {
 		t.Errorf("it sees %s interfaces and the devices %s", got["links"], got["devices"])
 	}
 	nothingLeft(t, s, "no such word")
+
+	// What BuildKit fetches in a Dockerfile's name is no way around it.
+	web := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the machine's loopback was reached") }))
+	defer web.Close()
+	for _, line := range []string{"ADD " + web.URL + "/x /x", "ADD " + web.URL + "/x.git /x", "COPY --from=" + strings.TrimPrefix(web.URL, "http://") + "/a/b:c / /"} {
+		_, _, err := s.build(t, "blog", map[string]string{"Dockerfile": "FROM debian:bookworm\n" + line + "\n"}, nil)
+		wants(t, err, platform.ErrInvalid, "127.0.0.1")
+	}
+}
+
+func TestAnAppBuildsOnItsOwnImagesAndOnNoOthers(t *testing.T) {
+	s := open(t, nil)
+	first, _, err := s.build(t, "one", map[string]string{"Dockerfile": "FROM debian:bookworm\nRUN echo " + token + " > /private\n"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"FROM " + s.address + "/" + first.Image, "FROM debian:bookworm\nCOPY --from=" + s.address + "/" + first.Image + " /private /stolen"} {
+		_, out, err := s.build(t, "two", map[string]string{"Dockerfile": line + "\n"}, nil)
+		wants(t, err, platform.ErrInvalid, "denied by policy")
+		if strings.Contains(out, token) {
+			t.Error("it saw the other's image")
+		}
+		if _, _, err = s.build(t, "one", map[string]string{"Dockerfile": line + "\n"}, nil); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func machineReaches(address string) bool {
@@ -213,11 +242,11 @@ func machineReaches(address string) bool {
 }
 
 func TestCredentialsOfABaseImageGoToItsRegistryAlone(t *testing.T) {
-	s := open(t, nil)
 	// The mirror of Docker Hub wants the platform's own here; a registry nobody
 	// gave credentials for says no.
 	other := open(t, nil)
-	host := strings.Replace(other.address, "127.0.0.1", "localhost", 1)
+	host := other.address
+	s := open(t, func(o *dockerfile.Options) { o.Hosts.Insecure = map[string]bool{host: true} })
 	files := map[string]string{"Dockerfile": "FROM " + host + "/library/debian:bookworm\nRUN echo x > /x\n"}
 	_, _, err := s.build(t, "blog", files, nil)
 	wants(t, err, platform.ErrInvalid, "401", "slipway registry set")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/moby/buildkit/client"
+	policy "github.com/moby/buildkit/sourcepolicy/pb"
 	"github.com/moby/buildkit/util/progress/progressui"
 	"github.com/tonistiigi/fsutil"
 
@@ -44,6 +46,7 @@ func (b *Builder) solve(ctx context.Context, c *child, dir string, r builder.Req
 		LocalMounts:   map[string]fsutil.FS{"context": tree, "dockerfile": tree},
 		SharedKey:     r.App, // what the daemon has of the tree is sent no second time
 		Session:       b.session(r, s),
+		SourcePolicy:  b.policy(r.App),
 		Exports: []client.ExportEntry{{Type: client.ExporterImage, Attrs: map[string]string{
 			"name": b.options.RegistryAddr + "/" + r.App, "push": "true", "push-by-digest": "true",
 			"oci-mediatypes": "true", "store": "false",
@@ -58,6 +61,20 @@ func (b *Builder) solve(ctx context.Context, c *child, dir string, r builder.Req
 		return "", errors.New("BuildKit names no image")
 	}
 	return digest, nil
+}
+
+// policy keeps a Dockerfile from the images of other apps: in the platform's
+// own registry the build is the platform, and would be given any. Of its own
+// app it may name each. The last rule that fits counts.
+func (b *Builder) policy(app string) *policy.Policy {
+	rule := func(action policy.PolicyAction, pattern string) *policy.Rule {
+		return &policy.Rule{Action: action, Selector: &policy.Selector{Identifier: pattern, MatchType: policy.MatchType_REGEX}}
+	}
+	all := `^[a-z+-]+://` + regexp.QuoteMeta(b.options.RegistryAddr) + `/`
+	return &policy.Policy{Version: 1, Rules: []*policy.Rule{
+		rule(policy.PolicyAction_DENY, all),
+		rule(policy.PolicyAction_ALLOW, all+regexp.QuoteMeta(app)+`[:@]`),
+	}}
 }
 
 // keep bounds what stays of a cache.
