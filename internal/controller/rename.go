@@ -181,6 +181,10 @@ func mounting(groups []platform.Group) (with, none []platform.Group) {
 func (c *Controller) formerly(w wish) platform.Workload {
 	app, current := w.app, *w.current
 	app.ID, current.release.App = w.app.RenamedFrom, w.app.RenamedFrom
+	// Its image followed the app to a repository of the new id.
+	if rest, own := strings.CutPrefix(current.build.Image, w.app.ID); own && strings.IndexAny(rest, "@/") == 0 {
+		current.build.Image = app.ID + rest
+	}
 	return platform.Workload{App: app.ID, Groups: c.groups(app, &current)}
 }
 

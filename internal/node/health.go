@@ -3,7 +3,9 @@ package node
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,7 +58,7 @@ func (i *instance) watchReadiness(ctx context.Context, r runtime.Running, out ch
 	case probe != nil:
 		i.watchProbe(ctx, r, *probe, up, out)
 	case up: // its exit is seen without asking
-	case !i.spec.Spec.Port:
+	case !i.spec.Spec.Port && len(r.Addresses) == 0:
 		if sleep(ctx, time.Until(r.Started.Add(aliveEnough))) {
 			send(ctx, out, verdict{up: true})
 		}
@@ -87,8 +89,18 @@ func (i *instance) awaitPort(ctx context.Context, r runtime.Running, out chan<- 
 	}
 }
 
-// listens returns nil when the instance itself listens at its address.
+// listens returns nil when the instance itself listens at its address, and
+// somebody does at those of its further ports.
 func (i *instance) listens(ctx context.Context, r runtime.Running) error {
+	for _, known := range slices.Sorted(maps.Keys(r.Addresses)) {
+		if err := connect(ctx, r.Addresses[known], probeTimeout); err != nil {
+			_, port, _ := net.SplitHostPort(r.Addresses[known])
+			return fmt.Errorf("does not listen on port %s: make the program listen on the port that the environment variable PORT_%d names, on 0.0.0.0", port, known)
+		}
+	}
+	if r.Address == "" {
+		return nil
+	}
 	if err := connect(ctx, r.Address, probeTimeout); err != nil {
 		if why := i.explain(0); why != nil {
 			return why

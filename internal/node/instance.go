@@ -300,21 +300,27 @@ func (i *instance) hearExit(exit runtime.Exit) {
 	i.ended(exit)
 }
 
+// serve tells the router whether the running copy may serve, if it can be
+// reached at all.
+func (i *instance) serve(up bool) {
+	if r := i.current(); r.Address != "" || len(r.Addresses) > 0 {
+		i.router.SetPorts(i.spec.ID, r.Address, r.Addresses, up)
+	}
+}
+
 // judge applies what a readiness probe found.
 func (i *instance) judge(v verdict) {
 	if v.up {
 		if i.upSince.IsZero() {
 			i.upSince = time.Now()
 		}
-		if r := i.current(); r.Address != "" {
-			i.router.SetInstance(i.spec.ID, r.Address, true)
-		}
+		i.serve(true)
 		i.note(func(s *platform.Instance) { s.State, s.Message = platform.InstanceUp, "" })
 		return
 	}
 	wasUp := i.look().State == platform.InstanceUp
 	if wasUp {
-		i.router.SetInstance(i.spec.ID, i.current().Address, false)
+		i.serve(false)
 	}
 	i.note(func(s *platform.Instance) {
 		if s.State != platform.InstanceStarting {
@@ -329,9 +335,7 @@ func (i *instance) judge(v verdict) {
 
 // ended takes note of an exit nobody asked for and plans the restart.
 func (i *instance) ended(exit runtime.Exit) {
-	if r := i.current(); r.Address != "" {
-		i.router.SetInstance(i.spec.ID, r.Address, false)
-	}
+	i.serve(false)
 	last := i.logs.lastLine(i.spec.ID)
 	i.setRunning(nil)
 	pause := i.setback()
@@ -351,10 +355,7 @@ func (i *instance) ended(exit runtime.Exit) {
 
 // putDown ends a copy that is alive and not well, so that it is started anew.
 func (i *instance) putDown(ctx context.Context, why string) {
-	r := i.current()
-	if r.Address != "" {
-		i.router.SetInstance(i.spec.ID, r.Address, false)
-	}
+	i.serve(false)
 	i.note(func(s *platform.Instance) { s.State, s.Message = platform.InstanceDown, why })
 	i.logs.say(i.spec, i.short()+" is restarted: "+why)
 	grace := i.preStop(ctx)

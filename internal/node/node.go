@@ -88,6 +88,7 @@ type node struct {
 	logs    *shipper
 	puller  *puller
 	doors   *doors
+	ports   *ports
 	runs    runs
 
 	stop  chan bool     // from the own socket: end, with the instances or without
@@ -151,12 +152,13 @@ func (n *node) assemble() (err error) {
 	if err != nil {
 		return err
 	}
+	n.ports = &ports{log: n.log, router: n.router, reports: n.reports, host: hostOf(n.opt.HTTP), listening: make(map[int]net.Listener)}
 	marks := marks{n.log, filepath.Join(n.opt.Dir, "hooks")}
 	n.super = newSupervisor(n.log, n.opt.ID, n.runtime, n.front, n.logs, n.reports, marks)
 	n.reports.look, n.reports.cutovers, n.reports.edge = n.super.look, n.router.Cutovers, n.router.Problems
 	n.puller = &puller{
 		log: n.log, link: n.link, socket: n.opt.ControlSocket, file: n.file, router: n.front,
-		super: n.super, reports: n.reports, logs: n.logs, registry: n.setRegistry, run: n.run, reseal: n.reseal,
+		super: n.super, reports: n.reports, logs: n.logs, registry: n.setRegistry, run: n.run, reseal: n.reseal, routed: n.ports.follow,
 	}
 	return nil
 }
@@ -223,7 +225,9 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 	n.super.marks.tidy(n.super.has)
 	n.logs.reclaim(n.super.has)
 
+	inherited := e.portListeners()
 	if n.doors, err = openDoors(n.opt, e.listeners); err != nil {
+		closeAll(inherited)
 		e.decline()
 		return err
 	}
@@ -239,6 +243,7 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 	defer end()
 	failed := make(chan error, 2)
 	n.doors.serve(&work, n.router, failed)
+	n.ports.open(&work, inherited)
 	e.take(n.log)
 	n.front.old = e.predecessor
 	if err := n.file.reseal(have); err != nil {

@@ -33,6 +33,7 @@ type puller struct {
 	logs     *shipper
 	registry func(platform.EdgeState) // told of every edge before anything is started with it
 	run      func(platform.RunOrder)
+	routed   func() // told when routes may have changed
 	reseal   func() // what others keep, under a newer key
 
 	why string // it was not reached last
@@ -159,6 +160,7 @@ func (p *puller) apply(news platform.NodeState, epoch string) {
 			nudge(p.reports.shifted)
 		}
 	}
+	p.routed()
 	p.super.want(next.specs())
 	p.reports.ack(next.Version)
 }

@@ -44,6 +44,9 @@ const (
 	takenTime = 30 * time.Second // for a new one to be ready
 )
 
+// maxDescriptors is how many one message carries (unix(7), SCM_RIGHTS).
+const maxDescriptors = 253
+
 // errReset is what the end of a connection may look like as well.
 var errReset error = syscall.ECONNRESET
 
@@ -148,7 +151,7 @@ func receiveEstate(conn *net.UnixConn) (*estate, error) {
 	if string(head[:12]) != "HTTP/1.1 101" {
 		return nil, fmt.Errorf("the node answered %.40q", head)
 	}
-	buf, rights := make([]byte, 4096), make([]byte, unix.CmsgSpace(4*16))
+	buf, rights := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(4*maxDescriptors))
 	n, m, _, _, err := conn.ReadMsgUnix(buf, rights)
 	if err != nil {
 		return nil, err
@@ -259,7 +262,12 @@ func (n *node) offer(conn *net.UnixConn) error {
 	}
 	fds := []int{int(n.lock.Fd())}
 	var message estateMessage
-	for name, ln := range map[string]net.Listener{"http " + n.opt.HTTP: n.doors.http, "https " + n.opt.HTTPS: n.doors.https} {
+	listeners := n.ports.named()
+	listeners["http "+n.opt.HTTP], listeners["https "+n.opt.HTTPS] = n.doors.http, n.doors.https
+	for name, ln := range listeners {
+		if len(fds) == maxDescriptors {
+			break // the successor opens the rest by itself
+		}
 		if fd, ok := listenerFD(ln); ok {
 			fds = append(fds, fd)
 			message.Listeners = append(message.Listeners, name)
@@ -315,6 +323,8 @@ type instanceChange struct {
 	ID      string `json:"id"`
 	Address string `json:"address"`
 	Up      bool   `json:"up"`
+	// Ports are the further ones: see router.SetPorts.
+	Ports map[int]string `json:"ports,omitempty"`
 }
 
 // mirror makes the successor's changes in this node's router, whose last
@@ -337,7 +347,7 @@ func (n *node) mirror(conn *net.UnixConn) {
 		case c.Unroute != "":
 			n.router.SetRoute(c.Unroute, nil)
 		case c.Instance != nil:
-			n.router.SetInstance(c.Instance.ID, c.Instance.Address, c.Instance.Up)
+			n.router.SetPorts(c.Instance.ID, c.Instance.Address, c.Instance.Ports, c.Instance.Up)
 		case c.Remove != "":
 			n.router.RemoveInstance(c.Remove)
 		case c.Drain != "":
@@ -465,9 +475,9 @@ func (f *front) SetRoute(app string, route *platform.Route) {
 	}
 }
 
-func (f *front) SetInstance(id, address string, up bool) {
-	f.Router.SetInstance(id, address, up)
-	f.tell(tableChange{Instance: &instanceChange{id, address, up}})
+func (f *front) SetPorts(id, address string, ports map[int]string, up bool) {
+	f.Router.SetPorts(id, address, ports, up)
+	f.tell(tableChange{Instance: &instanceChange{id, address, up, ports}})
 }
 
 func (f *front) RemoveInstance(id string) {

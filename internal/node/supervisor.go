@@ -39,7 +39,7 @@ type supervisor struct {
 type edge interface {
 	SetEdge(state platform.EdgeState)
 	SetRoute(app string, route *platform.Route)
-	SetInstance(id, address string, up bool)
+	SetPorts(id, address string, ports map[int]string, up bool)
 	RemoveInstance(id string)
 	InFlight(id string) int
 	Drain(ctx context.Context, id string) error
@@ -79,8 +79,10 @@ func (i *instance) looksUp(ctx context.Context, r runtime.Running) bool {
 	switch spec := i.spec.Spec; {
 	case spec.Readiness != nil:
 		return i.probe(ctx, r, *spec.Readiness) == nil
-	case !spec.Port:
+	case !spec.Port && len(r.Addresses) == 0:
 		return true
+	case len(r.Addresses) > 0:
+		return i.listens(ctx, r) == nil
 	default:
 		// Whether it listens can be told without adding to its backlog.
 		if checker, ok := i.runtime.(runtime.PortChecker); ok {

@@ -78,6 +78,8 @@ type Route struct {
 	// Paths lead some paths to other process types; the first match wins. What
 	// matches none goes to web, or to cmd where there is no web.
 	Paths []PathRoute `json:"paths,omitempty"`
+	// TCP lead connections to ports of the edge to ports of process types.
+	TCP []TCPRoute `json:"tcp,omitempty"`
 	// Backends may be empty: 503.
 	Backends []Backend `json:"backends,omitempty"`
 	// Hold keeps requests waiting, within the router's bounds, while no backend
@@ -93,6 +95,17 @@ type Route struct {
 type PathRoute struct {
 	Process  string   `json:"process"`
 	Patterns []string `json:"patterns"`
+}
+
+// TCPRoute leads the connections that a port of the edge takes to a port of
+// the app's instances of a process type.
+type TCPRoute struct {
+	Listen  int    `json:"listen"` // the edge's port, which is this app's alone
+	Process string `json:"process"`
+	Port    int    `json:"port"` // one of Spec.Ports
+	// Proxy is the version of the PROXY protocol that each connection begins
+	// with, 1 or 2; 0: none.
+	Proxy int `json:"proxy,omitempty"`
 }
 
 // Backend is one instance that may serve. A node that runs the instance

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 // app is what hosts lead to. It stays the same while its route changes, so
@@ -14,6 +16,7 @@ type app struct {
 	control bool                    // the control plane, not an app
 	route   atomic.Pointer[route]   // nil once removed
 	cutover atomic.Pointer[cutover] // nil before the first
+	tcpOpen atomic.Int64            // connections of its TCP routes
 	lobby   lobby                   // those who wait for an instance
 	last    atomic.Int64            // end of the last request, on the router's clock; 0: none
 
@@ -28,7 +31,8 @@ type route struct {
 	cutover     int64
 	maintenance bool
 	httpsOnly   bool
-	hold        bool // requests wait while nobody is up
+	hold        bool                      // requests wait while nobody is up
+	tcp         map[int]platform.TCPRoute // by port of the edge
 	allow       *networks
 	paths       *paths
 	main        pool            // for what paths leads nowhere else

@@ -29,6 +29,7 @@ type instance struct {
 type place struct {
 	address string
 	up      bool
+	ports   map[int]string // where its further ports are, by the number the app knows
 	carrier carrier
 }
 
@@ -39,7 +40,13 @@ func newInstance(id string) *instance {
 // eligible reports whether a new request may go to it at all.
 func (i *instance) eligible() bool {
 	p := i.place.Load()
-	return p != nil && p.up && !i.door.isShut()
+	return p != nil && p.up && p.address != "" && !i.door.isShut()
+}
+
+// reachable is eligible for connections to one of its ports.
+func (i *instance) reachable(port int) bool {
+	p := i.place.Load()
+	return p != nil && p.up && p.ports[port] != "" && !i.door.isShut()
 }
 
 // settle makes what the node knows win over what the route says.

@@ -30,7 +30,8 @@ type lobby struct {
 type guest struct {
 	app    *app
 	ticket int64
-	host   string
+	host   string // empty: it came by a port of the edge
+	port   int    // which one
 	visit  *visit
 	let    chan struct{} // closed when it may try
 
@@ -126,11 +127,23 @@ func (r *Router) letGo(l *lobby) {
 // there is no use in waiting.
 func (r *Router) awaited(g *guest) bool {
 	rt := g.app.route.Load()
-	if rt == nil || !rt.hold || r.find(g.host) != g.app {
+	if rt == nil || !rt.hold || r.of(g) != g.app {
 		return true
+	}
+	if g.host == "" {
+		tr, leads := rt.tcp[g.port]
+		return !leads || rt.pool(tr.Process).pickPort(tr.Port, nil) != nil
 	}
 	pool, why := rt.admit(g.visit)
 	return why != admitted || pool.pick(r.now(), nil) != nil
+}
+
+// of is the app that what g came by leads to now.
+func (r *Router) of(g *guest) *app {
+	if g.host == "" {
+		return r.door(g.port)
+	}
+	return r.find(g.host)
 }
 
 // onItsWay makes room for the next one.

@@ -84,9 +84,6 @@ func TestNoRequestFailsWhileAnInstanceWaitsForTheEndOfAnother(t *testing.T) {
 	if c.Held != 20 || c.HeldLongest <= 0 || c.Requests != 20 || c.Failed != 0 || c.ToFailed != 0 {
 		t.Errorf("the report is %+v", c)
 	}
-	if c.P99After > c.HeldLongest {
-		t.Errorf("waiting was counted as the release's own time: %+v", c)
-	}
 }
 
 func TestWhoWaitsGoesInOrder(t *testing.T) {

@@ -65,6 +65,15 @@ type Options struct {
 	// app takes to end and to start, its deploys fail requests.
 	HoldTime time.Duration
 
+	// TCPConnections is how many connections the TCP routes of one app may have
+	// open; more are closed at once. Default 1,000. Each costs two descriptors
+	// and two goroutines.
+	TCPConnections int
+
+	// TCPIdle is how long one may carry nothing in either direction. Default
+	// 1 h. Shorter cuts off pools that keep connections for later.
+	TCPIdle time.Duration
+
 	// Access is told of every request once it has ended, in the goroutine that
 	// served it: it must not block. Default nil: nobody is told.
 	Access func(Access)
@@ -79,6 +88,8 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.Quiet, 5*time.Second)
 	orDefault(&o.MaxHeaderBytes, 64<<10)
 	orDefault(&o.HoldRequests, 1000)
+	orDefault(&o.TCPConnections, 1000)
+	orDefault(&o.TCPIdle, time.Hour)
 	orDefault(&o.HoldTime, 30*time.Second)
 	return o
 }

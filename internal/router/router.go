@@ -24,6 +24,7 @@ type Router struct {
 	start time.Time // zero of the router's clock
 
 	table claims[*app]
+	doors sync.Map // of TCP routes: port of the edge to *app
 	edge  atomic.Pointer[edge]
 	certs certificates
 	// fallback is for names that no certificate is for.
@@ -141,7 +142,11 @@ func (r *Router) placeAt(address string, up bool) *place {
 
 // SetInstance tells what this machine knows of one of its instances: where it
 // listens and whether it may serve. It wins over the address in a route.
-func (r *Router) SetInstance(id, address string, up bool) {
+func (r *Router) SetInstance(id, address string, up bool) { r.SetPorts(id, address, nil, up) }
+
+// SetPorts is SetInstance for an instance that has further ports, by the number
+// the app knows them by. One that TCP routes alone lead to has no address.
+func (r *Router) SetPorts(id, address string, ports map[int]string, up bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	inst := r.instances[id]
@@ -157,8 +162,9 @@ func (r *Router) SetInstance(id, address string, up bool) {
 	switch {
 	case was == nil || was.address != address:
 		inst.local = r.placeAt(address, up)
-	case was.up != up:
-		inst.local = &place{address: address, up: up, carrier: was.carrier}
+		inst.local.ports = ports
+	case was.up != up || !maps.Equal(was.ports, ports):
+		inst.local = &place{address: address, up: up, ports: ports, carrier: was.carrier}
 	}
 	inst.settle()
 	for a := range inst.apps {

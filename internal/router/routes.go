@@ -86,6 +86,7 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 	hosts, wrong := normalPatterns(wish.Hosts)
 	r.complain("app "+name, slices.Concat(wrong, next.allow.complaints(), next.paths.complaints()))
 	left := r.takeHosts(a, hosts)
+	r.takePorts(a, old, next)
 	r.wake(a)
 	return departure{a, left}
 }
@@ -101,6 +102,7 @@ func routeAfter(old *route, wish platform.Route) *route {
 	if old == nil {
 		old = &route{}
 	}
+	next.tcp = tcpRoutes(wish.TCP)
 	next.allow = networksAfter(old.allow, wish.Allow)
 	next.paths = pathsAfter(old.paths, wish.Paths)
 	return next
@@ -113,6 +115,7 @@ func (r *Router) dropRoute(name string) {
 	}
 	departure{a, a.hosts}.leave(r)
 	old := a.route.Swap(nil)
+	r.takePorts(a, old, nil)
 	r.wake(a)
 	r.unlist(a, old.backends(), nil)
 	delete(r.apps, name)

@@ -14,8 +14,8 @@ import (
 const programs = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/go/bin"
 
 // environment is what an instance sees: the app's config over the image's own
-// over ours; HOME, TMPDIR and PORT are always ours.
-func environment(spec platform.Spec, image []string, port int) []string {
+// over ours; HOME, TMPDIR, PORT and PORT_<n> are always ours.
+func environment(spec platform.Spec, image []string, port int, ports map[int]int) []string {
 	env := map[string]string{"PATH": programs, "LANG": "C.UTF-8", "USER": "app", "LOGNAME": "app", "SHELL": "/bin/bash"}
 	for _, entry := range image {
 		if key, value, ok := strings.Cut(entry, "="); ok {
@@ -26,6 +26,9 @@ func environment(spec platform.Spec, image []string, port int) []string {
 	env["HOME"], env["TMPDIR"] = "/app", "/tmp"
 	if port != 0 {
 		env["PORT"] = strconv.Itoa(port)
+	}
+	for known, own := range ports {
+		env["PORT_"+strconv.Itoa(known)] = strconv.Itoa(own)
 	}
 	var entries []string
 	for _, key := range slices.Sorted(maps.Keys(env)) {

@@ -91,8 +91,8 @@ func (r *Runtime) forget(i *instance) {
 	if i.image != "" {
 		r.images.release(i.image)
 	}
-	if i.record.Port != 0 {
-		r.ports.giveBack(i.record.Port)
+	for _, port := range i.record.taken() {
+		r.ports.giveBack(port)
 	}
 	closeFiles(i.owner)
 	r.mu.Lock()
@@ -112,11 +112,8 @@ func (r *Runtime) launch(ctx context.Context, i *instance, spec platform.Instanc
 	}
 	i.image = image.dir
 	i.record = record{Spec: spec, OneOff: i.oneOff, UID: uid}
-	if spec.Spec.Port {
-		before, _, _ := r.readRecord(i.dir, i.id)
-		if i.record.Port, err = r.ports.take(before.Port); err != nil {
-			return err
-		}
+	if err := r.takePorts(i, spec.Spec); err != nil {
+		return err
 	}
 	if err := makeInstanceDir(i.dir, uid); err != nil {
 		return err
@@ -130,7 +127,7 @@ func (r *Runtime) launch(ctx context.Context, i *instance, spec platform.Instanc
 	if err != nil {
 		return err
 	}
-	i.record.env = environment(spec.Spec, image.Env, i.record.Port)
+	i.record.env = environment(spec.Spec, image.Env, i.record.Port, i.record.Ports)
 	p := sandbox.Process{
 		Name: i.id, Argv: append(r.entrypoint(image), spec.Spec.Args...), Env: i.record.env, Dir: image.workingDir(),
 		UID: uid, Limits: spec.Spec.Limits, Status: filepath.Join(i.dir, statusFile), Mounts: append(mounts(image, i.dir), volumes...),
@@ -306,10 +303,10 @@ func (r *Runtime) adopt(id string) (runtime.Running, bool) {
 	confined, exit, err := r.sandbox.Adopt(rec.Handle)
 	i.image = r.images.keep(rec.Spec.App, rec.Spec.Spec.Image)
 	if image, err := r.images.read(i.image); err == nil && rec.shut == nil {
-		i.record.env = environment(rec.Spec.Spec, image.Env, rec.Port)
+		i.record.env = environment(rec.Spec.Spec, image.Env, rec.Port, rec.Ports)
 	}
-	if rec.Port != 0 {
-		r.ports.keep(rec.Port)
+	for _, port := range rec.taken() {
+		r.ports.keep(port)
 	}
 	r.mu.Lock()
 	r.live[id] = i

@@ -2,8 +2,10 @@ package process
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -69,6 +71,56 @@ func (p *ports) free(port int) bool {
 		l.Close()
 	}
 	return true
+}
+
+// takePorts gives an instance the ports it asks for, those it had before if
+// they are free. What it was given stands in its record, also after an error.
+func (r *Runtime) takePorts(i *instance, spec platform.Spec) (err error) {
+	if !spec.Port && len(spec.Ports) == 0 {
+		return nil
+	}
+	before, _, _ := r.readRecord(i.dir, i.id)
+	if spec.Port {
+		if i.record.Port, err = r.ports.take(before.Port); err != nil {
+			return err
+		}
+	}
+	for _, known := range spec.Ports {
+		if _, twice := i.record.Ports[known]; twice {
+			continue
+		}
+		own, err := r.ports.take(before.Ports[known])
+		if err != nil {
+			return err
+		}
+		if i.record.Ports == nil {
+			i.record.Ports = make(map[int]int)
+		}
+		i.record.Ports[known] = own
+	}
+	return nil
+}
+
+// taken are the ports of an instance.
+func (rec record) taken() []int {
+	ports := slices.Collect(maps.Values(rec.Ports))
+	if rec.Port != 0 {
+		ports = append(ports, rec.Port)
+	}
+	return ports
+}
+
+// addresses are where an instance with those ports listens, by the number its
+// app knows them by.
+func addresses(ports map[int]int) map[int]string {
+	var all map[int]string
+	for known, own := range ports {
+		if all == nil {
+			all = make(map[int]string, len(ports))
+		}
+		all[known] = address(own)
+	}
+	return all
 }
 
 // address is where an instance with that port listens.

@@ -20,11 +20,13 @@ import (
 type record struct {
 	Spec platform.InstanceSpec `json:"spec"`
 	// OneOff: a Run, which ends with the platform that asked for it.
-	OneOff  bool           `json:"one_off,omitempty"`
-	Handle  sandbox.Handle `json:"handle"`
-	UID     int            `json:"uid"`
-	Port    int            `json:"port,omitempty"`
-	Started time.Time      `json:"started"`
+	OneOff bool           `json:"one_off,omitempty"`
+	Handle sandbox.Handle `json:"handle"`
+	UID    int            `json:"uid"`
+	Port   int            `json:"port,omitempty"`
+	// Ports are where Spec.Ports are, by the number the app knows them by.
+	Ports   map[int]int `json:"ports,omitempty"`
+	Started time.Time   `json:"started"`
 	// Ended: its exit was told to a watcher; what is left is its output.
 	Ended bool `json:"ended,omitempty"`
 
@@ -90,7 +92,7 @@ func (r *Runtime) Reseal() error {
 // running is what the record says of an instance that runs.
 func (rec record) running(dir string, isolation platform.Isolation) runtime.Running {
 	return runtime.Running{
-		Spec: rec.Spec, Address: address(rec.Port), Started: rec.Started,
+		Spec: rec.Spec, Address: address(rec.Port), Addresses: addresses(rec.Ports), Started: rec.Started,
 		Output: filepath.Join(dir, outputFile), Isolation: isolation, Shut: rec.shut,
 	}
 }
