@@ -97,6 +97,8 @@ var grants = []struct{ row, may, body string }{
 	{"GET /v2/apps/<app>/releases/", forViewers, ""},
 	{"POST /v2/apps/<app>/releases/rollback/", forDeployers, `{"version":2}`},
 	{"GET /v2/apps/<app>/releases/v2/", forViewers, ""},
+	{"GET /v2/apps/<app>/releases/v2/sbom/", forViewers, ""},
+	{"GET /v2/apps/<app>/releases/v2/provenance/", forViewers, ""},
 	{"POST /v2/apps/<app>/rebase/", forDeployers, ""},
 	{"GET /v2/apps/<app>/pods/", forViewers, ""},
 	{"POST /v2/apps/<app>/pods/restart/", forDeployers, ""},

@@ -34,6 +34,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/registry"
 	"github.com/slipway-paas/slipway/internal/sandbox"
+	"github.com/slipway-paas/slipway/internal/sbom"
 	"github.com/slipway-paas/slipway/internal/scheduler/local"
 	"github.com/slipway-paas/slipway/internal/server"
 	"github.com/slipway-paas/slipway/internal/stack"
@@ -244,6 +245,10 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	if err != nil {
 		return nil, err
 	}
+	papers, err := sbom.New(log, sbom.Options{Dir: o.path("sbom"), RegistryAddr: o.Registry, RegistryUser: registryUser, RegistryPassword: password})
+	if err != nil {
+		return nil, err
+	}
 	packing := buildpackOptions(o, password)
 	packing.Stack = func(ctx context.Context) (string, error) { return p.controller.StackInForce(ctx) }
 	packs, err := buildpack.New(log, box, packing)
@@ -266,9 +271,9 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	scheduler := local.New(log, p.fleet)
 	p.opened.add(closing(scheduler.Close))
 	p.controller = controller.New(log, controller.Parts{
-		Store: db, Blobs: bucket, Build: picker.Build, Images: puller, Scheduler: scheduler, Fleet: p.fleet, Logs: lines, Stacks: stacks, Shelf: shelf,
+		Store: db, Blobs: bucket, Build: picker.Build, Images: puller, Scheduler: scheduler, Fleet: p.fleet, Logs: lines, Stacks: stacks, Shelf: shelf, SBOM: papers,
 	}, controller.Options{
-		Domain: o.Domain, URL: o.appURL, Reserved: reserved, DeployTimeout: o.DeployTimeout, CronRuns: o.CronRuns, InstanceMemory: o.instanceMemory(),
+		Domain: o.Domain, URL: o.appURL, Reserved: reserved, DeployTimeout: o.DeployTimeout, Version: version, CronRuns: o.CronRuns, InstanceMemory: o.instanceMemory(),
 		NodeTags: o.NodeTags, DefaultTags: o.DefaultTags, ImageQuota: o.ImageQuota << 20,
 		DeployHookURLs: o.hookURLs(), DeployHookSecret: o.deployHookSecret,
 		RejectLostProcfile: o.RejectLostProcfile, KeepLostProcfile: o.KeepLostProcfile,

@@ -119,7 +119,7 @@ func (c *cli) addVerbs(root *cobra.Command) {
 	}
 	add(groupStart, c.registerCmd(), c.loginCmd(), c.createCmd(), c.appsCmd(), c.openCmd())
 	add(groupApp, c.infoCmd(), c.logsCmd(), c.psCmd(), c.scaleCmd(), c.restartCmd(), c.runCmd(), c.execCmd(), c.releasesCmd(),
-		c.rollbackCmd(), c.buildsCmd(), c.branchCmd(), c.gitCmd(), c.labelsCmd(), c.destroyCmd())
+		c.rollbackCmd(), c.sbomCmd(), c.buildsCmd(), c.branchCmd(), c.gitCmd(), c.labelsCmd(), c.destroyCmd())
 	add(groupRun, c.configCmd(), c.groupsCmd(), c.limitsCmd(), c.healthchecksCmd(), c.autoscaleCmd(), c.cronCmd(), c.timeoutsCmd(), c.lifecycleCmd(),
 		c.tagsCmd(), c.registryCmd(), c.volumesCmd(), c.imagesCmd())
 	add(groupDoor, c.domainsCmd(), c.certsCmd(), c.tlsCmd(), c.servicesCmd(), c.whitelistCmd(), c.maintenanceCmd(), c.routingCmd(),

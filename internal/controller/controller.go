@@ -21,6 +21,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/images"
 	"github.com/slipway-paas/slipway/internal/logs"
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/sbom"
 	"github.com/slipway-paas/slipway/internal/scheduler"
 	"github.com/slipway-paas/slipway/internal/stack"
 	"github.com/slipway-paas/slipway/internal/store"
@@ -97,6 +98,8 @@ type Options struct {
 	// of one is secret belongs in its user part or its query, which are not
 	// logged.
 	DeployHookURLs []string
+	// Version of Slipway, which provenance names.
+	Version string
 	// DeployHookSecret signs what they are told; empty: nothing is signed.
 	DeployHookSecret string
 }
@@ -158,6 +161,8 @@ type Parts struct {
 	Shelf Shelf
 	// Stacks makes stacks and lays slugs on them; nil: neither can be done.
 	Stacks *stack.Stacks
+	// SBOM attaches documents to images; nil: nobody does.
+	SBOM *sbom.Clerk
 }
 
 // Controller owns the verbs. All are safe for concurrent use; each checks the
@@ -177,6 +182,7 @@ type Controller struct {
 	logs      *logs.Logs
 	stacks    *stack.Stacks
 	shelf     Shelf
+	sbom      *sbom.Clerk
 
 	makingStack sync.Mutex // one at a time
 
@@ -225,6 +231,7 @@ func New(log *slog.Logger, parts Parts, options Options) *Controller {
 		logs:      parts.Logs,
 		stacks:    parts.Stacks,
 		shelf:     parts.Shelf,
+		sbom:      parts.SBOM,
 		building:  make(chan struct{}, options.Builds),
 		cronning:  make(chan struct{}, options.CronRuns),
 		notices:   newNotices(),

@@ -83,6 +83,7 @@ func (c *Controller) createBuild(ctx context.Context, caller platform.Caller, ap
 		return platform.Build{}, platform.Release{}, err
 	}
 	c.noteBuild(made, release)
+	c.attest(made, nil)
 	release, err = c.outcome(ctx, app, release.Version)
 	return made, release, err
 }

@@ -77,6 +77,7 @@ func (c *Controller) lockPush(app string) (unlock func(), err error) {
 }
 
 func (c *Controller) push(ctx context.Context, caller platform.Caller, app string, src platform.Source, out io.Writer) error {
+	started := time.Now()
 	result, err := c.buildSource(ctx, app, src, out)
 	if err != nil {
 		return c.userBuildError(app, err)
@@ -84,7 +85,7 @@ func (c *Controller) push(ctx context.Context, caller platform.Caller, app strin
 	stop := c.progress.listen(app, out)
 	defer stop()
 	c.tell(app, "Build complete.\nLaunching App...\n")
-	release, err := c.releaseBuild(ctx, caller, app, src, result)
+	release, err := c.releaseBuild(ctx, caller, app, src, result, started)
 	if err != nil {
 		return err
 	}
@@ -179,7 +180,7 @@ func (c *Controller) removeSources(ctx context.Context, app, keep string) error 
 
 // releaseBuild writes build, release and event in one transaction. It waits
 // for a change of the app that is under way, rather than refuse a push.
-func (c *Controller) releaseBuild(ctx context.Context, caller platform.Caller, app string, src platform.Source, result builder.Result) (platform.Release, error) {
+func (c *Controller) releaseBuild(ctx context.Context, caller platform.Caller, app string, src platform.Source, result builder.Result, started time.Time) (platform.Release, error) {
 	now := time.Now().Truncate(time.Microsecond).UTC() // builds are listed by it
 	build := platform.Build{
 		UUID: uuid.NewString(), App: app, Owner: caller.User,
@@ -196,6 +197,7 @@ func (c *Controller) releaseBuild(ctx context.Context, caller platform.Caller, a
 		if !errors.Is(err, platform.ErrBusy) {
 			if err == nil {
 				c.noteBuild(build, release)
+				c.attest(build, c.originOf(build, src, result, started))
 			}
 			return release, err
 		}

@@ -261,6 +261,7 @@ func (c *Controller) Rebase(ctx context.Context, caller platform.Caller, app str
 		return platform.Release{}, err
 	}
 	c.noteBuild(build, release)
+	c.attest(build, nil)
 	return c.outcome(ctx, app, release.Version)
 }
 

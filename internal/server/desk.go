@@ -90,6 +90,7 @@ type Desk interface {
 
 	Stacks
 	Images
+	Papers
 }
 
 var _ Desk = (*controller.Controller)(nil)

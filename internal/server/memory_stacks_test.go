@@ -60,3 +60,17 @@ func (d *memoryDesk) Rebase(_ context.Context, caller platform.Caller, app strin
 	}
 	return platform.Release{}, platform.Invalid("", "%s was never deployed: there is nothing to rebase", app)
 }
+
+func (d *memoryDesk) SBOM(ctx context.Context, caller platform.Caller, app string, version int) ([]byte, error) {
+	if _, err := d.Release(ctx, caller, app, version); err != nil {
+		return nil, err
+	}
+	return []byte(`{"bomFormat":"CycloneDX"}`), nil
+}
+
+func (d *memoryDesk) Provenance(ctx context.Context, caller platform.Caller, app string, version int) ([]byte, error) {
+	if _, err := d.Release(ctx, caller, app, version); err != nil {
+		return nil, err
+	}
+	return nil, &platform.NotFoundError{Kind: "Document", ID: app}
+}

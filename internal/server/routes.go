@@ -112,6 +112,8 @@ func table() []route {
 		{method: post, path: of + "config/", handle: (*server).setConfig, takes: api.ConfigPatch{}, status: 201, gives: api.Config{}, also: []int{409, 422}, summary: "Change the config as a new release"},
 		{method: get, path: of + "releases/", handle: (*server).listReleases, query: paged, status: 200, gives: api.List[api.Release]{}, summary: "List releases, newest first"},
 		{method: post, path: of + "releases/rollback/", handle: (*server).rollback, takes: api.Rollback{}, status: 201, gives: api.RolledBack{}, also: []int{409}, summary: "Make a new release of an old one"},
+		{method: get, path: of + "releases/{version}/sbom/", handle: (*server).getSBOM, status: 200, gives: map[string]any{}, summary: "Get what is in the image of a release, as CycloneDX"},
+		{method: get, path: of + "releases/{version}/provenance/", handle: (*server).getProvenance, status: 200, gives: map[string]any{}, summary: "Get how the image of a release was built, as in-toto"},
 		{method: post, path: of + "rebase/", handle: (*server).rebase, status: 201, gives: api.RolledBack{}, also: []int{409}, summary: "Make a new release of the same slug on the stack in force"},
 		{method: get, path: of + "releases/{version}/", handle: (*server).getRelease, status: 200, gives: api.Release{}, summary: "Get a release"},
 
