@@ -102,6 +102,7 @@ func imageCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
 }
 
 func imageOf(t testing.TB, kind, tag string) (v1.Image, error) {
+	t.Helper()
 	config := v1.Config{Cmd: []string{tag}, Entrypoint: []string{"/server"}, ExposedPorts: map[string]struct{}{"9000/tcp": {}}}
 	base, machine := empty.Image, runtime.GOARCH
 	switch kind {

@@ -38,7 +38,7 @@ func readConfig(text []byte, d *document, machine system) (platform.Image, error
 	case c.OS == "" || c.Architecture == "":
 		return platform.Image{}, unfitf("does not say what kind of machine it is for")
 	case suits(c.system, machine) == 0:
-		return platform.Image{}, otherMachine(machine, c.system.String())
+		return platform.Image{}, otherMachine(machine, c.String())
 	case len(c.RootFS.DiffIDs) != len(d.Layers):
 		return platform.Image{}, unfitf("has a manifest that lies: it has %d layers, and its config %d", len(d.Layers), len(c.RootFS.DiffIDs))
 	}

@@ -61,8 +61,7 @@ func (r *remote) failed(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
-	var asked *url.Error
-	if errors.As(err, &asked) {
+	if asked, ok := errors.AsType[*url.Error](err); ok {
 		err = asked.Err // without the address, which may hold a signature
 	}
 	text := "does not answer as a registry does"

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -35,11 +36,18 @@ func unwilling(format string, args ...any) error {
 	return fmt.Errorf("the platform's registry "+format+": %w", append(args, platform.ErrUnavailable)...)
 }
 
-// send makes a request of the registry. The answer's status is one of want.
-func (s *shelf) send(ctx context.Context, method string, at *url.URL, body io.Reader, size int64, kind string, want ...int) (*http.Response, error) {
+// reply is what the registry answered to a write.
+type reply struct {
+	status int
+	// next is where an upload goes on; nil where the answer names no place.
+	next *url.URL
+}
+
+// send makes a request of the registry. The reply's status is one of want.
+func (s *shelf) send(ctx context.Context, method string, at *url.URL, body io.Reader, size int64, kind string, want ...int) (reply, error) {
 	request, err := http.NewRequestWithContext(ctx, method, at.String(), body)
 	if err != nil {
-		return nil, err
+		return reply{}, err
 	}
 	request.SetBasicAuth(s.user, s.password)
 	if request.ContentLength = size; kind != "" {
@@ -47,15 +55,20 @@ func (s *shelf) send(ctx context.Context, method string, at *url.URL, body io.Re
 	}
 	answer, err := s.way.RoundTrip(request)
 	if err != nil {
-		return nil, err
+		return reply{}, err
 	}
 	discard(answer)
-	for _, status := range want {
-		if answer.StatusCode == status {
-			return answer, nil
+	if !slices.Contains(want, answer.StatusCode) {
+		return reply{}, unwilling("answered %d %s to %s %s", answer.StatusCode, http.StatusText(answer.StatusCode), method, at.Path)
+	}
+	got := reply{status: answer.StatusCode}
+	if location := answer.Header.Get("Location"); location != "" {
+		if next, err := at.Parse(location); err == nil {
+			next.Scheme, next.Host = "http", s.host
+			got.next = next
 		}
 	}
-	return answer, unwilling("answered %d %s to %s %s", answer.StatusCode, http.StatusText(answer.StatusCode), method, request.URL.Path)
+	return got, nil
 }
 
 func (s *shelf) url(repository, path string, query url.Values) *url.URL {
@@ -68,7 +81,7 @@ func (s *shelf) has(ctx context.Context, repository, digest string) (bool, error
 	if err != nil {
 		return false, unwell(ctx, err)
 	}
-	return answer.StatusCode == http.StatusOK, nil
+	return answer.status == http.StatusOK, nil
 }
 
 // unwell is err as a fault of the platform, unless ctx ended.
@@ -89,10 +102,10 @@ func (s *shelf) mount(ctx context.Context, repository, digest, from string) (boo
 	if err != nil {
 		return false, unwell(ctx, err)
 	}
-	if at, err := s.location(answer); err == nil && answer.StatusCode == http.StatusAccepted { // it began an upload instead
-		s.abandon(ctx, at)
+	if answer.status == http.StatusAccepted && answer.next != nil { // it began an upload instead
+		s.abandon(ctx, answer.next)
 	}
-	return answer.StatusCode == http.StatusCreated, nil
+	return answer.status == http.StatusCreated, nil
 }
 
 // put gives a repository a blob. The registry has it whole, and as its digest
@@ -107,14 +120,19 @@ func (s *shelf) put(ctx context.Context, repository string, blob descriptor, con
 	if err != nil {
 		return unwell(ctx, err)
 	}
-	at, err := s.upload(ctx, begun, content)
+	if begun.next == nil {
+		return unwilling("names no place to upload to")
+	}
+	at, err := s.upload(ctx, begun.next, content)
 	if err == nil {
 		query := at.Query()
 		query.Set("digest", blob.Digest)
 		at.RawQuery = query.Encode()
-		_, err = s.send(ctx, http.MethodPut, at, http.NoBody, 0, "", http.StatusCreated)
+		if _, err = s.send(ctx, http.MethodPut, at, http.NoBody, 0, "", http.StatusCreated); err != nil {
+			err = unwell(ctx, err)
+		}
 	}
-	if err != nil && at != nil {
+	if err != nil {
 		s.abandon(ctx, at)
 	}
 	return err
@@ -122,31 +140,18 @@ func (s *shelf) put(ctx context.Context, repository string, blob descriptor, con
 
 // upload sends content to where the registry takes it, and returns where that
 // goes on, or has to be given up.
-func (s *shelf) upload(ctx context.Context, begun *http.Response, content io.Reader) (at *url.URL, err error) {
-	if at, err = s.location(begun); err != nil {
-		return nil, err
-	}
+func (s *shelf) upload(ctx context.Context, at *url.URL, content io.Reader) (*url.URL, error) {
 	read := &quiet{content: content}
 	answer, err := s.send(ctx, http.MethodPatch, at, io.NopCloser(read), -1, "application/octet-stream", http.StatusAccepted)
-	if err == nil {
-		at, err = s.location(answer)
+	if answer.next != nil {
+		at = answer.next
 	}
-	if read.err != nil {
+	switch {
+	case read.err != nil:
 		return at, read.err
-	}
-	if err != nil {
+	case err != nil:
 		return at, unwell(ctx, err)
 	}
-	return at, nil
-}
-
-// location is where an answer says that an upload goes on.
-func (s *shelf) location(answer *http.Response) (*url.URL, error) {
-	at, err := answer.Request.URL.Parse(answer.Header.Get("Location"))
-	if err != nil {
-		return nil, unwilling("names no place to upload to")
-	}
-	at.Scheme, at.Host = "http", s.host
 	return at, nil
 }
 
@@ -158,7 +163,7 @@ type quiet struct {
 
 func (q *quiet) Read(p []byte) (int, error) {
 	n, err := q.content.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // as io.Reader has it
+	if err != nil && err != io.EOF {
 		q.err, err = err, io.EOF
 	}
 	return n, err

@@ -120,7 +120,7 @@ func (w *watched) Read(p []byte) (int, error) {
 	switch {
 	case n > 0:
 		w.timer.Reset(w.silence)
-	case err != nil && err != io.EOF && errors.Is(context.Cause(w.ctx), errSilent): //nolint:errorlint // as io.Reader has it
+	case err != nil && err != io.EOF && errors.Is(context.Cause(w.ctx), errSilent):
 		err = errSilent
 	}
 	return n, err
