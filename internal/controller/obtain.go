@@ -163,7 +163,7 @@ func (c *Controller) pull(ctx context.Context, app, image string, config platfor
 			Username: config.Registry["username"], Password: config.Registry["password"], Hostname: config.Registry["hostname"],
 		},
 	})
-	if err != nil {
+	if err = platform.AsOverQuota(err); err != nil {
 		c.note(app, "ERROR %s", err)
 		return platform.Build{}, err
 	}

@@ -80,7 +80,7 @@ func (c *Controller) push(ctx context.Context, caller platform.Caller, app strin
 	started := time.Now()
 	result, err := c.buildSource(ctx, app, src, out)
 	if err != nil {
-		return c.userBuildError(app, err)
+		return c.userBuildError(app, platform.AsOverQuota(err))
 	}
 	stop := c.progress.listen(app, out)
 	defer stop()

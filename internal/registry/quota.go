@@ -4,8 +4,9 @@ import (
 	"context"
 	"net/http"
 	"os"
-	"strconv"
 	"sync"
+
+	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 // quotas knows how much the repositories of each app hold: every blob and
@@ -140,8 +141,7 @@ func (r *Registry) admit(ctx context.Context, repo, digest string, size int64, a
 
 // overQuota says what is full, and the cure.
 func overQuota(app string, used, limit int64) error {
-	f := denied("the images of app %s hold %s of the %s they may: delete tags you do not need and have an administrator run slipway images gc, or ask for a larger quota",
-		app, mebibytes(used), mebibytes(limit))
+	f := denied("%s", platform.OverQuota(app, used, limit))
 	f.detail = map[string]any{"app": app, "used": used, "limit": limit}
 	return f
 }
@@ -174,8 +174,4 @@ func sizeOf(path string) int64 {
 		return 0
 	}
 	return info.Size()
-}
-
-func mebibytes(bytes int64) string {
-	return strconv.FormatFloat(float64(bytes)/(1<<20), 'f', 1, 64) + " MiB"
 }
