@@ -5,7 +5,7 @@ import (
 	"bytes"
 	"io"
 	"io/fs"
-	"log"
+	"log/slog"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -33,7 +33,7 @@ func mirrorCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		if neg {
 			ts.Fatalf("usage: mirror [golang] [node]")
 		}
-		server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+		server := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, 0))))
 		ts.Defer(server.Close)
 		base := stacktest.Image(t)
 		host := strings.TrimPrefix(server.URL, "http://")

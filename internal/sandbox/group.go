@@ -203,8 +203,8 @@ func groupNumber(dir, file string) int64 {
 // specification 1.2, linux.cgroupsPath): relative to the caller's own in
 // version 1, absolute in version 2.
 func GroupPath(name string) string {
-	var fs unix.Statfs_t
-	if unix.Statfs("/sys/fs/cgroup", &fs) != nil || fs.Type != unix.CGROUP2_SUPER_MAGIC {
+	var mount unix.Statfs_t
+	if unix.Statfs("/sys/fs/cgroup", &mount) != nil || mount.Type != unix.CGROUP2_SUPER_MAGIC {
 		return name
 	}
 	return filepath.Join(filepath.Dir(ownCgroups()["2"]), name)

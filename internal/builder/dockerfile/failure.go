@@ -38,9 +38,8 @@ func (b *Builder) failure(ctx context.Context, c *child, r builder.Request, err 
 	}
 	text := message(err)
 	out.Detail("ERROR: " + text)
-	var exit *gateway.ExitError
 	full := strings.Contains(text, "no space left on device")
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*gateway.ExitError](err); ok {
 		switch {
 		case exit.ExitCode == killed && c.group.OutOfMemory():
 			return b.options.OutOfMemory(r.App)

@@ -38,7 +38,7 @@ func (o Options) validate() (Options, error) {
 	case o.RegistryAddr == "":
 		return o, errors.New("registry of Dockerfile builds: no address")
 	case len(o.Command) == 0:
-		return o, errors.New("Dockerfile builds: no command starts buildkitd")
+		return o, errors.New("no command starts buildkitd")
 	}
 	o.Limits = o.WithDefaults()
 	if o.CacheBytes == 0 {
