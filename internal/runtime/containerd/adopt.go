@@ -7,10 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 
 	"github.com/slipway-paas/slipway/internal/runtime"
 )
@@ -165,18 +168,10 @@ func (r *Runtime) restore(ctx context.Context, i *instance, container client.Con
 // sweep takes away the containers of no instance: those whose start was cut,
 // and those of instances that were forgotten meanwhile.
 func (r *Runtime) sweep(ctx context.Context) error {
-	leases := r.engine.client.LeasesService()
-	left, err := leases.List(ctx)
-	if err != nil {
+	if err := r.engine.dropLeases(ctx); err != nil {
 		return err
 	}
-	for _, lease := range left {
-		// A node that hands over to this one may be in the middle of a start.
-		if time.Since(lease.CreatedAt) > pullPatience {
-			_ = leases.Delete(ctx, lease)
-		}
-	}
-	all, err := r.engine.client.Containers(ctx)
+	all, err := r.endStrayGroups(ctx)
 	if err != nil {
 		return err
 	}
@@ -201,4 +196,76 @@ func (r *Runtime) sweep(ctx context.Context) error {
 		r.log.Info("container of no instance was removed", "container", container.ID())
 	}
 	return nil
+}
+
+// endStrayGroups kills what is in control groups of no container: containerd
+// was killed over it. It returns the containers there are.
+func (r *Runtime) endStrayGroups(ctx context.Context) ([]client.Container, error) {
+	groups := subgroups("/" + r.namespace())
+	all, err := r.engine.client.Containers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, container := range all {
+		groups = slices.DeleteFunc(groups, func(group string) bool { return group == container.ID() })
+	}
+	for _, group := range groups {
+		for _, pid := range members(r.group(group)) {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		removeGroup(r.group(group))
+	}
+	return all, nil
+}
+
+// sweepPause is the time after which what containerd still did for a dead node
+// is done, and between two looks at a shim that holds nothing.
+const sweepPause = 30 * time.Second
+
+// sweepLate takes away what came after sweep, and ends shims that containerd
+// was killed over before it knew them: they hold nothing, and nobody ends them.
+func (r *Runtime) sweepLate() {
+	wait(r.life, sweepPause)
+	if r.life.Err() != nil {
+		return
+	}
+	if _, err := r.endStrayGroups(r.life); err != nil {
+		r.log.Warn("containers of no instance may be left", "err", err)
+	}
+	before := r.idleShims()
+	wait(r.life, sweepPause)
+	if r.life.Err() != nil {
+		return
+	}
+	for _, pid := range r.idleShims() {
+		if slices.Contains(before, pid) {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+	}
+}
+
+// idleShims are the shims of ours without a child.
+func (r *Runtime) idleShims() (idle []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		line, _ := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
+		words := strings.Split(string(line), "\x00")
+		if filepath.Base(words[0]) != "containerd-shim-runc-v2" || !slices.Contains(words, r.namespace()) {
+			continue
+		}
+		var children []byte
+		lists, _ := filepath.Glob(filepath.Join("/proc", entry.Name(), "task", "*", "children"))
+		for _, list := range lists {
+			text, _ := os.ReadFile(list)
+			children = append(children, text...)
+		}
+		if len(children) == 0 {
+			idle = append(idle, pid)
+		}
+	}
+	return idle
 }

@@ -50,6 +50,19 @@ func members(group string) []int {
 	return pids
 }
 
+// subgroups are the names of the groups in a group.
+func subgroups(group string) (names []string) {
+	for _, dir := range groupDirs(group) {
+		entries, _ := os.ReadDir(dir)
+		for _, entry := range entries {
+			if entry.IsDir() && !slices.Contains(names, entry.Name()) {
+				names = append(names, entry.Name())
+			}
+		}
+	}
+	return names
+}
+
 // outOfMemory reports whether the kernel killed a process of the group for
 // its memory limit.
 func outOfMemory(group string) bool {

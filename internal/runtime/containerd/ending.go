@@ -28,30 +28,35 @@ func (r *Runtime) follow(i *instance) {
 	})
 }
 
-// awaitExit blocks until the container's own process has ended, also across
-// the end and restart of containerd. It returns false when the runtime was
-// closed first.
+// awaitExit blocks until the container's own process has ended. The kernel is
+// asked, not containerd: that may be killed and come back meanwhile, and its
+// answer is lost with the shim. It returns false when the runtime was closed
+// first.
 func (r *Runtime) awaitExit(i *instance) (client.ExitStatus, bool) {
-	for r.life.Err() == nil {
-		waiting, err := i.task.Wait(r.life)
-		if err == nil {
-			status := <-waiting
-			if status.Error() == nil {
-				return status, true
-			}
-			err = status.Error()
+	if !awaitEnd(r.life, int(i.task.Pid())) {
+		return client.ExitStatus{}, false
+	}
+	var reaped time.Time
+	for pause := time.Millisecond; r.life.Err() == nil; pause = min(2*pause, 100*time.Millisecond) {
+		status, err := i.task.Status(r.life)
+		switch {
+		case err == nil && status.Status == client.Stopped:
+			return *client.NewExitStatus(status.ExitStatus, status.ExitTime, nil), true
+		case err == nil && reaped.IsZero():
+			reaped = time.Now()
+		case errdefs.IsNotFound(err), err == nil && time.Since(reaped) > shimPatience:
+			// Its shim died; containerd kills what a dead shim held.
+			return *client.NewExitStatus(128+uint32(unix.SIGKILL), time.Now(), nil), true
+		case err != nil:
+			_ = r.engine.serving(r.life) // whoever guards it starts it again
 		}
-		if r.life.Err() != nil {
-			break
-		}
-		if errdefs.IsNotFound(err) {
-			return *client.NewExitStatus(client.UnknownExitStatus, time.Now(), errGone), true
-		}
-		wait(r.life, 50*time.Millisecond)
-		_ = r.engine.serving(r.life) // whoever guards it starts it again
+		wait(r.life, pause)
 	}
 	return client.ExitStatus{}, false
 }
+
+// shimPatience is how long a shim may take to notice an end.
+const shimPatience = 10 * time.Second
 
 // codeOf is the exit code to tell.
 func (i *instance) codeOf(status client.ExitStatus) int {

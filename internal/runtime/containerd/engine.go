@@ -93,19 +93,11 @@ func answers(socket string) bool {
 	return true
 }
 
-// ready returns once containerd serves, having started our own if need be.
-func (e *engine) ready(ctx context.Context) error {
-	if e.own {
-		if err := e.run(ctx); err != nil {
-			return err
-		}
-	}
-	return e.serving(ctx)
-}
-
 // startPatience bounds the wait for a containerd that begins.
 const startPatience = 30 * time.Second
 
+// serving returns once containerd serves, having started our own if need be,
+// and again if it is killed meanwhile.
 func (e *engine) serving(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
@@ -114,8 +106,11 @@ func (e *engine) serving(ctx context.Context) error {
 		if _, err = e.client.Version(ctx); err == nil {
 			return nil
 		}
-		if !e.own {
+		if !e.own || e.life.Err() != nil {
 			break
+		}
+		if err := e.run(ctx); err != nil {
+			return err
 		}
 		wait(ctx, 10*time.Millisecond)
 	}
@@ -314,19 +309,23 @@ func listener(socket string) (int, error) {
 }
 
 // awaitEnd returns true once the process is gone, false when ctx ended first.
+// It holds no thread meanwhile.
 func awaitEnd(ctx context.Context, pid int) bool {
-	fd, err := unix.PidfdOpen(pid, 0)
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK) // so that Go's poller takes it
 	if err != nil {
 		return true
 	}
-	defer unix.Close(fd)
-	for ctx.Err() == nil {
-		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
-		if err == nil && ready > 0 {
-			return true
-		}
+	file := os.NewFile(uintptr(fd), "pidfd")
+	defer file.Close()
+	defer context.AfterFunc(ctx, func() { file.Close() })()
+	raw, err := file.SyscallConn()
+	if err == nil {
+		err = raw.Read(func(fd uintptr) bool {
+			ready, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+			return err == nil && ready > 0
+		})
 	}
-	return false
+	return err == nil
 }
 
 // wait returns after d, or when ctx ends.

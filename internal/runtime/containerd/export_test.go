@@ -3,6 +3,8 @@ package containerd
 import (
 	"context"
 	"log/slog"
+
+	"github.com/containerd/containerd/v2/core/snapshots"
 )
 
 // StartEngine starts a containerd for several runtimes.
@@ -12,7 +14,7 @@ func StartEngine(dir string) (socket string, end func() error, err error) {
 		return "", nil, err
 	}
 	e.own, e.socket = true, dir+"/containerd.sock"
-	return e.socket, func() error { return e.retire(context.Background()) }, e.ready(context.Background())
+	return e.socket, func() error { return e.retire(context.Background()) }, e.serving(context.Background())
 }
 
 // Names of what a runtime makes on the machine.
@@ -25,3 +27,19 @@ func (r *Runtime) EngineSocket() string { return r.engine.socket }
 
 // Listener is the process that listens at a unix socket.
 func Listener(socket string) (int, error) { return listener(socket) }
+
+// Leftovers counts the containers and the writable snapshots there are.
+func (r *Runtime) Leftovers(ctx context.Context) (count int, err error) {
+	ctx = r.in(ctx)
+	containers, err := r.engine.client.Containers(ctx)
+	if err != nil {
+		return 0, err
+	}
+	count = len(containers)
+	return count, r.engine.client.SnapshotService(snapshotter).Walk(ctx, func(_ context.Context, info snapshots.Info) error {
+		if info.Kind == snapshots.KindActive {
+			count++
+		}
+		return nil
+	})
+}

@@ -160,7 +160,10 @@ func (s *store) fetch(p *pull, from registry, app, name, ref string) {
 	p.image, p.err = s.find(ctx, name)
 	if p.err != nil {
 		began := time.Now()
-		if p.image, p.err = s.pull(ctx, from, app, name, ref); p.err == nil {
+		if p.image, p.err = s.pull(ctx, from, app, name, ref); p.err != nil && s.dropCut(ctx, began) {
+			p.image, p.err = s.pull(ctx, from, app, name, ref)
+		}
+		if p.err == nil {
 			s.log.Info("image was pulled", "app", app, "image", ref, "duration", time.Since(began))
 		}
 	}
@@ -210,6 +213,9 @@ func (s *store) describe(ctx context.Context, found client.Image) (image, error)
 	if err != nil {
 		return image{}, platform.Invalid("image", "its configuration cannot be read: %v", err)
 	}
+	if !platforms.Default().Match(platforms.Normalize(said.Platform)) {
+		return image{}, platform.Invalid("image", "it is for %s, not for this machine (%s): build it for that, or as a multi-platform image", platforms.Format(said.Platform), platforms.DefaultString())
+	}
 	return image{
 		name: found.Name(), digest: found.Target().Digest.String(),
 		chain: identity.ChainID(said.RootFS.DiffIDs).String(), config: said.Config,
@@ -224,6 +230,11 @@ func (s *store) pull(ctx context.Context, from registry, app, name, ref string) 
 	}
 	resolver, done := from.resolver()
 	defer done()
+	ctx, release, err := s.engine.lease(ctx)
+	if err != nil {
+		return image{}, err
+	}
+	defer release()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watched := s.watchDisk(ctx, cancel)
@@ -244,6 +255,21 @@ func (s *store) pull(ctx context.Context, from registry, app, name, ref string) 
 		return image{}, said(err)
 	}
 	return s.describe(ctx, pulled)
+}
+
+// dropCut forgets downloads that were cut in an earlier life: not every registry
+// lets one go on with them. It reports whether there were any.
+func (s *store) dropCut(ctx context.Context, before time.Time) (any bool) {
+	parts, err := s.engine.client.ContentStore().ListStatuses(ctx)
+	if err != nil {
+		return false
+	}
+	for _, part := range parts {
+		if part.StartedAt.Before(before) && s.engine.client.ContentStore().Abort(ctx, part.Ref) == nil {
+			any = true
+		}
+	}
+	return any
 }
 
 // said puts what users meet into words.

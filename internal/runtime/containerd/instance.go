@@ -159,11 +159,11 @@ func (r *Runtime) launch(ctx context.Context, i *instance, to connection) error 
 			return err
 		}
 	}
-	leased, release, err := r.engine.client.WithLease(ctx)
+	leased, release, err := r.engine.lease(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = release(context.WithoutCancel(ctx)) }()
+	defer release()
 	p, err := r.plan(leased, i, img, to)
 	if err != nil {
 		return err

@@ -43,6 +43,7 @@ const orphanEnv = "SLIPWAY_TEST_ORPHAN"
 type orphanOrder struct {
 	Dir, Registry, Socket string
 	Specs                 []platform.InstanceSpec
+	Churn                 bool
 }
 
 func TestMain(m *testing.M) {
@@ -70,6 +71,10 @@ func orphan(text string) {
 	r.SetRegistry(order.Registry, "", "")
 	if _, err := r.Adopt(context.Background()); err != nil {
 		panic(err)
+	}
+	if order.Churn {
+		fmt.Println("started")
+		churn(context.Background(), r, order.Specs)
 	}
 	for _, spec := range order.Specs {
 		if _, err := r.Start(context.Background(), spec); err != nil {
@@ -342,27 +347,36 @@ func newMachine(t *testing.T) runtimetest.Machine {
 
 func (w world) startAndDie(t testing.TB, specs ...platform.InstanceSpec) {
 	t.Helper()
-	order, err := json.Marshal(orphanOrder{w.dir, w.host, w.socket, specs})
+	node, err := w.orphan(orphanOrder{Dir: w.dir, Registry: w.host, Socket: w.socket, Specs: specs})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := node.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = node.Wait()
+}
+
+// orphan starts a node in another process and returns once it says so.
+func (w world) orphan(order orphanOrder) (*os.Process, error) {
+	text, err := json.Marshal(order)
+	if err != nil {
+		return nil, err
 	}
 	node := exec.Command(os.Args[0])
-	node.Env = append(os.Environ(), orphanEnv+"="+string(order))
+	node.Env = append(os.Environ(), orphanEnv+"="+string(text))
 	node.Stderr = os.Stderr
 	out, err := node.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
+	if err == nil {
+		err = node.Start()
 	}
-	if err := node.Start(); err != nil {
-		t.Fatal(err)
+	if err != nil {
+		return nil, err
 	}
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "started\n" {
-		t.Fatalf("the other node said %q: %v", line, err)
+		return nil, fmt.Errorf("the other node said %q: %w", line, err)
 	}
-	if err := node.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = node.Wait()
+	return node.Process, nil
 }
 
 func TestContainersKeepTheRuntimesPromises(t *testing.T) {

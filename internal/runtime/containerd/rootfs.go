@@ -39,15 +39,29 @@ func (r *Runtime) look(ctx context.Context, key, user string) (insides, error) {
 		return insides{}, err
 	}
 	var found insides
-	var failed error
-	done := make(chan struct{})
+	err = onOwnThread(func() (err error) {
+		found, err = inside(mounts, r.dir("."), user)
+		return err
+	})
+	return found, err
+}
+
+// onOwnThread runs f on a thread that is thrown away afterwards, so that f may
+// change its mounts.
+func onOwnThread(f func() error) error {
+	done := make(chan error, 1)
 	go func() {
-		defer close(done)
-		goruntime.LockOSThread() // never unlocked: the thread ends here
-		found, failed = inside(mounts, r.dir("."), user)
+		goruntime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		if unix.Gettid() == unix.Getpid() {
+			// The main thread cannot be thrown away. While this goroutine holds it,
+			// another gets another.
+			done <- onOwnThread(f)
+			goruntime.UnlockOSThread()
+			return
+		}
+		done <- f()
 	}()
-	<-done
-	return found, failed
+	return <-done
 }
 
 func inside(mounts []mount.Mount, at, user string) (insides, error) {
@@ -88,7 +102,7 @@ func mountHere(m mount.Mount, at string) error {
 		var lower []string
 		for _, option := range m.Options {
 			if dirs, ok := strings.CutPrefix(option, "lowerdir="); ok {
-				lower = strings.Split(dirs, ":")
+				lower = append(lower, strings.Split(dirs, ":")...)
 			} else if dir, ok := strings.CutPrefix(option, "upperdir="); ok {
 				lower = slices.Insert(lower, 0, dir)
 			}

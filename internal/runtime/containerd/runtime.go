@@ -170,13 +170,13 @@ func (r *Runtime) ready(ctx context.Context) error {
 	r.preparing.Lock()
 	defer r.preparing.Unlock()
 	if r.prepared {
-		return r.engine.ready(ctx)
+		return r.engine.serving(ctx)
 	}
 	if missing := Missing(r.options.Socket); len(missing) > 0 {
 		what, cure, _ := strings.Cut(strings.Join(missing, "; "), ": ")
 		return &platform.UserError{Kind: platform.ErrUnavailable, Message: what, Cure: cure}
 	}
-	if err := r.engine.ready(ctx); err != nil {
+	if err := r.engine.serving(ctx); err != nil {
 		return err
 	}
 	r.mu.Lock()
@@ -195,6 +195,7 @@ func (r *Runtime) ready(ctx context.Context) error {
 		return err
 	}
 	r.engine.guard()
+	r.owned.Go(r.sweepLate)
 	r.prepared = true
 	return nil
 }

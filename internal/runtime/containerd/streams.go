@@ -117,6 +117,9 @@ func (i *instance) environ() []string {
 
 // enter runs a command inside an instance until it ends.
 func (r *Runtime) enter(ctx context.Context, i *instance, argv, env []string, stream platform.IO) (int, error) {
+	if err := r.engine.serving(ctx); err != nil { // or soon again
+		return 0, err
+	}
 	w := newWires(stream)
 	process := *i.process
 	process.Args, process.Env, process.Terminal, process.ConsoleSize = argv, env, stream.Terminal != nil, nil
@@ -161,6 +164,9 @@ func (r *Runtime) attend(ctx context.Context, i *instance, inside client.Process
 	var status client.ExitStatus
 	select {
 	case status = <-exited:
+	case <-i.gone: // and containerd may never answer
+		inside.IO().Cancel()
+		return 128 + int(unix.SIGKILL), nil
 	case <-ctx.Done():
 		killTree(int(inside.Pid()))
 		select {
