@@ -58,6 +58,8 @@ func testMain(m *testing.M) int {
 //	commit NAME MESSAGE commits whatever changed in $WORK/NAME
 //	get [-retry] STATUS HOST[/PATH]   asks the edge; the answer is on stdout.
 //	                    -retry asks until the status is right, 20 s at most
+//	builder-image       makes a builder image of Cloud Native Buildpacks, whose
+//	                    buildpack does what the tree tells it, the platform's
 //	push-over-http NAME pushes $WORK/NAME with a token; what git says is on stderr
 //	await REGEXP PROGRAM ARG...   runs the program until a line of its stdout
 //	                    matches, 20 s at most, and ends it
@@ -108,6 +110,7 @@ func TestScripts(t *testing.T) {
 			"stack-image": stackImageCommand,
 
 			"push-over-http": pushOverHTTPCommand,
+			"builder-image":  builderImageCommand(t),
 			"await-process":  awaitProcessCommand,
 		},
 		Condition: condition,
@@ -219,6 +222,7 @@ func environment(ts *testscript.TestScript) (env []string) {
 		"SLIPWAY_HTTPS_PORT", "SLIPWAY_TRUSTED_PROXIES",
 		"SLIPWAY_DOMAIN", "SLIPWAY_DATABASE", "SLIPWAY_MAX_PUSH", "SLIPWAY_SECRET_KEY",
 		"SLIPWAY_BUILD_DISK", "SLIPWAY_BUILD_MEMORY", "SLIPWAY_BUILD_SILENCE", "SLIPWAY_BUILD_TIMEOUT", "SLIPWAY_REGISTRY_MIRRORS", "SLIPWAY_MAX_IMAGE",
+		"SLIPWAY_INSECURE_REGISTRIES", "SLIPWAY_CNB_BUILDER", "SLIPWAY_CNB_DEFAULT",
 		"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN",
 	} {
 		env = append(env, name+"="+ts.Getenv(name))

@@ -33,7 +33,10 @@ func (b *Builder) dropImages() error {
 	if err != nil {
 		return err
 	}
-	current := b.rootOf(readPins(b.options.Dir).Image)
+	current := ""
+	if p := readPins(b.options.Dir); p.Builder == b.options.BuilderImage {
+		current = b.rootOf(p.Image)
+	}
 	for _, entry := range entries {
 		if path := filepath.Join(b.imagesDir(), entry.Name()); path != current {
 			if err := builder.RemoveAll(path); err != nil {
