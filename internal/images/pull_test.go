@@ -264,3 +264,20 @@ func TestWhenThePlatformsRegistryFailsItIsNotTheUsersFault(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestAnAppWhoseQuotaIsFullIsToldSo(t *testing.T) {
+	p := open(t)
+	mirror := serve(t, elsewhere())
+	p.mirrors(mirror)
+	put(t, mirror, "library/shop:1", makeImage(t, 1))
+	own := elsewhere()
+	p.options.Registry = serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPatch || r.Method == http.MethodPut {
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = w.Write([]byte(`{"errors":[{"code":"DENIED","message":"the images of app blog hold 10 MiB of the 10 MiB they may"}]}`))
+			return
+		}
+		own.ServeHTTP(w, r)
+	}))
+	p.refuses("shop:1", "image shop:1 cannot be kept: the images of app blog hold 10 MiB of the 10 MiB they may")
+}

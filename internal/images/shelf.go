@@ -3,6 +3,7 @@ package images
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -57,6 +58,10 @@ func (s *shelf) send(ctx context.Context, method string, at *url.URL, body io.Re
 	if err != nil {
 		return reply{}, err
 	}
+	if answer.StatusCode == http.StatusForbidden && !slices.Contains(want, http.StatusForbidden) {
+		defer answer.Body.Close()
+		return reply{}, full(answer.Body)
+	}
 	discard(answer)
 	if !slices.Contains(want, answer.StatusCode) {
 		return reply{}, unwilling("answered %d %s to %s %s", answer.StatusCode, http.StatusText(answer.StatusCode), method, at.Path)
@@ -69,6 +74,17 @@ func (s *shelf) send(ctx context.Context, method string, at *url.URL, body io.Re
 		}
 	}
 	return got, nil
+}
+
+// full says in the registry's words why it may not keep more of the app.
+func full(body io.Reader) error {
+	var said struct {
+		Errors []struct{ Message string }
+	}
+	if err := json.NewDecoder(io.LimitReader(body, 4<<10)).Decode(&said); err != nil || len(said.Errors) == 0 {
+		return unwilling("does not let the platform write")
+	}
+	return unfitf("cannot be kept: %s", said.Errors[0].Message)
 }
 
 func (s *shelf) url(repository, path string, query url.Values) *url.URL {
@@ -86,10 +102,11 @@ func (s *shelf) has(ctx context.Context, repository, digest string) (bool, error
 
 // unwell is err as a fault of the platform, unless ctx ended.
 func unwell(ctx context.Context, err error) error {
+	var misfit *unfit
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.Is(err, platform.ErrUnavailable):
+	case errors.Is(err, platform.ErrUnavailable), errors.As(err, &misfit):
 		return err
 	}
 	return unwilling("cannot be reached: %w", err)
