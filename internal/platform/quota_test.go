@@ -16,7 +16,7 @@ func TestARefusalOfTheRegistryIsTheUsersWhoeverPushed(t *testing.T) {
 	if !errors.As(err, &user) || user.Message != words || !errors.Is(err, platform.ErrConflict) {
 		t.Errorf("%v", err)
 	}
-	if platform.AsOverQuota(other) != other || platform.AsOverQuota(nil) != nil {
+	if !errors.Is(platform.AsOverQuota(other), other) || errors.As(platform.AsOverQuota(other), &user) || platform.AsOverQuota(nil) != nil {
 		t.Error("another error was changed")
 	}
 }

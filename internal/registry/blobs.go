@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -216,9 +217,7 @@ func (k *kept) Write(p []byte) (int, error) {
 }
 
 func (k *kept) send(w http.ResponseWriter) {
-	for name, values := range k.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), k.header)
 	k.WriteHeader(http.StatusOK)
 	w.WriteHeader(k.status)
 	_, _ = w.Write(k.body.Bytes()) // who left gets nothing

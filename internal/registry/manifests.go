@@ -109,7 +109,7 @@ func (r *Registry) putManifest(w *statusWriter, q *http.Request, p place, v visi
 	if releaseTag.MatchString(p.ref) && app(p.repo) == p.repo && r.options.Release != nil && !v.Platform {
 		return denied("%s is what release %s runs, and no tag to push: take another tag", p.ref, p.ref)
 	}
-	text, d, err := readManifest(q, p)
+	text, d, err := readManifest(q)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (r *Registry) freshenAll(repo string, d document, digest string) error {
 }
 
 // readManifest reads a manifest whole and checks what it says of itself.
-func readManifest(q *http.Request, p place) ([]byte, document, error) {
+func readManifest(q *http.Request) ([]byte, document, error) {
 	text, err := io.ReadAll(io.LimitReader(q.Body, maxManifest+1))
 	if err != nil {
 		return nil, document{}, faultf(http.StatusBadRequest, "MANIFEST_INVALID", "the manifest broke off: %s", err)

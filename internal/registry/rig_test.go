@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -232,9 +233,7 @@ func (w *world) image(repo string, more object, layers ...string) []byte {
 		listed = append(listed, describe("application/vnd.oci.image.layer.v1.tar", layer))
 	}
 	m := object{"schemaVersion": 2, "mediaType": manifestType, "config": describe("application/vnd.oci.image.config.v1+json", "{}"), "layers": listed}
-	for name, value := range more {
-		m[name] = value
-	}
+	maps.Copy(m, more)
 	return encode(w.t, m)
 }
 

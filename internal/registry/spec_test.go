@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"slices"
@@ -303,9 +304,7 @@ func TestSpecReferrersAreListedForASubject(t *testing.T) {
 	id := w.put("blog", "latest", subject)
 	about := object{"subject": object{"mediaType": manifestType, "digest": id, "size": len(subject)}}
 	with := func(more object) object {
-		for name, value := range about {
-			more[name] = value
-		}
+		maps.Copy(more, about)
 		return more
 	}
 	if found := w.referring("blog", id, ""); len(found) != 0 {

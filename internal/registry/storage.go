@@ -41,9 +41,11 @@ func (s storage) blob(digest string) string { return filepath.Join(s.blobDir(dig
 func (s storage) layer(repo, digest string) string {
 	return filepath.Join(s.repo(repo), layersDir, hexOf(digest), "link")
 }
+
 func (s storage) revision(repo, digest string) string {
 	return filepath.Join(s.repo(repo), revisionsDir, hexOf(digest), "link")
 }
+
 func (s storage) upload(repo, id string) string {
 	return filepath.Join(s.repo(repo), uploadsDir, id)
 }

@@ -166,7 +166,7 @@ func (r *Registry) isPlatform(username, secret string) bool {
 // spaces between them or in several parameters.
 func grantsOf(scopes []string) ([]grant, error) {
 	var grants []grant
-	for _, scope := range strings.Fields(strings.Join(scopes, " ")) {
+	for scope := range strings.FieldsSeq(strings.Join(scopes, " ")) {
 		kind, rest, ok := strings.Cut(scope, ":")
 		colon := strings.LastIndexByte(rest, ':')
 		if !ok || colon < 0 {
