@@ -352,48 +352,54 @@ func (c *Controller) endOrphans(ctx context.Context) error {
 
 // carryRun takes a run from its row to its end.
 func (c *Controller) carryRun(ctx context.Context, run platform.CronRun) {
-	room := time.NewTimer(roomWait)
-	defer room.Stop()
+	leave, err := c.enterRoom(ctx)
+	if err != nil {
+		run.State, run.Reason = platform.CronRunSkipped, err.Error()
+	} else {
+		defer leave()
+		run.State, run.Reason = c.doRun(ctx, &run)
+	}
+	if ctx.Err() != nil {
+		run.State, run.Reason = platform.CronRunInterrupted, causeOf(ctx)
+	}
+	c.finishRun(run)
+}
+
+// enterRoom waits until fewer than all runs that there may be are under way.
+func (c *Controller) enterRoom(ctx context.Context) (leave func(), err error) {
+	timer := time.NewTimer(roomWait)
+	defer timer.Stop()
 	select {
 	case c.cronning <- struct{}{}:
-		defer func() { <-c.cronning }()
-	case <-room.C:
-		run.State, run.Reason = platform.CronRunSkipped, fmt.Sprintf("for %s there was no room: %d crons ran", roomWait, cap(c.cronning))
-		c.finishRun(run)
-		return
+		return func() { <-c.cronning }, nil
+	case <-timer.C:
+		return nil, fmt.Errorf("for %s there was no room: %d crons ran", roomWait, cap(c.cronning))
 	case <-ctx.Done():
-		run.State, run.Reason = platform.CronRunInterrupted, causeOf(ctx)
-		c.finishRun(run)
-		return
+		return nil, ctx.Err()
 	}
-	spec, deadline, err := c.beginRun(ctx, &run)
+}
+
+// doRun does what a run is for and says how that ended.
+func (c *Controller) doRun(ctx context.Context, run *platform.CronRun) (state platform.CronRunState, reason string) {
+	spec, deadline, err := c.beginRun(ctx, run)
 	if err != nil {
-		run.State, run.Reason = platform.CronRunFailed, err.Error()
-		if ctx.Err() != nil {
-			run.State, run.Reason = platform.CronRunInterrupted, causeOf(ctx)
-		}
-		c.finishRun(run)
-		return
+		return platform.CronRunFailed, err.Error()
 	}
 	c.notices.publish(run.App)
-	bounded, cancel := context.WithTimeout(ctx, deadline)
+	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	out := c.cronOutput(spec)
-	run.Exit, err = c.scheduler.Run(bounded, spec, platform.IO{Stdout: out, Merged: true})
+	run.Exit, err = c.scheduler.Run(ctx, spec, platform.IO{Stdout: out, Merged: true})
 	_ = out.Close()
 	switch {
 	case ctx.Err() != nil:
-		run.State, run.Reason = platform.CronRunInterrupted, causeOf(ctx)
-	case bounded.Err() != nil:
-		run.State, run.Reason = platform.CronRunFailed, fmt.Sprintf("it took longer than its deadline of %s and was ended", deadline)
+		return platform.CronRunFailed, fmt.Sprintf("it took longer than its deadline of %s and was ended", deadline)
 	case err != nil:
-		run.State, run.Reason = platform.CronRunFailed, err.Error()
+		return platform.CronRunFailed, err.Error()
 	case run.Exit != 0:
-		run.State, run.Reason = platform.CronRunFailed, fmt.Sprintf("it exited with code %d", run.Exit)
-	default:
-		run.State = platform.CronRunSucceeded
+		return platform.CronRunFailed, fmt.Sprintf("it exited with code %d", run.Exit)
 	}
-	c.finishRun(run)
+	return platform.CronRunSucceeded, run.Reason
 }
 
 // causeOf says why a run was ended.

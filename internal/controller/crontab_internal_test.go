@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,9 +17,9 @@ type told struct {
 }
 
 // keep runs a crontab in the bubble. Who is told puts itself back an hour later.
-func keep(t *testing.T, ahead *time.Duration) (tab *crontab, told *told, wrong *int) {
+func keep(t *testing.T, ahead *atomic.Int64) (tab *crontab, told *told, wrong *int) {
 	t.Helper()
-	now := func() time.Time { return time.Now().Add(*ahead).Round(0) }
+	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())).Round(0) }
 	tab, told, wrong = newCrontab(now), newTold(now()), new(int)
 	ctx, end := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -47,7 +48,7 @@ func in(l *told, minutes int) time.Time { return l.begun.Add(time.Duration(minut
 
 func TestEachIsToldAtItsMomentAndNotBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var ahead time.Duration
+		var ahead atomic.Int64
 		tab, told, _ := keep(t, &ahead)
 		tab.set("blog", map[string]time.Time{"nightly": in(told, 30), "poll": in(told, 10)})
 		tab.set("shop", map[string]time.Time{"nightly": in(told, 20)})
@@ -68,12 +69,12 @@ func TestEachIsToldAtItsMomentAndNotBefore(t *testing.T) {
 
 func TestAClockThatIsSetForwardIsSeenSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var ahead time.Duration
+		var ahead atomic.Int64
 		tab, told, wrong := keep(t, &ahead)
 		tab.put("blog", "nightly", in(told, 600))
 		time.Sleep(time.Minute + time.Second)
 		told.want(t)
-		ahead = 10 * time.Hour
+		ahead.Store(int64(10 * time.Hour))
 		time.Sleep(lookAgain)
 		told.want(t, "blog/nightly at 10h1m30s")
 		if *wrong != 0 {
@@ -84,12 +85,12 @@ func TestAClockThatIsSetForwardIsSeenSoon(t *testing.T) {
 
 func TestAClockThatIsSetBackHasNothingToldTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var ahead time.Duration
+		var ahead atomic.Int64
 		tab, told, wrong := keep(t, &ahead)
 		tab.put("blog", "nightly", in(told, 60))
 		time.Sleep(60 * time.Minute)
 		told.want(t, "blog/nightly at 1h0m0s")
-		ahead = -30 * time.Minute
+		ahead.Store(int64(-30 * time.Minute))
 		time.Sleep(89 * time.Minute)
 		told.want(t, "blog/nightly at 1h0m0s")
 		time.Sleep(time.Minute)
@@ -97,7 +98,7 @@ func TestAClockThatIsSetBackHasNothingToldTwice(t *testing.T) {
 		if *wrong != 0 {
 			t.Error("half an hour is no reason to read the crons anew")
 		}
-		ahead -= 48 * time.Hour
+		ahead.Add(-int64(48 * time.Hour))
 		time.Sleep(lookAgain)
 		synctest.Wait()
 		if *wrong != 1 {
