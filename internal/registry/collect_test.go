@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -113,6 +114,46 @@ func TestAnOldBlobThatAPusherWasToldOfIsThereWhenItsManifestComes(t *testing.T) 
 		}
 		if !w.has("/v2/" + repo + "/blobs/" + digestOf([]byte("old"))) {
 			t.Errorf("after %s it was collected", name)
+		}
+	}
+}
+
+// A collection that marked before the manifest came looks at the age of what it
+// would remove.
+func TestAManifestMakesAllItNamesYoung(t *testing.T) {
+	w := newWorld(t)
+	child := w.image("blog", nil, "old layer")
+	w.put("blog", "", child)
+	index := encode(t, object{"schemaVersion": 2, "mediaType": indexType, "manifests": []object{describe(manifestType, string(child))}})
+	w.age(nil)
+	w.must(201, "PUT", "/v2/blog/manifests/again", child, "Content-Type", manifestType)
+	w.wantYoung(digestOf([]byte("old layer")), digestOf([]byte("{}")), digestOf(child))
+	w.age(nil)
+	w.put("blog", "many", index)
+	w.wantYoung(digestOf(child), digestOf(index))
+	w.age(nil)
+	w.put("blog", "", w.image("blog", object{"artifactType": "a/b", "subject": describe(indexType, string(index))}, "about"))
+	w.wantYoung(digestOf(index))
+}
+
+// wantYoung finds every file of the digests touched of late.
+func (w *world) wantYoung(digests ...string) {
+	w.t.Helper()
+	for _, digest := range digests {
+		found := 0
+		_ = filepath.WalkDir(w.dir, func(path string, entry os.DirEntry, _ error) error {
+			hex := strings.TrimPrefix(digest, "sha256:")
+			if base := filepath.Base(path); (base != "link" && base != "data") || filepath.Base(filepath.Dir(path)) != hex || strings.Contains(path, "/tags/") {
+				return nil
+			}
+			found++
+			if info, err := entry.Info(); err != nil || time.Since(info.ModTime()) > time.Hour {
+				w.t.Errorf("%s is old: %v", path, err)
+			}
+			return nil
+		})
+		if found < 2 {
+			w.t.Errorf("%s has %d files", digest, found)
 		}
 	}
 }
