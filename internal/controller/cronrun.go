@@ -359,7 +359,7 @@ func (c *Controller) carryRun(ctx context.Context, run platform.CronRun) {
 		defer leave()
 		run.State, run.Reason = c.doRun(ctx, &run)
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && run.State != platform.CronRunSucceeded {
 		run.State, run.Reason = platform.CronRunInterrupted, causeOf(ctx)
 	}
 	c.finishRun(run)

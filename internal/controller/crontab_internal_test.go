@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -13,22 +14,25 @@ import (
 // told are what a crontab told, each with when by its clock.
 type told struct {
 	begun time.Time
+	mu    sync.Mutex
 	lines []string
 }
 
 // keep runs a crontab in the bubble. Who is told puts itself back an hour later.
-func keep(t *testing.T, ahead *atomic.Int64) (tab *crontab, told *told, wrong *int) {
+func keep(t *testing.T, ahead *atomic.Int64) (tab *crontab, told *told, wrong *atomic.Int64) {
 	t.Helper()
 	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())).Round(0) }
-	tab, told, wrong = newCrontab(now), newTold(now()), new(int)
+	tab, told, wrong = newCrontab(now), newTold(now()), new(atomic.Int64)
 	ctx, end := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		tab.run(ctx, func(app, process string) {
+			told.mu.Lock()
 			told.lines = append(told.lines, fmt.Sprintf("%s/%s at %s", app, process, now().Sub(told.begun)))
+			told.mu.Unlock()
 			tab.put(app, process, now().Truncate(time.Minute).Add(time.Hour))
-		}, func() { *wrong++ })
+		}, func() { wrong.Add(1) })
 	}()
 	t.Cleanup(func() { end(); <-done })
 	return tab, told, wrong
@@ -39,6 +43,8 @@ func newTold(at time.Time) *told { return &told{begun: at} }
 func (l *told) want(t *testing.T, lines ...string) {
 	t.Helper()
 	synctest.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if !slices.Equal(l.lines, lines) {
 		t.Errorf("told %q\nwant %q", l.lines, lines)
 	}
@@ -77,7 +83,7 @@ func TestAClockThatIsSetForwardIsSeenSoon(t *testing.T) {
 		ahead.Store(int64(10 * time.Hour))
 		time.Sleep(lookAgain)
 		told.want(t, "blog/nightly at 10h1m30s")
-		if *wrong != 0 {
+		if wrong.Load() != 0 {
 			t.Error("the crons were read anew")
 		}
 	})
@@ -95,14 +101,14 @@ func TestAClockThatIsSetBackHasNothingToldTwice(t *testing.T) {
 		told.want(t, "blog/nightly at 1h0m0s")
 		time.Sleep(time.Minute)
 		told.want(t, "blog/nightly at 1h0m0s", "blog/nightly at 2h0m0s")
-		if *wrong != 0 {
+		if wrong.Load() != 0 {
 			t.Error("half an hour is no reason to read the crons anew")
 		}
 		ahead.Add(-int64(48 * time.Hour))
 		time.Sleep(lookAgain)
 		synctest.Wait()
-		if *wrong != 1 {
-			t.Errorf("two days: %d", *wrong)
+		if wrong.Load() != 1 {
+			t.Errorf("two days: %d", wrong.Load())
 		}
 	})
 }
