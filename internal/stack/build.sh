@@ -85,13 +85,20 @@ owner() {
   return 1
 }
 
-# repack makes a package again from its files on this machine.
+# repack makes a package again from its files on this machine, and from what
+# was put into the folders that are its alone: npm replaces itself in its own.
 repack() {
   local name=$1 dir=$WORK/repack/$1 script
   mkdir -p "$dir/DEBIAN"
-  machine dpkg-query -L "$name" | while IFS= read -r file; do
+  machine dpkg-query -L "$name" | sort -u >"$WORK/listed"
+  for list in /var/lib/dpkg/info/*.list; do
+    case ${list##*/} in "$name.list" | "$name:"*) ;; *) cat "$list" ;; esac
+  done | sort -u >"$WORK/others"
+  comm -23 "$WORK/listed" "$WORK/others" | while IFS= read -r file; do
+    if [ -d "$file" ] && [ ! -L "$file" ]; then find "$file" -xdev; fi
+  done | sort -u - "$WORK/listed" | while IFS= read -r file; do
     if [ "$file" != /. ] && { [ -e "$file" ] || [ -L "$file" ]; }; then printf '%s\n' "${file#/}"; fi
-  done | tar -C / --no-recursion --files-from=- -cf - | tar -C "$dir" -xf -
+  done | tar -C / --no-recursion --verbatim-files-from --files-from=- -cf - | tar -C "$dir" -xf -
   machine dpkg-query -s "$name" | sed -e '/^Status:/d' -e '/^Conffiles:/,/^[^ ]/{/^Conffiles:/d;/^ /d}' >"$dir/DEBIAN/control"
   for script in $(machine dpkg-query --control-list "$name"); do
     case $script in

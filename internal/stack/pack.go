@@ -157,7 +157,7 @@ func (p *packer) visit(path string, d fs.DirEntry, err error) error {
 
 // header is the entry of a path; nil for what does not travel.
 func (p *packer) header(path, name string, info fs.FileInfo) (*tar.Header, error) {
-	stat := info.Sys().(*syscall.Stat_t) //nolint:errcheck // what Lstat of Linux gives
+	stat := info.Sys().(*syscall.Stat_t)
 	header := &tar.Header{
 		Name: name, Mode: int64(info.Mode().Perm()), Uid: int(stat.Uid), Gid: int(stat.Gid),
 		ModTime: info.ModTime().Truncate(time.Second), Format: tar.FormatPAX,

@@ -138,11 +138,13 @@ func imageOf(t *testing.T, architecture string, layers ...v1.Layer) v1.Image {
 }
 
 var system = []entry{
-	{name: "bin", link: "usr/bin"}, {name: "lib64", link: "usr/lib64"},
+	{name: "bin", link: "usr/bin"},
+	{name: "lib64", link: "usr/lib64"},
 	{name: "usr/bin/bash"},
 	{name: "usr/lib64/ld-linux-x86-64.so.2", link: "../lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"},
 	{name: "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"},
-	{name: "etc/passwd"}, {name: "etc/group"},
+	{name: "etc/passwd"},
+	{name: "etc/group"},
 	{name: "usr/lib/os-release", text: "NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\x1b[31m\"\n"},
 }
 
@@ -331,9 +333,22 @@ func TestAStackThatCannotBeMadeLeavesNothing(t *testing.T) {
 func TestARecipesWordsAreBounded(t *testing.T) {
 	p := open(t)
 	for _, recipe := range []platform.StackRecipe{
-		{Name: "-x"}, {Name: "none"}, {Name: "A"}, {Suite: "../x"}, {Suite: "--help"}, {Suite: "a b"},
-		{Packages: []string{"--reinstall"}}, {Packages: []string{"a b"}}, {Packages: []string{"/etc/x.deb"}}, {Packages: []string{"$(x)"}}, {Packages: []string{""}},
-		{Mirror: "file:///etc"}, {Mirror: "http://u:p@x/"}, {Mirror: "http://x/ y"}, {Mirror: "--x"}, {Packages: make([]string, 501)},
+		{Name: "-x"},
+		{Name: "none"},
+		{Name: "A"},
+		{Suite: "../x"},
+		{Suite: "--help"},
+		{Suite: "a b"},
+		{Packages: []string{"--reinstall"}},
+		{Packages: []string{"a b"}},
+		{Packages: []string{"/etc/x.deb"}},
+		{Packages: []string{"$(x)"}},
+		{Packages: []string{""}},
+		{Mirror: "file:///etc"},
+		{Mirror: "http://u:p@x/"},
+		{Mirror: "http://x/ y"},
+		{Mirror: "--x"},
+		{Packages: make([]string, 501)},
 	} {
 		if _, err := p.Build(t.Context(), recipe, io.Discard); !errors.Is(err, platform.ErrInvalid) {
 			t.Errorf("%+v: %v", recipe, err)

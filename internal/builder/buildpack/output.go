@@ -18,7 +18,6 @@ func newOutput(to io.Writer) *output { return &output{builder.NewOutput(to)} }
 func (o *output) headline(text string) { o.Headline(text) }
 func (o *output) detail(text string)   { o.Detail(text) }
 func (o *output) print(line string)    { o.Print(line) }
-func (o *output) flush()               { o.Flush() }
 func (o *output) lastWords() string    { return o.LastWords() }
 
 // hide shows names in place of config values, for a trace has them in many lines.
