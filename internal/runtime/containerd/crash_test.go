@@ -255,7 +255,7 @@ func (w world) node(t *testing.T, specs []platform.InstanceSpec) (names *contain
 // fails is tried again.
 func churn(ctx context.Context, r *containerd.Runtime, specs []platform.InstanceSpec) {
 	go func() {
-		for range r.Watch(ctx) { //nolint:revive // told is enough
+		for range r.Watch(ctx) {
 		}
 	}()
 	for n := 0; ; n++ {

@@ -77,29 +77,34 @@ func (n *network) removeRules() error {
 			failed = errors.Join(failed, err)
 			continue
 		}
-		text := "*" + table + "\n"
-		var chains []string
-		for line := range strings.Lines(string(out)) {
-			line = strings.TrimSpace(line)
-			if name, found := strings.CutPrefix(line, ":"+n.chain+"-"); found {
-				name, _, _ = strings.Cut(name, " ")
-				chains = append(chains, n.chain+"-"+name)
-			}
-			if rule, found := strings.CutPrefix(line, "-A "); found && !strings.HasPrefix(rule, n.chain+"-") && strings.Contains(rule, "-j "+n.chain+"-") {
-				text += "-D " + rule + "\n"
-			}
-		}
-		for _, chain := range chains {
-			text += "-F " + chain + "\n"
-		}
-		for _, chain := range chains {
-			text += "-X " + chain + "\n"
-		}
-		if len(chains) > 0 {
-			failed = errors.Join(failed, iptables(text+"COMMIT\n", "iptables-restore", "--noflush", "--wait"))
-		}
+		failed = errors.Join(failed, n.removeTable(table, string(out)))
 	}
 	return failed
+}
+
+// removeTable removes what a table, as iptables-save prints it, has of ours:
+// the ways into our chains, what is in them, and they.
+func (n *network) removeTable(table, saved string) error {
+	var chains, lines []string
+	for line := range strings.Lines(saved) {
+		line = strings.TrimSpace(line)
+		if name, found := strings.CutPrefix(line, ":"+n.chain+"-"); found {
+			name, _, _ = strings.Cut(name, " ")
+			chains = append(chains, n.chain+"-"+name)
+		}
+		if rule, found := strings.CutPrefix(line, "-A "); found && !strings.HasPrefix(rule, n.chain+"-") && strings.Contains(rule, "-j "+n.chain+"-") {
+			lines = append(lines, "-D "+rule)
+		}
+	}
+	if len(chains) == 0 {
+		return nil
+	}
+	for _, verb := range []string{"-F ", "-X "} {
+		for _, chain := range chains {
+			lines = append(lines, verb+chain)
+		}
+	}
+	return iptables("*"+table+"\n"+strings.Join(lines, "\n")+"\nCOMMIT\n", "iptables-restore", "--noflush", "--wait")
 }
 
 func (j jump) command(verb string) []string {

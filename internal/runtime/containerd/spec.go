@@ -229,11 +229,11 @@ func (p plan) write() error {
 	}
 	hosts := "127.0.0.1\tlocalhost\n" + p.addr.String() + "\t" + p.hostname + "\n"
 	for name, text := range map[string]string{"hosts": hosts, "hostname": p.hostname + "\n", "resolv.conf": string(p.dns)} {
-		path := filepath.Join(p.dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil { //nolint:gosec // the instance reads it as its own user
+		file := filepath.Join(p.dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // the instance reads it as its own user
 			return err
 		}
-		if err := os.Chmod(path, 0o644); err != nil {
+		if err := os.Chmod(file, 0o644); err != nil {
 			return err
 		}
 	}
