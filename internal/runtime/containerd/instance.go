@@ -106,7 +106,7 @@ func (r *Runtime) reserve(spec platform.InstanceSpec, oneOff bool) (*instance, e
 	}
 	for _, other := range r.live {
 		if volume, shared := platform.Shared(spec.Spec, other.wish); shared {
-			return nil, fmt.Errorf("volume %s is held by %s: %w", volume, other.id, platform.ErrConflict)
+			return nil, fmt.Errorf("volume %s is held by %s: %w", volume, other.id, platform.ErrBusy)
 		}
 	}
 	i := &instance{
