@@ -1,8 +1,7 @@
 package main_test
 
 import (
-	"io"
-	"log"
+	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -21,7 +20,7 @@ func builderImageCommand(t *testing.T) func(*testscript.TestScript, bool, []stri
 		if neg || len(args) > 0 {
 			ts.Fatalf("usage: builder-image")
 		}
-		server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+		server := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo))))
 		ts.Defer(server.Close)
 		host := strings.TrimPrefix(server.URL, "http://")
 		put(ts, host+"/packs/run:1", cnbtest.Run(t, "1"))

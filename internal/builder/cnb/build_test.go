@@ -233,3 +233,24 @@ func layerFile(t *testing.T, at, path string) (*tar.Header, string) {
 		}
 	}
 }
+
+func TestAnImageIsPutOnAnotherRunImageWithoutABuild(t *testing.T) {
+	r, out := request(t, "rebased", app(nil), nil)
+	first := build(t, open(t, nil), r, out)
+	b := open(t, func(o *cnb.Options) { o.RunImage = "example.com/run:2" })
+	second, err := b.Rebase(t.Context(), "rebased", first.Image, out)
+	if err != nil {
+		t.Fatalf("%v, printed %s", err, out)
+	}
+	if got := start(t, second, []string{"/cnb/process/web"}, "PORT=5000"); got != "runtime \n2\n/workspace\nport 5000\n" {
+		t.Errorf("it printed %q", got)
+	}
+	contains(t, config(t, second).Labels["io.buildpacks.lifecycle.metadata"], `"image":"example.com/run:2"`)
+	again, err := b.Rebase(t.Context(), "rebased", second, out)
+	if err != nil || again != second {
+		t.Errorf("rebased again it is %s, and was %s: %v", again, second, err)
+	}
+	if _, err := b.Rebase(t.Context(), "rebased", "other@"+strings.SplitN(second, "@", 2)[1], out); err == nil {
+		t.Error("an image of another app was taken")
+	}
+}

@@ -1,6 +1,7 @@
 package cnb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ type build struct {
 	gate      *gate
 	out       *builder.Output
 	types     map[string]string // of the tree's Procfile
+	rebased   string            // the digest to rebase; empty: this is a build
 }
 
 // phases runs the phases, one after the other. Nothing of one runs any more
@@ -70,7 +72,7 @@ func (b *build) phase(ctx context.Context, kind string) error {
 
 func (b *build) process(kind string) (sandbox.Process, error) {
 	argv, err := phase.Order{
-		Phase: kind, API: b.image.api, Repository: b.request.App, Previous: b.workspace.previous(),
+		Phase: kind, API: b.image.api, Repository: b.request.App, Previous: cmp.Or(b.rebased, b.workspace.previous()),
 		RunImage: b.image.run, RunImageName: b.image.runName, RunImageMirrors: b.image.runMirrors,
 		UID: b.image.uid, GID: b.image.gid, Types: b.types, Orders: orderFile,
 	}.Command()

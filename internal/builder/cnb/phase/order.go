@@ -21,6 +21,8 @@ const (
 	Restore = "restore"
 	Build   = "build"
 	Export  = "export"
+	// Rebase is no phase of a build: it puts an image on another run image.
+	Rebase = "rebase"
 )
 
 // Where a phase finds things. Workspace, Layers and Platform end up in images.
@@ -57,7 +59,8 @@ type Order struct {
 	API string
 	// Repository is the app's in the registry.
 	Repository string
-	// Previous is the digest of the image of an earlier build; empty: none.
+	// Previous is the digest of the image of an earlier build, or of the one to
+	// rebase; empty: none.
 	Previous string
 	// RunImage is repository@digest in the registry.
 	RunImage string
@@ -127,6 +130,8 @@ func (o Order) run() error {
 		return p.build()
 	case Export:
 		return p.export()
+	case Rebase:
+		return p.rebase()
 	}
 	return fmt.Errorf("there is no phase %q", o.Phase)
 }
