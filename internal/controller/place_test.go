@@ -117,13 +117,47 @@ func (p *place) start() {
 	hosts := must(images.ParseHosts([]string{"docker.io=http://" + p.outside, "docker.io=only"}, []string{p.outside}, nil))(p.t)
 	puller := must(images.New(images.Options{Hosts: hosts, Registry: p.registry}))(p.t)
 	p.t.Cleanup(puller.Close)
+	options := p.options
+	options.Renamed = func(old, id string) error {
+		p.carryImages(old, id)
+		if p.options.Renamed == nil {
+			return nil
+		}
+		return p.options.Renamed(old, id)
+	}
 	p.Controller = controller.New(quiet, controller.Parts{
 		Images: puller,
 		Store:  p.store, Blobs: p.blobs, Scheduler: p.scheduler, Fleet: p.fleet, Logs: p.logs,
 		Build: func(_ context.Context, r builder.Request) (builder.Result, error) { return p.builds(r) },
-	}, p.options)
+	}, options)
 	if err := p.Start(p.t.Context()); err != nil {
 		p.t.Fatal(err)
+	}
+}
+
+// carryImages has the registry hold a renamed app's images under its new name,
+// as the platform's own does.
+func (p *place) carryImages(old, id string) {
+	var builds []platform.Build
+	err := p.store.Read(p.t.Context(), func(tx *store.Tx) (err error) {
+		builds, _, err = tx.Builds(id, platform.Page{Limit: 100})
+		return err
+	})
+	if err != nil {
+		return // the test ends
+	}
+	for _, build := range builds {
+		_, digest, _ := strings.Cut(build.Image, "@")
+		from, err := name.NewDigest(p.registry+"/"+old+"@"+digest, name.Insecure)
+		if err != nil {
+			continue // no image of the registry's
+		}
+		if image, err := remote.Image(from); err == nil {
+			to := must(name.NewDigest(p.registry+"/"+id+"@"+digest, name.Insecure))(p.t)
+			if err := remote.Write(to, image); err != nil {
+				p.t.Error(err)
+			}
+		}
 	}
 }
 
