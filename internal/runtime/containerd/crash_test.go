@@ -143,6 +143,9 @@ func TestNothingIsLostOrLeftWhenAnythingIsKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if engines := r.Engines(); len(engines) != 1 {
+		t.Errorf("containerd runs as %v, want one", engines)
+	}
 	addresses := make(map[string]bool)
 	for _, s := range specs {
 		running, err := r.Start(t.Context(), s)
@@ -213,7 +216,7 @@ func (w world) crash(t *testing.T, random *rand.Rand, round int, specs []platfor
 	node, kill := w.node(t, specs)
 	namespace, _, _ := node.Names()
 	for range 1 + random.IntN(3) {
-		time.Sleep(time.Duration(200+random.IntN(800)) * time.Millisecond)
+		time.Sleep(time.Duration(random.IntN(1000)) * time.Millisecond)
 		switch random.IntN(3) {
 		case 0:
 			if pid, err := containerd.Listener(node.EngineSocket()); err == nil {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -148,10 +150,43 @@ func (e *engine) run(ctx context.Context) error {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		return err
 	}
+	// One that a node began as it was killed is about to answer. Two would
+	// fight for one database.
+	for _, pid := range e.processes() {
+		if e.awaitOwn(ctx, ended(pid)) != nil {
+			e.log.Warn("containerd does not answer and is killed", "pid", pid)
+			_ = unix.Kill(pid, unix.SIGKILL)
+			awaitEnd(ctx, pid)
+		}
+	}
 	if answers(e.socket) {
 		return nil
 	}
 	return e.spawn(ctx)
+}
+
+func (e *engine) configPath() string { return filepath.Join(e.dir, "config.toml") }
+
+// processes are those of our own containerd, whether they answer or not.
+func (e *engine) processes() (pids []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, entry := range entries {
+		line, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
+		if err != nil || !strings.HasSuffix(string(line), "\x00--config\x00"+e.configPath()+"\x00") {
+			continue
+		}
+		if pid, err := strconv.Atoi(entry.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// ended is closed once the process is gone.
+func ended(pid int) <-chan struct{} {
+	gone := make(chan struct{})
+	go func() { awaitEnd(context.Background(), pid); close(gone) }()
+	return gone
 }
 
 // config is for containerd 1.6 and later. The parts that are off are those of
@@ -175,7 +210,7 @@ func (e *engine) spawn(ctx context.Context) error {
 		return fmt.Errorf("containerd is not installed: %w", platform.ErrUnavailable)
 	}
 	text := fmt.Sprintf(config, filepath.Join(e.dir, "root"), filepath.Join(e.dir, "state"), e.socket)
-	path := filepath.Join(e.dir, "config.toml")
+	path := e.configPath()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -269,17 +304,15 @@ func (e *engine) retire(ctx context.Context) error {
 	}
 	e.stop()
 	e.owned.Wait()
-	pid, err := listener(e.socket)
-	if err != nil {
-		return nil //nolint:nilerr // nobody listens: it is gone
-	}
-	if err := unix.Kill(pid, unix.SIGTERM); err != nil {
-		return fmt.Errorf("end containerd: %w", err)
-	}
 	patience, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if !awaitEnd(patience, pid) {
-		_ = unix.Kill(pid, unix.SIGKILL)
+	for _, pid := range e.processes() {
+		if err := unix.Kill(pid, unix.SIGTERM); err != nil {
+			return fmt.Errorf("end containerd: %w", err)
+		}
+		if !awaitEnd(patience, pid) {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
 	}
 	return nil
 }

@@ -43,3 +43,6 @@ func (r *Runtime) Leftovers(ctx context.Context) (count int, err error) {
 		return nil
 	})
 }
+
+// Engines are the processes of its own containerd.
+func (r *Runtime) Engines() []int { return r.engine.processes() }

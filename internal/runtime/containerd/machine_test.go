@@ -321,6 +321,7 @@ func (w world) retire(t testing.TB) {
 		"a rule":          strings.Contains(string(rules), chain) || strings.Contains(string(rules), bridge),
 		"a bridge":        slices.ContainsFunc(links, func(e os.DirEntry) bool { return e.Name() == bridge }),
 		"a control group": len(groups) > 0,
+		"a containerd":    len(r.Engines()) > 0,
 	}
 	for what, is := range left {
 		if is {
