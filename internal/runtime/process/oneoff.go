@@ -50,11 +50,9 @@ func (r *Runtime) Exec(ctx context.Context, id string, argv []string, stream pla
 	if len(argv) == 0 {
 		return 0, platform.Invalid("command", "no command for %s", id)
 	}
-	// What the launcher added to the environment is only there.
-	env := i.confined.Environ()
-	if env == nil {
-		env = i.record.env
-	}
+	// What the launcher added to the environment is only there; and some write
+	// their title over it, as Redis and PostgreSQL do.
+	env := completed(i.record.env, i.confined.Environ())
 	return r.enter(ctx, i, sandbox.Process{Argv: argv, Env: env, Dir: "/app"}, stream)
 }
 

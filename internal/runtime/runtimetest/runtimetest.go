@@ -44,6 +44,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Machine) {
 		{"an exec ends with its instance", execEndsWithInstance},
 		{"a command line beside an instance is run as its own is", shell},
 		{"forget removes what was printed", forget},
+		{"an exec has the environment of one that wrote its title over it", execAfterTitle},
 		{"a volume outlives its instances and is theirs alone", volumeOutlives},
 		{"a volume follows its app to another id", volumeFollows},
 		{"a volume has one writer", volumeHasOneWriter},
