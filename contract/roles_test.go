@@ -120,6 +120,9 @@ var grants = []struct{ row, may, body string }{
 	{"GET /v2/apps/<app>/services/", forViewers, ""},
 	{"POST /v2/apps/<app>/services/", forOperators, `{"procfile_type":"web","path_pattern":"/x"}`},
 	{"DELETE /v2/apps/<app>/services/", forAdmins, `{"procfile_type":"web"}`},
+	{"GET /v2/apps/<app>/ports/", forViewers, ""},
+	{"POST /v2/apps/<app>/ports/", forOperators, `{"procfile_type":"web","port":9000}`},
+	{"DELETE /v2/apps/<app>/ports/{listen}", forAdmins, ""},
 	{"GET /v2/apps/<app>/volumes/", forViewers, ""},
 	{"POST /v2/apps/<app>/volumes/", forOperators, `{"name":"data"}`},
 	{"DELETE /v2/apps/<app>/volumes/{name}", forOperators, ""},
@@ -289,7 +292,7 @@ func (who person) asks(t *testing.T, p *platform, of *user, app, row, body strin
 		other = p.user(t)
 	}
 	fill := strings.NewReplacer("<app>", app, "<user>", other.name, "<password>", other.password, "<owner>", of.name, "<new>", unique("new-"),
-		"{type}", "web", "{name}", "none", "{id}", "none", "{uuid}", "2b2e3b2a-0000-4000-8000-000000000000",
+		"{type}", "web", "{name}", "none", "{id}", "none", "{listen}", "30001", "{uuid}", "2b2e3b2a-0000-4000-8000-000000000000",
 		"{domain}", "none", "{username}", other.name, "{fingerprint}", "00:11")
 	method, path, _ := strings.Cut(fill.Replace(row), " ")
 	var sent any

@@ -156,7 +156,7 @@ func ensureNode(ctx context.Context, log *slog.Logger, o *options, again bool) e
 	}
 	cmd := exec.Command(self, "node", "--state", o.State, "--http", o.HTTP, "--https", o.HTTPS, fmt.Sprintf("--verbose=%t", o.Verbose), //nolint:noctx // it outlives us
 		"--https-port", strconv.Itoa(o.HTTPSPort), "--trusted-proxies", o.TrustedProxies,
-		"--hold-requests", strconv.Itoa(o.HoldRequests), "--hold-time", o.HoldTime.String(),
+		"--tcp-ports", o.TCPPorts, "--hold-requests", strconv.Itoa(o.HoldRequests), "--hold-time", o.HoldTime.String(),
 		"--secret-key-file", o.SecretKeyFile, "--"+ownedFlag)
 	cmd.Args = append(cmd.Args, o.runtime.arguments()...)
 	cmd.Env = o.withSecretKeys(os.Environ())

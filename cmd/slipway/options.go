@@ -42,6 +42,11 @@ type options struct {
 	// can claim any address. Empty: nobody is believed.
 	TrustedProxies string
 	trustedProxies []netip.Prefix // the same, read by validate
+	// TCPPorts are the ports of the edge that apps may be given, first-last.
+	// Empty: none. Nothing else should listen there, and a firewall in front has
+	// to let them pass.
+	TCPPorts string
+	tcpPorts controller.PortRange // the same, read by validate
 	// HoldRequests is how many requests of one app wait while an instance with a
 	// volume takes over from another, and HoldTime for how long; more get 503.
 	// Shorter than such an app takes to end and to start, its deploys fail
@@ -158,6 +163,7 @@ type options struct {
 func (o *options) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.HTTP, "http", ":8080", "address of the edge")
 	flags.StringVar(&o.HTTPS, "https", ":8443", "address of the edge for HTTPS; empty: off")
+	flags.StringVar(&o.TCPPorts, "tcp-ports", "", "ports of the edge that apps may be given for TCP connections, first-last; empty: none")
 	flags.IntVar(&o.HoldRequests, "hold-requests", 1000, "requests of one app that may wait while an instance with a volume takes over from another")
 	flags.DurationVar(&o.HoldTime, "hold-time", 30*time.Second, "how long they may wait; then they get 503")
 	flags.IntVar(&o.HTTPSPort, "https-port", 0, "port that clients reach HTTPS at, where a balancer or NAT maps it; 0: the port of --https")

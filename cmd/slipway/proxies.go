@@ -15,6 +15,9 @@ func (o *options) checkProxies() error {
 	if o.HoldRequests < 0 || o.HoldTime < 0 {
 		return fmt.Errorf("--hold-requests and --hold-time: %d and %s: neither can be below 0", o.HoldRequests, o.HoldTime)
 	}
+	if err := o.checkPorts(); err != nil {
+		return err
+	}
 	o.trustedProxies = nil
 	for entry := range strings.SplitSeq(o.TrustedProxies, ",") {
 		if entry = strings.TrimSpace(entry); entry == "" {

@@ -70,7 +70,7 @@ func (o *options) newRuntime(ctx context.Context, log *slog.Logger, ring *secret
 		return nil, err
 	}
 	volumes := volume.Dir(o.path("volumes"))
-	processes, err := process.New(log, process.Options{Dir: o.path("runtime"), Volumes: volumes, Sandbox: sandbox.New(ctx, log, o.State), Keys: ring, Version: version})
+	processes, err := process.New(log, process.Options{Dir: o.path("runtime"), Volumes: volumes, NotFirst: o.tcpPorts.First, NotLast: o.tcpPorts.Last, Sandbox: sandbox.New(ctx, log, o.State), Keys: ring, Version: version})
 	if err != nil {
 		return nil, err
 	}

@@ -152,6 +152,11 @@ func setup(env *testscript.Env) error {
 		env.Setenv("SLIPWAY_"+option, "127.0.0.1:"+strconv.Itoa(ports[i]))
 		env.Setenv(option+"_PORT", strconv.Itoa(ports[i]))
 	}
+	span, err := freePorts(1) // what is next to it is likely to be free as well
+	if err != nil {
+		return err
+	}
+	env.Setenv("TCP_PORTS", fmt.Sprintf("%d-%d", span[0], span[0]+9))
 	for _, who := range []string{"AUTHOR", "COMMITTER"} {
 		env.Setenv("GIT_"+who+"_NAME", "alice")
 		env.Setenv("GIT_"+who+"_EMAIL", "alice@localhost")
@@ -219,7 +224,7 @@ func (d *daemon) start(ts *testscript.TestScript) {
 func environment(ts *testscript.TestScript) (env []string) {
 	for _, name := range []string{
 		"PATH", "HOME", "XDG_CONFIG_HOME", "SLIPWAY_STATE", "SLIPWAY_HTTP", "SLIPWAY_HTTPS", "SLIPWAY_API", "SLIPWAY_SSH", "SLIPWAY_REGISTRY",
-		"SLIPWAY_HTTPS_PORT", "SLIPWAY_TRUSTED_PROXIES",
+		"SLIPWAY_HTTPS_PORT", "SLIPWAY_TCP_PORTS", "SLIPWAY_DEPLOY_TIMEOUT", "SLIPWAY_TRUSTED_PROXIES",
 		"SLIPWAY_DOMAIN", "SLIPWAY_DATABASE", "SLIPWAY_RUNTIME", "SLIPWAY_MAX_PUSH", "SLIPWAY_SECRET_KEY",
 		"SLIPWAY_BUILD_DISK", "SLIPWAY_BUILD_MEMORY", "SLIPWAY_BUILD_SILENCE", "SLIPWAY_BUILD_TIMEOUT", "SLIPWAY_REGISTRY_MIRRORS", "SLIPWAY_MAX_IMAGE",
 		"SLIPWAY_INSECURE_REGISTRIES", "SLIPWAY_CNB_BUILDER", "SLIPWAY_CNB_DEFAULT",

@@ -82,6 +82,7 @@ func whole(t *testing.T) *contract {
 		"GET /v2/apps/blog/whitelist/": `{"addresses":["10.0.0.0/8"]}`, "POST /v2/apps/blog/whitelist/": `201 {"addresses":["10.0.0.0/8"]}`, "DELETE /v2/apps/blog/whitelist/": "204 ",
 		"GET /v2/apps/blog/tls/": tlsOn, "POST /v2/apps/blog/tls/": "201 " + tlsOn,
 		"GET /v2/apps/blog/services/": `{"services":[{"procfile_type":"api","path_pattern":"/api"}]}`, "POST /v2/apps/blog/services/": "201 ", "DELETE /v2/apps/blog/services/": "204 ",
+		"GET /v2/apps/blog/ports/": `{"ports":[{"listen":30001,"procfile_type":"worker","port":9000,"proxy":0}]}`, "POST /v2/apps/blog/ports/": `201 {"listen":30001,"procfile_type":"worker","port":9000,"proxy":0}`, "DELETE /v2/apps/blog/ports/30001/": "204 ",
 		"GET /v2/apps/blog/volumes/": `{"volumes":[{"name":"data","mounts":{"web":"/data"},"data":true,"removed":false,"held_by":[]}]}`, "POST /v2/apps/blog/volumes/": `{"name":"data","mounts":{"web":"/data"},"data":true,"removed":false,"held_by":[]}`, "DELETE /v2/apps/blog/volumes/data/": "204 ",
 	}
 	run := `{"uuid":"r1","app":"blog","process":"nightly","scheduled":"` + t0 + `","manual":true,"by":"bob","state":"succeeded","exit_code":0,"release":"v3",
@@ -262,6 +263,9 @@ var rows = []struct{ route, line, sends string }{
 	{"POST /v2/apps/{app}/crons/{type}/runs/", "cron run nightly", ""},
 	{"GET /v2/apps/{app}/crons/{type}/runs/{uuid}/", "cron run nightly", ""},
 	{"DELETE /v2/apps/{app}/services/", "services remove api", `{"procfile_type":"api"}`},
+	{"GET /v2/apps/{app}/ports/", "ports list", ""},
+	{"POST /v2/apps/{app}/ports/", "ports add worker 9000 --listen 30001 --proxy 2", `{"procfile_type":"worker","port":9000,"listen":30001,"proxy":2}`},
+	{"DELETE /v2/apps/{app}/ports/{listen}/", "ports remove 30001", ""},
 	{"GET /v2/apps/{app}/volumes/", "volumes list", ""},
 	{"POST /v2/apps/{app}/volumes/", "volumes add data web=/data", `{"name":"data","mounts":{"web":"/data"}}`},
 	{"POST /v2/apps/{app}/volumes/", "volumes mount data web=/data", `{"name":"data","mounts":{"web":"/data"}}`},

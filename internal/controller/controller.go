@@ -80,6 +80,8 @@ type Options struct {
 	NodeTags map[string]string
 	// DefaultTags are the tags of an app that has none of its own.
 	DefaultTags map[string]string
+	// TCPPorts are the ports of the edge that apps may be given.
+	TCPPorts PortRange
 	// Volumes keeps the data of the apps' volumes.
 	Volumes volume.Dir
 	// Destroyed is told of every destroyed app, after its last instance.

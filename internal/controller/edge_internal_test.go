@@ -114,7 +114,7 @@ func TestWebAnswersWhereThereIsOneAndCmdUntilItIsUp(t *testing.T) {
 		"web is on its way out":       {[]platform.Instance{cmd, instance("w", "web", platform.InstanceTerminating)}, routed, "c"},
 		"web of another release runs": {[]platform.Instance{cmd, {ID: "x", Process: "web", Release: 1, State: platform.InstanceUp}}, routed, "c"},
 	} {
-		got := backends(test.instances, 2, nil, test.now)
+		got := backends(test.instances, 2, nil, nil, test.now)
 		if len(got) != 1 || got[0].Instance != test.want {
 			t.Errorf("%s: %+v, want %s", name, got, test.want)
 		}
@@ -127,7 +127,7 @@ func TestWhatServesPathsIsListedUnderItsNameOnceItHasAnAddress(t *testing.T) {
 		{ID: "b", Release: 2, Process: "hooks", Node: "local", State: platform.InstanceUp}, // from before its service
 		{ID: "c", Release: 2, Process: "worker", Node: "local", Address: "127.0.0.1:2", State: platform.InstanceUp},
 		{ID: "d", Release: 2, Process: "hooks", Address: "10.0.0.1:80", State: platform.InstanceUp},
-	}, 2, map[string]bool{"hooks": true}, new(platform.Route))
+	}, 2, map[string]bool{"hooks": true}, nil, new(platform.Route))
 	want := []platform.Backend{{Instance: "a", Process: "hooks"}, {Instance: "d", Process: "hooks", Address: "10.0.0.1:80"}}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

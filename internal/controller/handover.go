@@ -104,7 +104,7 @@ func (c *Controller) takenOver(w wish, h handover) platform.Workload {
 
 // serves reports whether requests are led to any of the groups.
 func (c *Controller) serves(app string, groups []platform.Group) bool {
-	return c.fleet.Route(app) != nil && slices.ContainsFunc(groups, func(g platform.Group) bool { return platform.Routable(g.Process) })
+	return c.fleet.Route(app) != nil && slices.ContainsFunc(groups, func(g platform.Group) bool { return reachable(g.Spec) })
 }
 
 // handBack has the current release's instances run again, and requests led to
@@ -192,7 +192,7 @@ func (c *Controller) held(app string, instances []platform.Instance, release int
 	wanted, _ := c.fleet.Wanted(app)
 	return slices.ContainsFunc(wanted, func(i platform.InstanceSpec) bool {
 		now := seen[i.ID]
-		return i.Release == release && i.Spec.Port && len(i.Spec.Mounts) > 0 &&
+		return i.Release == release && reachable(i.Spec) && len(i.Spec.Mounts) > 0 &&
 			now.State != platform.InstanceUp && now.State != platform.InstanceError && !now.CrashLoop
 	})
 }
@@ -223,7 +223,7 @@ func (c *Controller) isReplacing(app string) bool {
 func (c *Controller) replace(ctx context.Context, app string, names []string) error {
 	wanted, _ := c.fleet.Wanted(app)
 	if slices.ContainsFunc(wanted, func(i platform.InstanceSpec) bool {
-		return slices.Contains(names, i.ID) && i.Spec.Port && len(i.Spec.Mounts) > 0
+		return slices.Contains(names, i.ID) && reachable(i.Spec) && len(i.Spec.Mounts) > 0
 	}) {
 		defer c.wake(app) // which ends the hold
 		defer c.replacing(app)()

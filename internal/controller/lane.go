@@ -148,6 +148,8 @@ type deployable struct {
 	app     string         // uuid of its app
 	// addressed are the process types that services of the app name.
 	addressed map[string]bool
+	// ports are those of its process types that ports of the edge lead to.
+	ports map[string][]int
 }
 
 func (d *deployable) hasBuild() bool { return d != nil && d.release.Build != "" }
@@ -201,7 +203,12 @@ func loadDeployable(tx *store.Tx, release platform.Release) (*deployable, error)
 		}
 	}
 	services, err := tx.Services(release.App)
+	if err != nil {
+		return d, err
+	}
 	d.addressed = addressedBy(services)
+	ports, err := tx.Ports(release.App)
+	d.ports = portsBy(ports)
 	return d, err
 }
 

@@ -300,7 +300,7 @@ func (c *Controller) leadOver(ctx context.Context, w wish) error {
 	}
 	// Without hosts, but for the requests that have found their way by them.
 	route := *now
-	route.Hosts, route.Hold = nil, false
+	route.Hosts, route.TCP, route.Hold = nil, nil, false
 	if version, err = c.fleet.SetRoute(old, &route); err != nil || serving == 0 {
 		return err
 	}

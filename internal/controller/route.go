@@ -114,6 +114,7 @@ type edgeRows struct {
 	settings platform.Settings
 	tls      platform.TLS
 	services []platform.Service
+	ports    []platform.Port
 	hosts    []string
 }
 
@@ -129,6 +130,9 @@ func (c *Controller) edgeRows(ctx context.Context, app string) (rows edgeRows, e
 			return err
 		}
 		if rows.services, err = tx.Services(app); err != nil {
+			return err
+		}
+		if rows.ports, err = tx.Ports(app); err != nil {
 			return err
 		}
 		rows.hosts, err = c.hosts(tx, app)
@@ -159,7 +163,8 @@ func (c *Controller) writeRoute(ctx context.Context, app string, release int, cu
 	route := &platform.Route{
 		App: app, Hosts: rows.hosts, Release: release, Cutover: cutover, Maintenance: rows.settings.Maintenance,
 		Allow: allowed(rows.settings.Whitelist), HTTPSOnly: rows.tls.Enforced != nil && *rows.tls.Enforced,
-		Backends: backends(instances, release, addressedBy(rows.services), now),
+		TCP:      tcpRoutes(rows.ports),
+		Backends: backends(instances, release, addressedBy(rows.services), portsBy(rows.ports), now),
 	}
 	switch {
 	case hold == holdBegins:
@@ -175,7 +180,7 @@ func (c *Controller) writeRoute(ctx context.Context, app string, release int, cu
 	}
 	route.Paths = pathRoutes(rows.services, func(process string) bool { return leads(rows.app, instances, route, now, process) })
 	if !rows.settings.Routable {
-		route.Hosts, route.Backends, route.Paths, route.Hold = nil, nil, nil, false
+		route.Hosts, route.Backends, route.Paths, route.TCP, route.Hold = nil, nil, nil, nil, false
 	}
 	return c.fleet.SetRoute(app, route)
 }
@@ -196,8 +201,8 @@ func leads(app platform.App, instances []platform.Instance, route, now *platform
 // backends are the instances of a release that belong into its app's route.
 // One that a node runs has no address here: its router knows it from the first
 // listening to the last request, and this list comes a moment late for both.
-// Those of a process type that serves paths alone carry its name.
-func backends(instances []platform.Instance, release int, addressed map[string]bool, now *platform.Route) []platform.Backend {
+// Those of a process type that serves paths or ports alone carry its name.
+func backends(instances []platform.Instance, release int, addressed map[string]bool, ports map[string][]int, now *platform.Route) []platform.Backend {
 	main := mainProcess(instances, release, now)
 	var all []platform.Backend
 	for _, instance := range instances {
@@ -207,7 +212,8 @@ func backends(instances []platform.Instance, release int, addressed map[string]b
 		backend := platform.Backend{Instance: instance.ID}
 		switch {
 		case instance.Process == main:
-		case addressed[instance.Process] && instance.Address != "": // without: it runs from before its service
+		case addressed[instance.Process] && instance.Address != "", // without: it runs from before its service
+			len(ports[instance.Process]) > 0: // which its router knows
 			backend.Process = instance.Process
 		default:
 			continue

@@ -14,7 +14,7 @@ func TestARouteLeavesTheAddressOfANodesInstanceToTheNode(t *testing.T) {
 		{ID: "d", Release: 2, Process: "web", Node: "local", State: platform.InstanceTerminating},
 		{ID: "e", Release: 1, Process: "web", Node: "local", State: platform.InstanceUp},
 		{ID: "f", Release: 2, Process: "worker", Node: "local", State: platform.InstanceUp},
-	}, 2, nil, new(platform.Route))
+	}, 2, nil, nil, new(platform.Route))
 	want := []platform.Backend{{Instance: "a"}, {Instance: "b", Address: "10.0.0.1:80"}, {Instance: "c"}}
 	if len(got) != len(want) {
 		t.Fatalf("got %+v, want %+v", got, want)

@@ -11,7 +11,7 @@ import (
 )
 
 // A process type that a service names gets an address while it runs, and loses
-// it with the service. That makes other instances of it, and no release: the
+// it with the service; so it is with ports of the edge. That makes other instances of it, and no release: the
 // old ones stay beside the new until those are up.
 
 // turnover is how far one group has come.
@@ -39,7 +39,7 @@ func (c *Controller) turnoverOf(app string, group platform.Group) turnover {
 		now := seen[instance.ID]
 		delete(seen, instance.ID)
 		switch {
-		case instance.Spec.Port != group.Spec.Port:
+		case !reachedAlike(instance.Spec, group.Spec):
 			t.addOld(instance)
 		case now.State == platform.InstanceUp:
 			t.fresh++

@@ -54,7 +54,7 @@ func (c *Controller) standing(d *deployable, process string) platform.Spec {
 	spec := c.spec(d, process)
 	spec.PostStart, spec.PreStop = d.config.PostStart[process], d.config.PreStop[process]
 	spec.Port = platform.Routable(process) && listenPort(d) != 0 || d.addressed[process]
-	if spec.Port {
+	if spec.Ports = d.ports[process]; reachable(spec) {
 		spec.Drain = c.options.Drain
 	}
 	if spec.Mounts = platform.MountsOf(d.app, d.config.Volumes, process); len(spec.Mounts) > 0 {

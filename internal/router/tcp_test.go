@@ -207,7 +207,7 @@ func TestAnInstanceThatCannotBeReachedIsPassedOver(t *testing.T) {
 }
 
 func TestAConnectionThatCarriesNothingEnds(t *testing.T) {
-	e := tcpEdge(t, router.Options{TCPIdle: 20 * time.Millisecond})
+	e := tcpEdge(t, router.Options{TCPIdle: 300 * time.Millisecond})
 	e.setPort("one", echoes(t, "one"))
 	e.SetRoute("blog", tcpRoute(1, "one"))
 	l := e.dial()

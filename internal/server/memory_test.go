@@ -453,3 +453,20 @@ func (d *memoryDesk) RemoveVolume(_ context.Context, caller platform.Caller, id,
 	delete(app.config.Volumes, name)
 	return nil
 }
+
+func (d *memoryDesk) Ports(_ context.Context, caller platform.Caller, id string) ([]platform.Port, error) {
+	_, err := d.of(caller, id, platform.RoleViewer)
+	return nil, err
+}
+
+func (d *memoryDesk) AddPort(_ context.Context, caller platform.Caller, id string, p controller.NewPort) (platform.Port, error) {
+	_, err := d.of(caller, id, platform.RoleOperator)
+	return platform.Port{App: id, Listen: 30001, Process: p.Process, Port: p.Port, Proxy: p.Proxy}, err
+}
+
+func (d *memoryDesk) RemovePort(_ context.Context, caller platform.Caller, id string, listen int) error {
+	if _, err := d.of(caller, id, platform.RoleAdmin); err != nil {
+		return err
+	}
+	return &platform.NotFoundError{Kind: "Port", ID: fmt.Sprint(listen)}
+}

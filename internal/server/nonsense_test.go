@@ -45,6 +45,7 @@ var sound = map[string]string{
 	"POST /v2/apps/{app}/tls/":               `{"https_enforced":true}`,
 	"POST /v2/apps/{app}/services/":          `{"procfile_type":"web","path_pattern":"/x"}`,
 	"DELETE /v2/apps/{app}/services/":        `{"procfile_type":"web"}`,
+	"POST /v2/apps/{app}/ports/":             `{"procfile_type":"web","port":9000,"listen":30001,"proxy":1}`,
 	"POST /v2/apps/{app}/volumes/":           `{"name":"data","mounts":{"web":"/data"}}`,
 	"POST /v2/stacks/":                       `{"name":"none","suite":"bookworm","packages":["bash"],"mirror":"http://example.com/","use":true}`,
 	"POST /v2/images/gc/":                    `{"dry_run":true}`,

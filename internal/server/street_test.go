@@ -64,7 +64,7 @@ func openStreet(t *testing.T) *door {
 		t.Fatal(err)
 	}
 	desk := controller.New(log, controller.Parts{Store: db, Blobs: bucket, Images: puller, Scheduler: scheduler, Fleet: nodes, Logs: lines},
-		controller.Options{Reserved: []string{"slipway"}})
+		controller.Options{Reserved: []string{"slipway"}, TCPPorts: controller.PortRange{First: 30000, Last: 30099}})
 	t.Cleanup(desk.Close)
 	users := auth.New(log, db, auth.Options{Registration: auth.RegistrationEnabled})
 	node := httptest.NewServer(nodes.Handler())

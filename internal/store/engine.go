@@ -94,6 +94,10 @@ func (tx *Tx) clash(err error) error {
 		return platform.Invalid("name", "certificate with this name already exists.")
 	case "config_groups_name":
 		return platform.Invalid("name", "Group with this name already exists.")
+	case "ports_listen":
+		return platform.Invalid("listen", "This port is given to an app already.")
+	case "ports_of_process", "ports_port":
+		return platform.Invalid("port", "A port of the edge leads there already.")
 	case "tokens_name":
 		return platform.Invalid("name", "Token with this name already exists.")
 	case "keys_sha256":

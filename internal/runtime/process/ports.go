@@ -14,14 +14,15 @@ import (
 
 // ports hands out loopback ports, never one to two live instances.
 type ports struct {
-	first, last int
+	first, last       int
+	notFirst, notLast int
 
 	mu    sync.Mutex
 	taken map[int]bool
 }
 
-func newPorts(first, last int) *ports {
-	return &ports{first: first, last: last, taken: make(map[int]bool)}
+func newPorts(o Options) *ports {
+	return &ports{first: o.FirstPort, last: o.LastPort, notFirst: o.NotFirst, notLast: o.NotLast, taken: make(map[int]bool)}
 }
 
 // take returns a port nobody listens on, wanted if that is free. Give it back.
@@ -60,7 +61,7 @@ func (p *ports) giveBack(port int) {
 
 // free reports whether nobody has the port on any address.
 func (p *ports) free(port int) bool {
-	if p.taken[port] {
+	if p.taken[port] || port >= p.notFirst && port <= p.notLast {
 		return false
 	}
 	for _, host := range []string{"127.0.0.1", ""} {

@@ -34,6 +34,9 @@ type Options struct {
 	// back. 0 means 300000. Only heeded as root. No account of the machine may
 	// lie in the range.
 	FirstUID int
+	// NotFirst and NotLast bound ports among those below that instances are not
+	// given: somebody else listens there, now or later. 0: none.
+	NotFirst, NotLast int
 	// FirstPort and LastPort bound the loopback ports given to instances. 0
 	// means 20000 to 32000: below the ports the kernel gives to clients.
 	FirstPort, LastPort int
@@ -103,7 +106,7 @@ func New(log *slog.Logger, options Options) (*Runtime, error) {
 	}
 	r := &Runtime{
 		log: log, options: options, sandbox: options.Sandbox, seals: keep.Seals(options.Keys),
-		ports: newPorts(options.FirstPort, options.LastPort),
+		ports: newPorts(options),
 		exits: runtime.NewExits(), live: make(map[string]*instance), done: make(chan struct{}),
 	}
 	if r.uids, err = runtime.OpenUIDs(filepath.Join(dir, "uids.json"), options.FirstUID); err != nil {
