@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -60,26 +61,47 @@ func origin(q *http.Request) string {
 
 // answer finds the place, asks who calls and whether they may, and serves.
 func (r *Registry) answer(w *statusWriter, q *http.Request, challenge challenge) {
+	body := q.Body
+	q.Body = io.NopCloser(body) // who stops reading leaves the rest to settle
 	if q.URL.Path == "/token" && r.options.Login != nil {
-		r.settle(w, q, r.token(w, q), basicChallenge, "")
+		r.settle(w, q, body, r.token(w, q), basicChallenge, "")
 		return
 	}
 	p := find(q.URL.Path)
 	if r.options.Login == nil {
 		challenge = basicChallenge
 	}
-	r.settle(w, q, r.enter(w, q, p), challenge, scope(p, q.Method))
+	r.settle(w, q, body, r.enter(w, q, p), challenge, scope(p, q.Method))
 }
 
-// settle ends a request in its error, if any.
-func (r *Registry) settle(w http.ResponseWriter, q *http.Request, err error, challenge challenge, scope string) {
+// settle ends a request in its error, if any, and reads what is left of a body
+// that was refused.
+func (r *Registry) settle(w http.ResponseWriter, q *http.Request, body io.Reader, err error, challenge challenge, scope string) {
 	var f *fault
 	if errors.As(err, &f) && f.status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", challenge(q, scope, wrong(f)))
 	}
-	if err != nil {
-		r.refuse(w, err)
+	if err == nil {
+		return
 	}
+	control := http.NewResponseController(w)
+	_ = control.EnableFullDuplex() // HTTP/2 is it anyway
+	r.refuse(w, err)
+	_ = control.Flush()
+	drain(control, body)
+}
+
+// What is read of a body after it was refused.
+const (
+	drainBytes    = 64 << 20
+	drainPatience = 5 * time.Second
+)
+
+// drain reads on for a while after an answer: a sender, or a proxy before it,
+// that is cut off while it writes may never look at what it was told.
+func drain(control *http.ResponseController, body io.Reader) {
+	_ = control.SetReadDeadline(time.Now().Add(drainPatience))
+	_, _ = io.CopyN(io.Discard, body, drainBytes) // whatever ends it
 }
 
 // wrong is what the challenge says of the token that was shown.

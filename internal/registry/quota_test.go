@@ -2,9 +2,15 @@ package registry_test
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"compress/gzip"
+	"encoding/base64"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -150,3 +156,35 @@ func TestAnImageTellsItsLayersWhatIsWastedAndWhatIsAttached(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoIsRefusedInTheMiddleOfABodyHearsWhy(t *testing.T) {
+	w := newWorld(t)
+	w.quotas["blog"] = 1000
+	at := w.must(202, "POST", "/v2/blog/blobs/uploads/", nil).header.Get("Location")
+	target, err := url.Parse(w.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", target.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const length = 32 << 20
+	if where, err := url.Parse(at); err == nil {
+		at = where.RequestURI()
+	}
+	credential := base64.StdEncoding.EncodeToString([]byte("slipway:" + password))
+	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Basic %s\r\nContent-Length: %d\r\n\r\n", at, target.Host, credential, length)
+	if sent, err := io.CopyN(conn, zeros{}, length); err != nil {
+		t.Errorf("it was cut off after %d bytes: %v", sent, err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || answer.StatusCode != http.StatusForbidden {
+		t.Errorf("it heard %v, %v", answer, err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
