@@ -1,2 +1,0 @@
-// Package pins keeps the modules that are about to be used.
-package pins
