@@ -29,27 +29,17 @@ type handover struct {
 // handoverOf compares the two releases of a rollout.
 func (c *Controller) handoverOf(w wish) handover {
 	current, next := c.groups(w.app, w.current), c.nextGroups(w)
-	var h handover
-	h.givers, _ = split(current, next)
-	h.heirs, _ = split(next, current)
-	return h
+	return handover{givers: sharing(current, next), heirs: sharing(next, current)}
 }
 
-// split parts the groups that share a volume with any of the others from those
-// that share none.
-func split(groups, others []platform.Group) (sharing, free []platform.Group) {
-	for _, group := range groups {
-		shares := slices.ContainsFunc(others, func(other platform.Group) bool {
+// sharing are the groups that share a volume with any of the others.
+func sharing(groups, others []platform.Group) []platform.Group {
+	return slices.DeleteFunc(slices.Clone(groups), func(group platform.Group) bool {
+		return !slices.ContainsFunc(others, func(other platform.Group) bool {
 			_, shared := platform.Shared(group.Spec, other.Spec)
 			return shared
 		})
-		if shares {
-			sharing = append(sharing, group)
-		} else {
-			free = append(free, group)
-		}
-	}
-	return sharing, free
+	})
 }
 
 // without is groups without some.

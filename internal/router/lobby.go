@@ -118,7 +118,7 @@ func (r *Router) letGo(l *lobby) {
 		r.remove(l, at)
 		l.moving++
 		l.since = time.Time{}
-		g.timer = time.AfterFunc(underWay, func() { r.onItsWay(g) })
+		g.timer = time.AfterFunc(r.underWay, func() { r.onItsWay(g) })
 		close(g.let)
 	}
 }

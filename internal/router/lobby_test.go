@@ -88,6 +88,7 @@ func TestNoRequestFailsWhileAnInstanceWaitsForTheEndOfAnother(t *testing.T) {
 
 func TestWhoWaitsGoesInOrder(t *testing.T) {
 	e := serve(t, router.Options{})
+	e.SetUnderWay(time.Hour) // only answers let the next one go
 	e.SetRoute("blog", holding(1, 1))
 	var all sync.WaitGroup
 	for i := range 40 {
@@ -97,23 +98,27 @@ func TestWhoWaitsGoesInOrder(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var came []string
-	gate := make(chan struct{})
+	gate, arrived := make(chan struct{}), make(chan struct{}, 41)
 	address := backend(t, func(_ http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		came = append(came, r.URL.Path)
 		mu.Unlock()
+		arrived <- struct{}{}
 		<-gate
 	})
 	e.SetRoute("blog", holding(1, 1, "one"))
 	e.SetInstance("one", address, true)
 	// Sixteen are on their way and hang; what comes now stands behind the rest.
+	for range 16 {
+		<-arrived
+	}
 	e.waiting(24)
 	late := e.asks(1, "/late")
 	e.waiting(25)
 	close(gate)
 	all.Wait()
 	<-late
-	if at := slices.Index(came, "/late"); at < 24 {
+	if at := slices.Index(came, "/late"); at < 25 {
 		t.Errorf("who came last was served as number %d of %v", at, came)
 	}
 	first := slices.Sorted(slices.Values(came[:16]))
@@ -150,7 +155,7 @@ func TestAClientThatLeavesMakesRoom(t *testing.T) {
 	gone := make(chan error, 1)
 	impatient := e.request("GET", "blog.test", "/", nil).WithContext(ctx)
 	go func() {
-		_, err := client(t).Do(impatient) //nolint:bodyclose // it gets none
+		_, err := client(t).Do(impatient)
 		gone <- err
 	}()
 	e.waiting(1)

@@ -38,9 +38,10 @@ type Router struct {
 	wrong     map[string][]string
 	demanding map[*app]bool // those for HTTPS only
 
-	held      atomic.Int64 // requests that wait for an instance, of all apps
-	httpsPort atomic.Int64 // where ServeTLS listens; 0: nowhere
-	told      atomic.Bool  // the log knows of redirects to nowhere
+	underWay  time.Duration // see underWay
+	held      atomic.Int64  // requests that wait for an instance, of all apps
+	httpsPort atomic.Int64  // where ServeTLS listens; 0: nowhere
+	told      atomic.Bool   // the log knows of redirects to nowhere
 
 	serving
 	buffers buffers
@@ -59,7 +60,7 @@ func New(logger *slog.Logger, opt Options) *Router {
 	r := &Router{
 		log: logger, opt: opt.withDefaults(), start: time.Now(),
 		apps: map[string]*app{}, instances: map[string]*instance{}, leaving: map[*instance]bool{},
-		wrong: map[string][]string{}, demanding: map[*app]bool{},
+		underWay: underWay, wrong: map[string][]string{}, demanding: map[*app]bool{},
 		quiet: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	r.certs.by = map[string][]*certificate{}

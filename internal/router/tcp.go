@@ -107,7 +107,7 @@ func (r *Router) ServeTCP(ln net.Listener, port int) error {
 			return nil
 		default:
 			var passing interface{ Temporary() bool }
-			if !errors.As(err, &passing) || !passing.Temporary() { //nolint:staticcheck // as net/http does: too many open files passes
+			if !errors.As(err, &passing) || !passing.Temporary() { // too many open files passes
 				return err
 			}
 			time.Sleep(5 * time.Millisecond)
