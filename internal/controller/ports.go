@@ -37,7 +37,13 @@ func (c *Controller) Ports(ctx context.Context, caller platform.Caller, app stri
 // when its instances are up with it. They are started anew beside the old ones;
 // when they do not come up all is as before, and the error says why.
 func (c *Controller) AddPort(ctx context.Context, caller platform.Caller, app string, wish NewPort) (platform.Port, error) {
-	if err := c.validPort(wish); err != nil {
+	if err := validPort(wish); err != nil {
+		return platform.Port{}, err
+	}
+	_, err := read(ctx, c, caller, app, platform.RoleOperator, func(*store.Tx, platform.App) (struct{}, error) {
+		return struct{}{}, c.options.TCPPorts.offered(wish)
+	})
+	if err != nil {
 		return platform.Port{}, err
 	}
 	done, err := c.holdForPorts(ctx, caller, app, wish.Process)
@@ -73,21 +79,28 @@ func portAttrs(p platform.Port) map[string]string {
 	return map[string]string{"listen": fmt.Sprint(p.Listen), "process": p.Process, "port": fmt.Sprint(p.Port)}
 }
 
-func (c *Controller) validPort(wish NewPort) error {
+func validPort(wish NewPort) error {
 	switch {
 	case !platform.ValidProcessType(wish.Process) || wish.Process == "run" || wish.Process == platform.ProcessRelease:
 		return platform.Invalid("procfile_type", "Process types can only contain lowercase alphanumeric characters")
 	case wish.Port < 1 || wish.Port > 65535:
 		return platform.Invalid("port", "A port is a number from 1 to 65535.")
-	case c.options.TCPPorts == PortRange{}:
+	case wish.Proxy < 0 || wish.Proxy > 2:
+		return platform.Invalid("proxy", "The PROXY protocol has versions 1 and 2; 0 is none.")
+	}
+	return nil
+}
+
+// offered refuses what this platform gives to nobody.
+func (r PortRange) offered(wish NewPort) error {
+	switch {
+	case r == PortRange{}:
 		return &platform.UserError{
 			Kind: platform.ErrInvalid, Message: "This platform gives apps no ports of the edge.",
 			Cure: "Whoever runs it can: slipway serve --tcp-ports 30000-30099.",
 		}
-	case wish.Listen != 0 && !c.options.TCPPorts.has(wish.Listen):
-		return platform.Invalid("listen", "Apps are given ports from %d to %d here.", c.options.TCPPorts.First, c.options.TCPPorts.Last)
-	case wish.Proxy < 0 || wish.Proxy > 2:
-		return platform.Invalid("proxy", "The PROXY protocol has versions 1 and 2; 0 is none.")
+	case wish.Listen != 0 && !r.has(wish.Listen):
+		return platform.Invalid("listen", "Apps are given ports from %d to %d here.", r.First, r.Last)
 	}
 	return nil
 }
