@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"maps"
@@ -94,6 +95,11 @@ func (r *Registry) upload(w *statusWriter, q *http.Request, p place) error {
 		return nil
 	}
 	release, ok := r.busy.take(p.repo + " " + p.ref)
+	if !ok && q.Method == http.MethodDelete {
+		ctx, cancel := context.WithTimeout(q.Context(), cancelPatience)
+		release, ok = r.busy.await(ctx, p.repo+" "+p.ref)
+		cancel()
+	}
 	if !ok {
 		return faultf(http.StatusConflict, "BLOB_UPLOAD_INVALID", "another request writes to this upload")
 	}
@@ -107,6 +113,9 @@ func (r *Registry) upload(w *statusWriter, q *http.Request, p place) error {
 	r.content.ServeHTTP(w, q)
 	return nil
 }
+
+// cancelPatience is how long the end of an upload waits for who writes to it.
+const cancelPatience = 5 * time.Second
 
 var rangeForm = regexp.MustCompile(`^([0-9]{1,18})-([0-9]{1,18})$`)
 

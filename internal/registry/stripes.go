@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"hash/maphash"
 	"sync"
 )
@@ -46,23 +47,46 @@ func (s *stripes) try(name string, f func() error) (bool, error) {
 // not what its digest says.
 type uploads struct {
 	mu   sync.Mutex
-	held map[string]bool
+	held map[string]chan struct{} // closed when it is free
 }
 
 // take reports false when somebody else has the upload.
 func (u *uploads) take(id string) (release func(), ok bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.held[id] {
+	if u.held[id] != nil {
 		return nil, false
 	}
 	if u.held == nil {
-		u.held = make(map[string]bool)
+		u.held = make(map[string]chan struct{})
 	}
-	u.held[id] = true
+	free := make(chan struct{})
+	u.held[id] = free
 	return func() {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		delete(u.held, id)
+		close(free)
 	}, true
+}
+
+// await is take by somebody who has the time: a writer that was cut off is only
+// noticed a moment later.
+func (u *uploads) await(ctx context.Context, id string) (release func(), ok bool) {
+	for {
+		if release, ok := u.take(id); ok {
+			return release, true
+		}
+		u.mu.Lock()
+		free := u.held[id]
+		u.mu.Unlock()
+		if free == nil {
+			continue
+		}
+		select {
+		case <-free:
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
 }
