@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/runtime"
 )
 
 // Run implements runtime.Runtime.
@@ -112,7 +113,7 @@ func (i *instance) environ() []string {
 	if err != nil || len(text) == 0 {
 		return i.process.Env
 	}
-	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
+	return runtime.Completed(i.process.Env, strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00"))
 }
 
 // enter runs a command inside an instance until it ends.

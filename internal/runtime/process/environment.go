@@ -39,25 +39,6 @@ func environment(spec platform.Spec, image []string, port int, ports map[int]int
 	return entries
 }
 
-// completed is an environment as it was given, with what a process has made of
-// it. What is no variable there is left out.
-func completed(given, seen []string) []string {
-	have := make(map[string]bool, len(seen))
-	var all []string
-	for _, entry := range seen {
-		if key, _, ok := strings.Cut(entry, "="); ok && key != "" && !have[key] {
-			have[key] = true
-			all = append(all, entry)
-		}
-	}
-	for _, entry := range given {
-		if key, _, _ := strings.Cut(entry, "="); !have[key] {
-			all = append(all, entry)
-		}
-	}
-	return all
-}
-
 // entrypoint is the image's, which the command line is handed to.
 func (r *Runtime) entrypoint(image image) []string {
 	entrypoint := slices.Clone(image.Entrypoint)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/runtime"
 	"github.com/slipway-paas/slipway/internal/sandbox"
 )
 
@@ -50,9 +51,8 @@ func (r *Runtime) Exec(ctx context.Context, id string, argv []string, stream pla
 	if len(argv) == 0 {
 		return 0, platform.Invalid("command", "no command for %s", id)
 	}
-	// What the launcher added to the environment is only there; and some write
-	// their title over it, as Redis and PostgreSQL do.
-	env := completed(i.record.env, i.confined.Environ())
+	// What the launcher added to the environment is only there.
+	env := runtime.Completed(i.record.env, i.confined.Environ())
 	return r.enter(ctx, i, sandbox.Process{Argv: argv, Env: env, Dir: "/app"}, stream)
 }
 
