@@ -109,7 +109,7 @@ func bootstrap(dir, path string) (err error) {
 		{"debootstrap", "--variant=minbase", Suite, tree},
 		{"tar", "-C", tree, "--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*", "--exclude=./dev/*", "--exclude=./proc/*", "--exclude=./sys/*", "-czf", path + ".new", "."},
 	} {
-		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil { //nolint:noctx // the test's own limit ends it
+		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
 			return fmt.Errorf("%v: %w\n%s", argv, err, out[max(0, len(out)-1000):])
 		}
 	}
