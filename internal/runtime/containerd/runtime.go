@@ -277,8 +277,9 @@ func (r *Runtime) checkSpec(spec platform.InstanceSpec) error {
 // wrapper is called by containerd's shim in place of runc, for two ends. What
 // is called ...-m prints stderr to where stdout leads, so that the two stay in
 // order. And the specification with the app's environment is given to runc
-// from where no disk keeps it: containerd has one without.
-const wrapper = `#!/bin/sh
+// from where no disk keeps it: containerd has one without. The shim is where its
+// first container was, which may be gone, and a shell complains of that.
+const wrapper = `#!/usr/bin/env -S -C / /bin/sh
 for id; do :; done
 case " $* " in *" create "*)
 	if [ -f "%[1]s/$id/config.in" ]; then

@@ -116,6 +116,9 @@ func (i *instance) environ() []string {
 	return runtime.Completed(i.process.Env, strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00"))
 }
 
+// execPatience bounds the start of a command in a machine however busy.
+const execPatience = 30 * time.Second
+
 // enter runs a command inside an instance until it ends.
 func (r *Runtime) enter(ctx context.Context, i *instance, argv, env []string, stream platform.IO) (int, error) {
 	if err := r.engine.serving(ctx); err != nil { // or soon again
@@ -145,11 +148,14 @@ func (r *Runtime) enter(ctx context.Context, i *instance, argv, env []string, st
 	keep := context.WithoutCancel(ctx)
 	exited, err := inside.Wait(keep)
 	if err == nil {
-		err = inside.Start(ctx)
+		// A start that is cut off in the middle leaves what runs to nobody: it is
+		// finished, and ended by attend.
+		starting, cancel := context.WithTimeout(keep, execPatience)
+		err = inside.Start(starting)
+		cancel()
 	}
 	if err != nil {
 		_, _ = inside.Delete(keep, client.WithProcessKill)
-		println(err.Error())
 		return w.notStarted(i, err)
 	}
 	return r.attend(ctx, i, inside, exited, w)

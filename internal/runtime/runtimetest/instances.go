@@ -81,7 +81,7 @@ func restart(t *testing.T, m Machine) {
 	second := h.start(s)
 	h.exit(s.ID)
 	out := h.printed(second, "life of")
-	if first.Output != second.Output || strings.Count(out, "life of") != 2 || strings.Contains(out, "not clean") {
+	if first.Output != second.Output || strings.Count(out, "life of") != 2 || strings.Count(out, "\n") != 2 {
 		t.Errorf("%s and %s hold %q", first.Output, second.Output, out)
 	}
 }
