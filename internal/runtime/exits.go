@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"iter"
 	"sync"
 )
 
@@ -49,4 +50,22 @@ func (e *Exits) Next(ctx context.Context) (Exit, bool) {
 	}
 	e.wake() // a token may have been taken: leave it to the next watcher
 	return Exit{}, false
+}
+
+// Watch yields each end once, in order, until ctx ends, and calls told with its
+// id when its watcher has come back for more.
+func (e *Exits) Watch(ctx context.Context, told func(id string)) iter.Seq[Exit] {
+	return func(yield func(Exit) bool) {
+		for {
+			exit, ok := e.Next(ctx)
+			if !ok {
+				return
+			}
+			more := yield(exit)
+			told(exit.ID)
+			if !more {
+				return
+			}
+		}
+	}
 }

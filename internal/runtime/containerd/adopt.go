@@ -54,7 +54,7 @@ func (r *Runtime) Adopt(ctx context.Context) ([]runtime.Running, error) {
 func (r *Runtime) remember(id string) *instance {
 	dir := r.dir(id)
 	rec, stale, err := r.readRecord(dir, id)
-	owned := isOwned(dir) // a one-off, which may have no record yet
+	owned := runtime.Owned(dir) // a one-off, which may have no record yet
 	if rec.Network.IsValid() && !rec.Ended {
 		r.network.keep(rec.Network)
 	}
@@ -187,7 +187,7 @@ func (r *Runtime) sweep(ctx context.Context) error {
 			continue // gone meanwhile
 		}
 		id := info.Labels[labelInstance]
-		if slices.Contains(ours, container.ID()) || id != "" && isOwned(r.dir(id)) {
+		if slices.Contains(ours, container.ID()) || id != "" && runtime.Owned(r.dir(id)) {
 			continue
 		}
 		if err := r.scrap(ctx, container.ID(), info.Labels[labelApp], nil); err != nil {

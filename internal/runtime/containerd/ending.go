@@ -324,19 +324,7 @@ func (r *Runtime) endFirst(ctx context.Context, i *instance, first int, signal u
 
 // Watch implements runtime.Runtime.
 func (r *Runtime) Watch(ctx context.Context) iter.Seq[runtime.Exit] {
-	return func(yield func(runtime.Exit) bool) {
-		for {
-			exit, ok := r.exits.Next(ctx)
-			if !ok {
-				return
-			}
-			more := yield(exit)
-			r.told(exit.ID)
-			if !more {
-				return
-			}
-		}
-	}
+	return r.exits.Watch(ctx, r.told)
 }
 
 // told notes on disk that the end was reported, so that it is not after the

@@ -40,7 +40,6 @@ type record struct {
 const (
 	recordFile = "record.json"
 	outputFile = "output"
-	ownerFile  = "owner" // locked by whom a one-off is attached to
 )
 
 func (r *Runtime) writeRecord(dir string, rec record) error {

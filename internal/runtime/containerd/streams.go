@@ -368,26 +368,8 @@ func (o *output) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// own marks a one-off as attached to this process, for as long as that lives: a
-// runtime that adopts meanwhile leaves it alone.
-func (i *instance) own() error {
-	file, err := os.OpenFile(filepath.Join(i.dir, ownerFile), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return errors.Join(err, file.Close())
-	}
-	i.owner = file
-	return nil
-}
-
-// isOwned reports whether a process lives that a one-off is attached to.
-func isOwned(dir string) bool {
-	file, err := os.Open(filepath.Join(dir, ownerFile))
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	return errors.Is(unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+// own marks a one-off as attached to this process.
+func (i *instance) own() (err error) {
+	i.owner, err = runtime.Own(i.dir)
+	return err
 }

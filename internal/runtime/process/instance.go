@@ -275,7 +275,7 @@ func (r *Runtime) adopt(id string) (runtime.Running, bool) {
 	dir := r.dir(id)
 	rec, stale, err := r.readRecord(dir, id)
 	switch {
-	case isOwned(dir): // a one-off, which may have no record yet
+	case runtime.Owned(dir): // a one-off, which may have no record yet
 		r.images.keep(rec.Spec.App, rec.Spec.Spec.Image)
 		return runtime.Running{}, false
 	case err != nil:
@@ -334,19 +334,7 @@ func (r *Runtime) cleanCut(id string) {
 
 // Watch implements runtime.Runtime.
 func (r *Runtime) Watch(ctx context.Context) iter.Seq[runtime.Exit] {
-	return func(yield func(runtime.Exit) bool) {
-		for {
-			exit, ok := r.exits.Next(ctx)
-			if !ok {
-				return
-			}
-			more := yield(exit)
-			r.told(exit.ID)
-			if !more {
-				return
-			}
-		}
-	}
+	return r.exits.Watch(ctx, r.told)
 }
 
 // told notes on disk that the end was reported, so that it is not after the

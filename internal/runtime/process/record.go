@@ -39,7 +39,6 @@ type record struct {
 const (
 	recordFile = "record.json"
 	outputFile = "output"
-	ownerFile  = "owner" // locked by whom a one-off is attached to
 	statusFile = "status"
 	scratchDir = "scratch"
 	tmpDir     = "tmp"
