@@ -51,6 +51,7 @@ const (
 	faultFull
 	faultCorrupt
 	faultGone // no answer
+	faultCut  // its context ended
 )
 
 // explain words the failures that have a cure outside of Slipway, and leaves

@@ -151,6 +151,8 @@ func (e *sqlite) fault(err error) fault {
 		return fault{kind: faultOrphan}
 	default:
 		switch code & 0xff { // the primary code under an extended one
+		case codes.SQLITE_INTERRUPT:
+			return fault{kind: faultCut}
 		case codes.SQLITE_BUSY, codes.SQLITE_LOCKED:
 			return fault{kind: faultLost}
 		case codes.SQLITE_FULL:

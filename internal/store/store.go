@@ -113,7 +113,7 @@ func (s *Store) Ping(ctx context.Context) error {
 // Read runs fn in one read-only transaction, which sees one state of the
 // database from its first query to its last. It never waits for a writer.
 func (s *Store) Read(ctx context.Context, fn func(*Tx) error) error {
-	return s.explain(s.try(ctx, sql.TxOptions{Isolation: s.engine.readIsolation(), ReadOnly: true}, fn))
+	return s.explain(s.ended(ctx, s.try(ctx, sql.TxOptions{Isolation: s.engine.readIsolation(), ReadOnly: true}, fn)))
 }
 
 // Write runs fn in one serialisable transaction and commits when it returns
@@ -132,7 +132,16 @@ func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return s.explain(s.persist(ctx, fn))
+	return s.explain(s.ended(ctx, s.persist(ctx, fn)))
+}
+
+// ended words the error of a statement that its context cut off as the
+// context's own: callers tell a deadline from a failure by it.
+func (s *Store) ended(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil && s.engine.fault(err).kind == faultCut {
+		return ctx.Err()
+	}
+	return err
 }
 
 // attemptFor bounds how long a Write is tried against writers of other processes.
