@@ -136,9 +136,10 @@ func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
 }
 
 // ended words the error of a statement that its context cut off as the
-// context's own: callers tell a deadline from a failure by it.
+// context's own: callers tell a deadline from a failure by it. database/sql
+// rolls the transaction back meanwhile, which the next statement may be told.
 func (s *Store) ended(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil && s.engine.fault(err).kind == faultCut {
+	if ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || s.engine.fault(err).kind == faultCut) {
 		return ctx.Err()
 	}
 	return err
