@@ -88,6 +88,11 @@ type Route struct {
 	// Cutover numbers the shift that made Release current. While it differs
 	// from the last one a router saw, the router counts a receipt for it.
 	Cutover int64 `json:"cutover,omitempty"`
+	// Shift is set while two releases serve: Release is the new one, and the
+	// backends of the other say theirs.
+	Shift *Shift `json:"shift,omitempty"`
+	// Edge is what the app's team set.
+	Edge Edge `json:"edge,omitzero"`
 }
 
 // PathRoute leads the paths that match any pattern to a process type. The
@@ -116,6 +121,8 @@ type Backend struct {
 	// Process is set on those that serve paths alone: see Route.Paths.
 	Process string `json:"process,omitempty"`
 	Address string `json:"address,omitempty"`
+	// Release is set on those of another release than the route's: see Route.Shift.
+	Release int `json:"release,omitempty"`
 }
 
 // RunOrder asks a node for a one-off command; the node dials back and joins
