@@ -1,102 +1,20 @@
 package router
 
 import (
-	"fmt"
 	"net/netip"
-	"slices"
-	"sort"
 	"strings"
+
+	"github.com/slipway-paas/slipway/internal/match"
 )
 
-// networks are those whose clients may come in. Immutable; nil is everybody.
-type networks struct {
-	wish  []string // as told
-	spans []span   // by address, none touching another's
-	wrong []string // what of wish is no network
-}
-
-// span is a range of addresses, both ends included.
-type span struct{ from, to netip.Addr }
-
-// networksAfter are the networks of a wish; when it is the one that old came
-// from, old. An entry that is no network lets nobody in and is named in wrong.
-func networksAfter(old *networks, wish []string) *networks {
-	if len(wish) == 0 {
-		return nil
-	}
-	if old != nil && slices.Equal(old.wish, wish) {
-		return old
-	}
-	n := &networks{wish: slices.Clone(wish)}
-	for _, text := range wish {
-		prefix, ok := parseNetwork(text)
-		if !ok {
-			n.wrong = append(n.wrong, fmt.Sprintf("%q is no address and no network; it lets nobody in", text))
-			continue
-		}
-		n.spans = append(n.spans, span{prefix.Addr(), lastOf(prefix)})
-	}
-	slices.SortFunc(n.spans, func(a, b span) int { return a.from.Compare(b.from) })
-	n.spans = merged(n.spans)
-	return n
-}
-
-// parseNetwork reads a network, an address, or an address in its network
-// ("10.0.0.5/8" is 10.0.0.0/8). IPv4 written as IPv6 is IPv4.
-func parseNetwork(text string) (netip.Prefix, bool) {
-	prefix, err := netip.ParsePrefix(text)
-	if err != nil {
-		addr, err := netip.ParseAddr(text)
-		if err != nil || addr.Zone() != "" {
-			return prefix, false
-		}
-		prefix = netip.PrefixFrom(addr, addr.BitLen())
-	}
-	if prefix.Addr().Is4In6() && prefix.Bits() >= 96 {
-		prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
-	}
-	return prefix.Masked(), true
-}
-
-// lastOf is the last address of a masked prefix.
-func lastOf(prefix netip.Prefix) netip.Addr {
-	bytes := prefix.Addr().AsSlice()
-	for bit := prefix.Bits(); bit < len(bytes)*8; bit++ {
-		bytes[bit/8] |= 0x80 >> (bit % 8)
-	}
-	last, _ := netip.AddrFromSlice(bytes) // of a length that it came in
-	return last
-}
-
-// merged joins sorted spans that overlap. IPv4 sorts before IPv6 and the two
-// never overlap.
-func merged(sorted []span) []span {
-	var out []span
-	for _, s := range sorted {
-		if last := len(out) - 1; last >= 0 && s.from.Compare(out[last].to) <= 0 {
-			if s.to.Compare(out[last].to) > 0 {
-				out[last].to = s.to
-			}
-			continue
-		}
-		out = append(out, s)
-	}
-	return out
-}
-
-// allow reports whether a client may come in. One whose address cannot be read
-// may not.
-func (n *networks) allow(client string) bool {
+// allowed reports whether a client may come in, who may when nobody is named.
+// One whose address cannot be read may only then.
+func allowed(n *match.Networks, client string) bool {
 	if n == nil {
 		return true
 	}
 	addr, err := netip.ParseAddr(client)
-	if err != nil {
-		return false
-	}
-	addr = addr.Unmap().WithZone("")
-	after := sort.Search(len(n.spans), func(i int) bool { return n.spans[i].from.Compare(addr) > 0 })
-	return after > 0 && addr.Compare(n.spans[after-1].to) <= 0
+	return err == nil && n.Holds(addr)
 }
 
 // bareAddress is the address that a proxy wrote into X-Forwarded-For, without

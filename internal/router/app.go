@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/match"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -33,7 +34,7 @@ type route struct {
 	httpsOnly   bool
 	hold        bool                      // requests wait while nobody is up
 	tcp         map[int]platform.TCPRoute // by port of the edge
-	allow       *networks
+	allow       *match.Networks
 	paths       *paths
 	main        pool            // for what paths leads nowhere else
 	services    map[string]pool // by process type

@@ -43,7 +43,7 @@ type visit struct {
 // admit decides about a visit, and names the instances that it may go to.
 func (rt *route) admit(v *visit) (pool, refusal) {
 	switch {
-	case !rt.allow.allow(v.client):
+	case !allowed(rt.allow, v.client):
 		return nil, stranger
 	case rt.maintenance:
 		return nil, resting

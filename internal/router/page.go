@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/slipway-paas/slipway/internal/match"
 )
 
 // page is an answer of the router itself.
@@ -63,7 +65,7 @@ func onlyHTTPS(to string) page {
 func longPath() page {
 	return page{
 		status: http.StatusRequestURITooLong, title: "Path too long",
-		text: fmt.Sprintf("The paths of this app may have %d bytes.", maxMatched),
+		text: fmt.Sprintf("The paths of this app may have %d bytes.", match.MaxPath),
 	}
 }
 

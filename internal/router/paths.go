@@ -1,20 +1,12 @@
 package router
 
 import (
-	"errors"
 	"fmt"
-	"path"
-	"regexp"
 	"slices"
-	"strings"
 
+	"github.com/slipway-paas/slipway/internal/match"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
-
-// maxMatched bounds the paths that regular expressions are asked about, in
-// bytes. With platform's bounds of the expressions it keeps the slowest match
-// at about ten milliseconds of one core.
-const maxMatched = 2048
 
 // paths say which process type serves which path. Immutable; nil is the main
 // one for all.
@@ -34,7 +26,7 @@ type paths struct {
 
 type pathRule struct {
 	process string
-	match   func(asked string) bool
+	match   match.Path
 }
 
 // pathsAfter are the paths of a wish; when it is the one that old came from,
@@ -65,61 +57,16 @@ func samePaths(a, b platform.PathRoute) bool {
 
 // add appends a rule; left is the weight that regular expressions may still have.
 func (p *paths) add(process, pattern string, left *int) error {
-	pattern = strings.TrimSpace(pattern)
 	if len(p.rules) == platform.MaxPaths {
 		return fmt.Errorf("an app may have %d paths", platform.MaxPaths)
 	}
-	if len(pattern) > platform.MaxPath {
-		return fmt.Errorf("it is longer than %d bytes", platform.MaxPath)
-	}
-	match, weight, err := compilePattern(pattern, *left)
+	compiled, err := match.CompilePath(pattern, left)
 	if err != nil {
 		return err
 	}
-	*left -= weight
-	p.heavy = p.heavy || weight > 0
-	p.rules = append(p.rules, pathRule{process, match})
+	p.heavy = p.heavy || compiled.Heavy()
+	p.rules = append(p.rules, pathRule{process, compiled})
 	return nil
-}
-
-// compilePattern reads a pattern in the form of an nginx location: "/prefix",
-// "^~ /prefix", "= /exact", "~ regex" and "~* regex" for any case. The space
-// may be left out. A regular expression matches anywhere unless it says ^ or $.
-func compilePattern(pattern string, maxWeight int) (match func(string) bool, weight int, err error) {
-	form := ""
-	for _, known := range []string{"^~", "~*", "~", "="} {
-		if strings.HasPrefix(pattern, known) {
-			form = known
-			break
-		}
-	}
-	text := strings.TrimSpace(pattern[len(form):])
-	switch {
-	case form == "~*":
-		return compileRegexp("(?i)", text, maxWeight)
-	case form == "~":
-		return compileRegexp("", text, maxWeight)
-	case !strings.HasPrefix(text, "/"):
-		return nil, 0, errors.New("it begins with none of /, =, ~ and ~*")
-	case form == "=":
-		return func(asked string) bool { return asked == text }, 0, nil
-	}
-	return func(asked string) bool { return strings.HasPrefix(asked, text) }, 0, nil
-}
-
-func compileRegexp(flags, text string, maxWeight int) (match func(string) bool, weight int, err error) {
-	weight, err = platform.PathWeight(text) // by itself: a flag before must not complete it
-	if err != nil {
-		return nil, 0, err
-	}
-	if weight > maxWeight {
-		return nil, 0, errors.New("with it, the regular expressions of this app are too large to be matched quickly")
-	}
-	re, err := regexp.Compile(flags + text)
-	if err != nil {
-		return nil, 0, err
-	}
-	return re.MatchString, weight, nil
 }
 
 // process is the process type that serves a decoded path, "" for the main one.
@@ -127,10 +74,10 @@ func (p *paths) process(asWritten string) (string, refusal) {
 	if p == nil || len(p.rules) == 0 {
 		return "", admitted
 	}
-	if p.heavy && len(asWritten) > maxMatched {
+	if p.heavy && len(asWritten) > match.MaxPath {
 		return "", tooLong
 	}
-	clean, dots := cleanPath(asWritten)
+	clean, dots := match.CleanPath(asWritten)
 	process := p.first(clean)
 	if dots && p.first(asWritten) != process {
 		return "", ambiguous
@@ -140,26 +87,11 @@ func (p *paths) process(asWritten string) (string, refusal) {
 
 func (p *paths) first(asked string) string {
 	for _, rule := range p.rules {
-		if rule.match(asked) {
+		if rule.match.Matches(asked) {
 			return rule.process
 		}
 	}
 	return ""
-}
-
-// cleanPath is a decoded path with each "//" made "/", and dot segments
-// resolved, which dots reports. It ends with "/" when it names a folder.
-func cleanPath(p string) (clean string, dots bool) {
-	dots = strings.HasSuffix(p, "/.") || strings.HasSuffix(p, "/..") || strings.Contains(p, "/./") || strings.Contains(p, "/../")
-	if !dots && !strings.Contains(p, "//") {
-		return p, false
-	}
-	clean = path.Clean(p)
-	folder := strings.HasSuffix(p, "/") || strings.HasSuffix(p, "/.") || strings.HasSuffix(p, "/..")
-	if folder && clean != "/" {
-		clean += "/"
-	}
-	return clean, dots
 }
 
 // mainAs is "" for the process types that serve what no path is for.

@@ -1,44 +1,12 @@
 package router
 
 import (
-	"path"
 	"strings"
 	"testing"
 
-	"pgregory.net/rapid"
-
+	"github.com/slipway-paas/slipway/internal/match"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
-
-func TestACleanPathHasNoDotsAndStaysAFolder(t *testing.T) {
-	part := rapid.SampledFrom([]string{"/", "//", ".", "..", "a", "b.", "..."})
-	rapid.Check(t, func(t *rapid.T) {
-		p := "/" + strings.Join(rapid.SliceOfN(part, 0, 12).Draw(t, "parts"), "")
-		clean, dots := cleanPath(p)
-		bare := clean
-		if bare != "/" {
-			bare = strings.TrimSuffix(bare, "/")
-		}
-		if path.Clean(p) != bare {
-			t.Fatalf("%s became %s", p, clean)
-		}
-		again, more := cleanPath(clean)
-		if again != clean || more {
-			t.Fatalf("%s became %s became %s", p, clean, again)
-		}
-		if strings.HasSuffix(p, "/") && !strings.HasSuffix(clean, "/") {
-			t.Fatalf("folder %s became %s", p, clean)
-		}
-		segments := strings.Split(p, "/")
-		has := false
-		for _, s := range segments {
-			has = has || s == "." || s == ".."
-		}
-		if dots != has {
-			t.Fatalf("%s: dots %v", p, dots)
-		}
-	})
-}
 
 func TestTheSamePathsAreCompiledOnce(t *testing.T) {
 	wish := func(pattern string) []platform.PathRoute {
@@ -65,7 +33,7 @@ func BenchmarkPaths(b *testing.B) {
 		if len(p.wrong) > 0 {
 			b.Fatal(p.wrong)
 		}
-		asked := "/" + strings.Repeat("x", maxMatched-1)
+		asked := "/" + strings.Repeat("x", match.MaxPath-1)
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -74,13 +74,6 @@ func shortened(line string) string {
 	return line
 }
 
-func (n *networks) complaints() []string {
-	if n == nil {
-		return nil
-	}
-	return n.wrong
-}
-
 func (p *paths) complaints() []string {
 	if p == nil {
 		return nil

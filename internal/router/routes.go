@@ -3,6 +3,7 @@ package router
 import (
 	"slices"
 
+	"github.com/slipway-paas/slipway/internal/match"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -84,7 +85,7 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 		r.demanding[a] = true
 	}
 	hosts, wrong := normalPatterns(wish.Hosts)
-	r.complain("app "+name, slices.Concat(wrong, next.allow.complaints(), next.paths.complaints()))
+	r.complain("app "+name, slices.Concat(wrong, next.allow.Wrong(), next.paths.complaints()))
 	left := r.takeHosts(a, hosts)
 	r.takePorts(a, old, next)
 	r.wake(a)
@@ -103,7 +104,7 @@ func routeAfter(old *route, wish platform.Route) *route {
 		old = &route{}
 	}
 	next.tcp = tcpRoutes(wish.TCP)
-	next.allow = networksAfter(old.allow, wish.Allow)
+	next.allow = match.NetworksAfter(old.allow, wish.Allow)
 	next.paths = pathsAfter(old.paths, wish.Paths)
 	return next
 }

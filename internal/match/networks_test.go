@@ -1,4 +1,4 @@
-package router
+package match_test
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/slipway-paas/slipway/internal/match"
 )
 
 // TestNetworksAreThoseOfTheList compares the search with asking one after the other.
@@ -30,11 +32,11 @@ func TestNetworksAreThoseOfTheList(t *testing.T) {
 			p := netip.PrefixFrom(a, rapid.IntRange(0, a.BitLen()).Draw(t, "bits"))
 			wish, list = append(wish, p.String()), append(list, p.Masked())
 		}
-		n := networksAfter(nil, wish)
+		n := match.NetworksAfter(nil, wish)
 		for range 20 {
 			a := addr.Draw(t, "client")
 			want := slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
-			if got := n.allow(a.String()); got != want {
+			if got := n.Holds(a); got != want {
 				t.Fatalf("%v among %v: %v, want %v", a, wish, got, want)
 			}
 		}
@@ -50,34 +52,35 @@ func manyNetworks(n int) (wish []string) {
 }
 
 func TestTheSameNetworksAreReadOnce(t *testing.T) {
-	first := networksAfter(nil, manyNetworks(10))
-	if networksAfter(first, manyNetworks(10)) != first {
+	first := match.NetworksAfter(nil, manyNetworks(10))
+	if match.NetworksAfter(first, manyNetworks(10)) != first {
 		t.Error("they were read again")
 	}
-	if networksAfter(first, manyNetworks(11)) == first {
+	if match.NetworksAfter(first, manyNetworks(11)) == first {
 		t.Error("others were taken for the same")
 	}
 }
 
-// BenchmarkAllow is what the gate costs a request, and a change.
-func BenchmarkAllow(b *testing.B) {
+// BenchmarkNetworks is what the gate costs a request, and a change.
+func BenchmarkNetworks(b *testing.B) {
+	client := netip.MustParseAddr("201.1.2.3")
 	for _, n := range []int{1, 100, 10_000} {
 		wish := manyNetworks(n)
-		read := networksAfter(nil, wish)
+		read := match.NetworksAfter(nil, wish)
 		b.Run(fmt.Sprintf("ask/%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				read.allow("201.1.2.3")
+				read.Holds(client)
 			}
 		})
 		b.Run(fmt.Sprintf("read/%d", n), func(b *testing.B) {
 			for b.Loop() {
-				networksAfter(nil, wish)
+				match.NetworksAfter(nil, wish)
 			}
 		})
 		b.Run(fmt.Sprintf("keep/%d", n), func(b *testing.B) {
 			for b.Loop() {
-				networksAfter(read, slices.Clone(wish))
+				match.NetworksAfter(read, slices.Clone(wish))
 			}
 		})
 	}
