@@ -17,7 +17,7 @@ func TestAWhitelistEntryIsReadAsTheNetworkThatItMeans(t *testing.T) {
 		"2001:db8::1": "2001:db8::1/128", "2001:db8::1/32": "2001:db8::/32", "::/0": "::/0",
 		"::ffff:1.2.3.4": "1.2.3.4/32", "::ffff:10.0.0.5/104": "10.0.0.0/8",
 	} {
-		if got, ok := network(entry); !ok || got.String() != want {
+		if got, ok := platform.ParseNetwork(entry); !ok || got.String() != want {
 			t.Errorf("%s is read as %s, %t; want %s", entry, got, ok, want)
 		}
 	}
@@ -25,7 +25,7 @@ func TestAWhitelistEntryIsReadAsTheNetworkThatItMeans(t *testing.T) {
 		"", "bogus", "1.2.3", "1.2.3.4.5", "1.2.3.4/33", "1.2.3.4/-1", "1.2.3.4/+8", "1.2.3.4/", "1.2.3.4/8/8", "1.2.3.4/255.0.255.0",
 		"01.2.3.4", "fe80::1%eth0", "2001:db8::/129", "2001:db8::/255.0.0.0", " 1.2.3.4", "1.2.3.4/" + strings.Repeat("0", 50) + "8",
 	} {
-		if got, ok := network(entry); ok {
+		if got, ok := platform.ParseNetwork(entry); ok {
 			t.Errorf("%q is read as %s", entry, got)
 		}
 	}
@@ -48,7 +48,7 @@ func FuzzAWhitelistEntryThatIsAcceptedHoldsItsAddress(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, entry string) {
-		prefix, ok := network(entry)
+		prefix, ok := platform.ParseNetwork(entry)
 		if !ok {
 			return
 		}
@@ -86,8 +86,8 @@ func FuzzServicesNeverPanicAndReadAsTheyAreWritten(f *testing.F) {
 			return
 		}
 		for _, p := range paths {
-			again, ok := parsePath(p.String())
-			if !ok || again != p || p.rank() < 0 {
+			again, ok := platform.ParsePath(p.String())
+			if !ok || again != p || rank(p) < 0 {
 				t.Errorf("%q is written %q and then read as %+v, %t", p, p.String(), again, ok)
 			}
 		}

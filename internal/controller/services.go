@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -103,7 +102,7 @@ func bearable(services []platform.Service, service platform.Service) error {
 		}
 		count += len(paths)
 		for _, p := range paths {
-			weight += p.weight
+			weight += p.Weight
 		}
 	}
 	switch {
@@ -181,23 +180,13 @@ func validService(process, pattern string) error {
 	return errors.Join(errs...)
 }
 
-// pathPattern is one pattern of a service, in the form of an nginx location.
-type pathPattern struct {
-	op     string // "" and "^~" (prefix), "=", "~" or "~*"
-	text   string
-	weight int // of a regular expression
-}
-
-// String is the pattern as routers read it: see platform.PathRoute.
-func (p pathPattern) String() string { return strings.TrimSpace(p.op + " " + p.text) }
-
 // rank orders kinds of patterns: the lower matches first.
-func (p pathPattern) rank() int {
-	return slices.Index([]string{"=", "^~", "~", ""}, strings.TrimSuffix(p.op, "*"))
+func rank(p platform.PathPattern) int {
+	return slices.Index([]string{"=", "^~", "~", ""}, strings.TrimSuffix(p.Op, "*"))
 }
 
 // patterns reads the comma list of a service.
-func patterns(text string) ([]pathPattern, error) {
+func patterns(text string) ([]platform.PathPattern, error) {
 	refused := platform.Invalid("path_pattern", "Service value should be valid regex (or set of regex split by comma)")
 	if text == "" || len(text) > maxPatternText || strings.ContainsFunc(text, unicode.IsControl) {
 		return nil, refused
@@ -206,9 +195,9 @@ func patterns(text string) ([]pathPattern, error) {
 	if len(items) > maxPatterns {
 		return nil, platform.Invalid("path_pattern", "A service has at most %d patterns.", maxPatterns)
 	}
-	var paths []pathPattern
+	var paths []platform.PathPattern
 	for _, item := range items {
-		p, ok := parsePath(strings.TrimSpace(item))
+		p, ok := platform.ParsePath(strings.TrimSpace(item))
 		if !ok {
 			return nil, refused
 		}
@@ -217,39 +206,12 @@ func patterns(text string) ([]pathPattern, error) {
 	return paths, nil
 }
 
-// parsePath reads one pattern. "^/users" without a sign is taken for the
-// regular expression that it can only be.
-func parsePath(item string) (p pathPattern, ok bool) {
-	p.text = item
-	for _, op := range []string{"^~", "~*", "~", "="} {
-		if rest, ok := strings.CutPrefix(item, op); ok {
-			p.op, p.text = op, strings.TrimSpace(rest)
-			break
-		}
-	}
-	if strings.HasPrefix(item, "^/") {
-		p.op = "~"
-	}
-	switch {
-	case p.text == "" || len(p.String()) > platform.MaxPath:
-		return p, false
-	case p.op != "~" && p.op != "~*":
-		return p, strings.HasPrefix(p.text, "/")
-	}
-	var err error
-	if p.weight, err = platform.PathWeight(p.text); err != nil || p.weight > platform.MaxPathWeight {
-		return p, err == nil // too large to be compiled: bearable says so
-	}
-	_, err = regexp.Compile(p.text)
-	return p, err == nil
-}
-
 // pathRoutes are the services that lead requests away, in the order in which
 // routers try them.
 func pathRoutes(services []platform.Service, leads func(process string) bool) []platform.PathRoute {
 	type lead struct {
 		process string
-		path    pathPattern
+		path    platform.PathPattern
 	}
 	var leadings []lead
 	for _, service := range services {
@@ -262,9 +224,9 @@ func pathRoutes(services []platform.Service, leads func(process string) bool) []
 		}
 	}
 	slices.SortStableFunc(leadings, func(a, b lead) int {
-		byRank := cmp.Compare(a.path.rank(), b.path.rank())
-		if byRank == 0 && strings.HasPrefix(a.path.text, "/") && a.path.weight == 0 {
-			return cmp.Compare(len(b.path.text), len(a.path.text))
+		byRank := cmp.Compare(rank(a.path), rank(b.path))
+		if byRank == 0 && strings.HasPrefix(a.path.Text, "/") && a.path.Weight == 0 {
+			return cmp.Compare(len(b.path.Text), len(a.path.Text))
 		}
 		return byRank
 	})

@@ -2,20 +2,14 @@ package controller
 
 import (
 	"context"
-	mathbits "math/bits"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/store"
 )
 
-const (
-	maxAddress   = 50   // characters of one entry
-	maxAddresses = 1000 // of one app
-)
+const maxAddresses = 1000 // of one app
 
 // Whitelist lists the addresses and networks the app is served to; empty: all.
 func (c *Controller) Whitelist(ctx context.Context, caller platform.Caller, app string) ([]string, error) {
@@ -71,55 +65,11 @@ func validAddresses(field string, addresses []string) error {
 		return platform.Invalid(field, "A whitelist has at most %d addresses.", maxAddresses)
 	}
 	for _, address := range addresses {
-		if _, ok := network(address); !ok {
-			return platform.Invalid(field, "The address %s is not valid", address[:min(len(address), maxAddress)])
+		if _, ok := platform.ParseNetwork(address); !ok {
+			return platform.Invalid(field, "The address %s is not valid", address[:min(len(address), platform.MaxNetwork)])
 		}
 	}
 	return nil
-}
-
-// network reads an address (10.0.0.5), a network (10.0.0.0/8) or an interface
-// (10.0.0.5/8), of IPv4 or IPv6, the prefix as a length or, for IPv4, as a
-// mask. It returns the network that is meant, without host bits.
-func network(entry string) (netip.Prefix, bool) {
-	text, length, long := strings.Cut(entry, "/")
-	address, err := netip.ParseAddr(text)
-	if err != nil || address.Zone() != "" || len(entry) > maxAddress {
-		return netip.Prefix{}, false
-	}
-	bits := address.BitLen()
-	if long {
-		var ok bool
-		if bits, ok = prefixLength(length, address); !ok {
-			return netip.Prefix{}, false
-		}
-	}
-	// Routers compare clients by their IPv4 address where they have one.
-	if address.Is4In6() && bits >= 96 {
-		address, bits = address.Unmap(), bits-96
-	}
-	prefix, err := address.Prefix(bits)
-	return prefix, err == nil
-}
-
-// prefixLength reads 8, or 255.0.0.0, or 0.255.255.255.
-func prefixLength(text string, address netip.Addr) (bits int, ok bool) {
-	if text != "" && strings.Trim(text, "0123456789") == "" {
-		bits, err := strconv.Atoi(text)
-		return bits, err == nil && bits <= address.BitLen()
-	}
-	mask, err := netip.ParseAddr(text)
-	if err != nil || !mask.Is4() || !address.Is4() {
-		return 0, false
-	}
-	raw := mask.As4()
-	number := uint32(raw[0])<<24 | uint32(raw[1])<<16 | uint32(raw[2])<<8 | uint32(raw[3])
-	for _, mask := range []uint32{number, ^number} { // 0.0.0.0 is a mask before it is the inverse of one
-		if bits := mathbits.LeadingZeros32(^mask); mask == ^uint32(0)<<(32-bits) {
-			return bits, true
-		}
-	}
-	return 0, false
 }
 
 // allowed are the networks of a whitelist as routers read them, in order. An
@@ -128,7 +78,7 @@ func prefixLength(text string, address netip.Addr) (bits int, ok bool) {
 func allowed(whitelist []string) []string {
 	var networks []string
 	for _, entry := range whitelist {
-		if prefix, ok := network(entry); ok {
+		if prefix, ok := platform.ParseNetwork(entry); ok {
 			networks = append(networks, prefix.String())
 		}
 	}

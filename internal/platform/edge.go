@@ -11,7 +11,8 @@ type Edge struct {
 	// MaxBody bounds a request's body in bytes; over it the client gets 413.
 	MaxBody int64 `json:"max_body,omitempty"`
 	// Compress are the codings that answers may be given, the preferred first:
-	// zstd, br, gzip. Empty: answers go as the app wrote them.
+	// zstd, br, gzip. Empty: answers go as the app wrote them. identity alone
+	// says so where the operator's default says otherwise; routers get it empty.
 	Compress  []string   `json:"compress,omitempty"`
 	HSTS      *HSTS      `json:"hsts,omitempty"`
 	Redirects []Redirect `json:"redirects,omitempty"`
@@ -27,6 +28,9 @@ type Edge struct {
 	Auth *BasicAuth `json:"auth,omitempty"`
 	// Headers are set on answers; an empty value takes the header away.
 	Headers map[string]string `json:"headers,omitempty"`
+	// RequestStart tells instances in X-Request-Start when a request came:
+	// "t=" and milliseconds since 1970.
+	RequestStart bool `json:"request_start,omitempty"`
 	// Protocol that instances speak: empty for HTTP/1.1, h2c for HTTP/2 with
 	// prior knowledge (gRPC).
 	Protocol string `json:"protocol,omitempty"`
@@ -43,10 +47,15 @@ type Edge struct {
 
 // EdgeTimeouts bound waits of one app's requests.
 type EdgeTimeouts struct {
+	// Connect is how long it may take to reach an instance; then another is
+	// tried, or the client gets 502.
+	Connect time.Duration `json:"connect,omitempty"`
 	// Answer is how long instances have to begin their answer; then 504.
 	Answer time.Duration `json:"answer,omitempty"`
-	// Idle is how long an upgraded connection may carry nothing.
+	// Idle is how long an upgraded connection may carry nothing, and TCP the
+	// same for a connection to a port of the edge.
 	Idle time.Duration `json:"idle,omitempty"`
+	TCP  time.Duration `json:"tcp,omitempty"`
 	// Drain is how long requests of a release that was replaced may go on, and
 	// Upgraded the same for upgraded connections.
 	Drain    time.Duration `json:"drain,omitempty"`

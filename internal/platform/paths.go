@@ -1,6 +1,10 @@
 package platform
 
-import "regexp/syntax"
+import (
+	"regexp"
+	"regexp/syntax"
+	"strings"
+)
 
 // Bounds of the path patterns of one app: see Service.Pattern. A regular
 // expression (RE2) takes time in proportion to the path and to its own size.
@@ -40,4 +44,42 @@ func weigh(re *syntax.Regexp) int {
 		weight *= max(re.Min+1, re.Max, 1)
 	}
 	return min(max(weight, 1), MaxPathWeight+1)
+}
+
+// PathPattern is one pattern of a path, in the form of an nginx location.
+type PathPattern struct {
+	Op     string // "" and "^~" (prefix), "=", "~" or "~*"
+	Text   string
+	Weight int // of a regular expression
+}
+
+// String is the pattern as routers read it: see PathRoute.
+func (p PathPattern) String() string { return strings.TrimSpace(p.Op + " " + p.Text) }
+
+// ParsePath reads one pattern. "^/users" without a sign is taken for the
+// regular expression that it can only be. One that is too heavy for an app is
+// not compiled: its Weight says so.
+func ParsePath(text string) (p PathPattern, ok bool) {
+	p.Text = text
+	for _, op := range []string{"^~", "~*", "~", "="} {
+		if rest, ok := strings.CutPrefix(text, op); ok {
+			p.Op, p.Text = op, strings.TrimSpace(rest)
+			break
+		}
+	}
+	if strings.HasPrefix(text, "^/") {
+		p.Op = "~"
+	}
+	switch {
+	case p.Text == "" || len(p.String()) > MaxPath:
+		return p, false
+	case p.Op != "~" && p.Op != "~*":
+		return p, strings.HasPrefix(p.Text, "/")
+	}
+	var err error
+	if p.Weight, err = PathWeight(p.Text); err != nil || p.Weight > MaxPathWeight {
+		return p, err == nil
+	}
+	_, err = regexp.Compile(p.Text)
+	return p, err == nil
 }
