@@ -90,6 +90,7 @@ func (r *Runtime) remember(id string) *instance {
 	r.mu.Lock()
 	r.live[id] = i
 	r.mu.Unlock()
+	r.keepShim(rec.Shim, rec.Spec.App, rec.Container)
 	return i
 }
 
@@ -190,7 +191,7 @@ func (r *Runtime) sweep(ctx context.Context) error {
 		if slices.Contains(ours, container.ID()) || id != "" && runtime.Owned(r.dir(id)) {
 			continue
 		}
-		if err := r.scrap(ctx, container.ID(), info.Labels[labelApp], nil); err != nil {
+		if err := r.scrap(ctx, container.ID(), info.Labels[labelShim], nil); err != nil {
 			return errors.Join(fmt.Errorf("take %s away: %w", container.ID(), err))
 		}
 		r.log.Info("container of no instance was removed", "container", container.ID())

@@ -114,8 +114,8 @@ func (r *Runtime) abandon(i *instance) {
 	}
 	// Not waited for when containerd is away: the id is free then.
 	if !r.scrapOnce(i) {
-		container, group := i.record.Container, shimGroup(i.record.Spec)
-		r.owned.Go(func() { r.scrapLater(container, group) })
+		container, shim := i.record.Container, i.record.Shim
+		r.owned.Go(func() { r.scrapLater(container, shim) })
 	}
 	if i.oneOff {
 		_ = os.RemoveAll(i.dir)
@@ -128,7 +128,7 @@ const scrapPatience = 30 * time.Second
 func (r *Runtime) scrapOnce(i *instance) bool {
 	ctx, cancel := context.WithTimeout(r.life, scrapPatience)
 	defer cancel()
-	err := r.scrap(ctx, i.record.Container, shimGroup(i.record.Spec), nil)
+	err := r.scrap(ctx, i.record.Container, i.record.Shim, nil)
 	if err == nil {
 		err = os.RemoveAll(filepath.Join(i.dir, i.record.Container))
 	}
@@ -138,10 +138,10 @@ func (r *Runtime) scrapOnce(i *instance) bool {
 	return err == nil
 }
 
-func (r *Runtime) scrapLater(container, group string) {
+func (r *Runtime) scrapLater(container, shim string) {
 	for pause := 100 * time.Millisecond; r.life.Err() == nil; pause = min(2*pause, 10*time.Second) {
 		wait(r.life, pause)
-		if r.scrap(r.life, container, group, nil) == nil {
+		if r.scrap(r.life, container, shim, nil) == nil {
 			return
 		}
 	}
@@ -152,7 +152,7 @@ func (r *Runtime) scrapLater(container, group string) {
 func (r *Runtime) scrapped(i *instance) bool {
 	for pause := 50 * time.Millisecond; r.life.Err() == nil; pause = min(2*pause, 5*time.Second) {
 		ctx, cancel := context.WithTimeout(r.life, scrapPatience)
-		err := r.scrap(ctx, i.record.Container, shimGroup(i.record.Spec), i.task)
+		err := r.scrap(ctx, i.record.Container, i.record.Shim, i.task)
 		cancel()
 		if err == nil {
 			err = os.RemoveAll(filepath.Join(i.dir, i.record.Container))
@@ -171,7 +171,7 @@ func (r *Runtime) scrapped(i *instance) bool {
 // scrap takes a container away with all it has: processes, shim, mounts,
 // control group, snapshot. What is gone already is no error. All that was
 // printed is written when it returns.
-func (r *Runtime) scrap(ctx context.Context, id, group string, task client.Task) error {
+func (r *Runtime) scrap(ctx context.Context, id, shim string, task client.Task) error {
 	container, err := r.engine.client.LoadContainer(ctx, id)
 	if err != nil && !errdefs.IsNotFound(err) {
 		return err
@@ -182,12 +182,13 @@ func (r *Runtime) scrap(ctx context.Context, id, group string, task client.Task)
 				return err
 			}
 		}
-		together := r.together(group)
-		together.Lock()
-		if task != nil {
-			_, err = task.Delete(ctx, client.WithProcessKill)
-		}
-		together.Unlock()
+		err = r.outOfShim(shim, id, func() error {
+			if task == nil {
+				return nil
+			}
+			_, err := task.Delete(ctx, client.WithProcessKill)
+			return err
+		})
 		if err != nil && !errdefs.IsNotFound(err) {
 			return fmt.Errorf("end its processes: %w", err)
 		}
@@ -202,6 +203,7 @@ func (r *Runtime) scrap(ctx context.Context, id, group string, task client.Task)
 		_ = unix.Kill(pid, unix.SIGKILL)
 	}
 	removeGroup(r.group(id))
+	r.leaveShim(shim, id)
 	return os.RemoveAll(r.specDir(id))
 }
 

@@ -151,6 +151,7 @@ func (r *Runtime) launch(ctx context.Context, i *instance, to connection) error 
 		return err
 	}
 	i.record.Container = containerName(i.id, to.merged)
+	i.record.Shim = r.joinShim(spec.App, i.record.Container)
 	if err := os.MkdirAll(i.dir, 0o711); err != nil {
 		return err
 	}
@@ -202,7 +203,7 @@ func (r *Runtime) plan(ctx context.Context, i *instance, img image, to connectio
 	}
 	p := plan{
 		id: id, hostname: hostname(i.id), argv: argv, env: environment(spec, img, in), cwd: workingDir(img), in: in, spec: spec,
-		dir: filepath.Join(i.dir, id), cgroup: r.group(id), group: shimGroup(i.record.Spec), terminal: to.terminal != nil,
+		dir: filepath.Join(i.dir, id), cgroup: r.group(id), group: i.record.Shim, terminal: to.terminal != nil,
 		dns: nameservers(), addr: i.record.Network,
 	}
 	for _, m := range spec.Mounts {
@@ -218,9 +219,6 @@ func (r *Runtime) plan(ctx context.Context, i *instance, img image, to connectio
 
 // hostname is the id, as far as a host may be called that.
 func hostname(id string) string { return strings.Trim(id[max(0, len(id)-63):], "-") }
-
-// shimGroup: the copies of one app share a shim, and with it its memory.
-func shimGroup(spec platform.InstanceSpec) string { return spec.App }
 
 // insides looks into an image once in a life.
 func (r *Runtime) insides(ctx context.Context, key string, img image) (insides, error) {
@@ -260,17 +258,18 @@ func (r *Runtime) create(ctx context.Context, i *instance, p plan, to connection
 			c.SnapshotKey, c.Image = p.id, i.record.Image
 			return nil
 		},
-		client.WithContainerLabels(map[string]string{labelApp: i.record.Spec.App, labelInstance: i.id}),
+		client.WithContainerLabels(map[string]string{labelApp: i.record.Spec.App, labelInstance: i.id, labelShim: p.group}),
 		client.WithRuntime("io.containerd.runc.v2", &options.Options{BinaryName: r.wrapperPath(), IoUid: uint32(p.in.uid), IoGid: uint32(p.in.gid)}),
 		client.WithSpec(&public),
 	)
 	if err != nil {
 		return fmt.Errorf("make its container: %w", err)
 	}
-	together := r.together(p.group)
-	together.RLock()
-	task, err := container.NewTask(ctx, to.creator(i))
-	together.RUnlock()
+	var task client.Task
+	err = r.inShim(p.group, p.id, func() (err error) {
+		task, err = container.NewTask(ctx, to.creator(i))
+		return err
+	})
 	if err != nil {
 		return unstarted(err)
 	}
@@ -284,7 +283,10 @@ func (r *Runtime) create(ctx context.Context, i *instance, p plan, to connection
 	return nil
 }
 
-const labelInstance = "io.slipway.instance"
+const (
+	labelInstance = "io.slipway.instance"
+	labelShim     = "io.slipway.shim"
+)
 
 // unstarted puts what users meet into words.
 func unstarted(err error) error {
@@ -331,17 +333,6 @@ func (r *Runtime) writeSpec(container string, s *specs.Spec) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(r.specDir(container), "config.in"), text, 0o600)
-}
-
-// together keeps a shim from leaving with its last container while another is
-// about to join it.
-func (r *Runtime) together(group string) *sync.RWMutex {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.groups[group] == nil {
-		r.groups[group] = &sync.RWMutex{}
-	}
-	return r.groups[group]
 }
 
 // Prepare implements runtime.Preparer.

@@ -24,6 +24,7 @@ type record struct {
 	OneOff bool `json:"one_off,omitempty"`
 	// Container is the copy that runs, or ran last.
 	Container string     `json:"container"`
+	Shim      string     `json:"shim,omitempty"` // what holds it: see shim
 	Network   netip.Addr `json:"network"`
 	UID       int        `json:"uid"`
 	GID       int        `json:"gid"`

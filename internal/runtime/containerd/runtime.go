@@ -64,7 +64,7 @@ type Runtime struct {
 
 	mu     sync.Mutex
 	live   map[string]*instance
-	groups map[string]*sync.RWMutex
+	shims  map[string]*shim
 	closed bool
 	life   context.Context // of the runtime
 	end    context.CancelFunc
@@ -124,7 +124,7 @@ func New(log *slog.Logger, options Options) (*Runtime, error) {
 	sum := sha256.Sum256([]byte(dir))
 	r := &Runtime{
 		log: log, options: options, name: hex.EncodeToString(sum[:4]), seals: keep.Seals(options.Keys),
-		exits: runtime.NewExits(), live: make(map[string]*instance), groups: make(map[string]*sync.RWMutex),
+		exits: runtime.NewExits(), live: make(map[string]*instance), shims: make(map[string]*shim),
 	}
 	if r.engine, err = newEngine(log, filepath.Join(dir, "containerd"), options.Socket, r.namespace()); err != nil {
 		return nil, err

@@ -102,21 +102,33 @@ func TestStartsBesideDocker(t *testing.T) {
 	}
 	fmt.Printf("containerd takes %.2f of docker run's time\n", float64(median["containerd"])/float64(median["docker"]))
 	namespace, _, _ := r.Names()
-	for _, count := range []int{1, 10, 20} {
-		var stops []func()
-		for range count {
-			_, stop := kinds[0].start()
-			stops = append(stops, stop)
-		}
-		var kib int
-		for _, pid := range shims(namespace) {
-			kib += pss(pid)
-		}
-		fmt.Printf("%2d instances: %d shims, %.2f MB of shims an instance\n", count, len(shims(namespace)), float64(kib)/1024/float64(count))
-		for _, stop := range stops {
-			stop()
-		}
+	counts := []int{1, 10, 20, 40}
+	own, peer := make([]float64, len(counts)), make([]float64, len(counts))
+	for n, count := range counts {
+		own[n] = shimMemory(namespace, count, func(i int) func() { // as many apps
+			wish.App = "app" + strconv.Itoa(i)
+			_, stop := ours(r)()
+			return stop
+		})
+		peer[n] = shimMemory("moby", count, func(int) func() { _, stop := kinds[1].start(); return stop })
+		fmt.Printf("%2d instances, each of an app of its own: %5.2f MB of shims an instance (docker run %5.2f MB)\n", count, own[n]/float64(count), peer[n]/float64(count))
 	}
+	last := len(counts) - 1
+	more := float64(counts[last] - counts[0])
+	fmt.Printf("each of the instances after the first: %.2f MB (docker run %.2f MB)\n", (own[last]-own[0])/more, (peer[last]-peer[0])/more)
+}
+
+// shimMemory is what the shims of a namespace take, in MB, while as many
+// instances run.
+func shimMemory(namespace string, count int, start func(i int) (stop func())) float64 {
+	for i := range count {
+		defer start(i)()
+	}
+	var kib int
+	for _, pid := range shims(namespace) {
+		kib += pss(pid)
+	}
+	return float64(kib) / 1024
 }
 
 // well reports whether the program itself answers: a port may be open before.
