@@ -128,7 +128,7 @@ func (c *Controller) RemoveCertificate(ctx context.Context, caller platform.Call
 	for _, domain := range served {
 		c.note(domain.App, "INFO certificate %s detached from %s", name, domain.Domain)
 	}
-	return c.reedge(ctx)
+	return c.reedge(ctx, name)
 }
 
 // Attach serves the domain with the certificate. The domain's app must be one
@@ -164,7 +164,7 @@ func (c *Controller) Attach(ctx context.Context, caller platform.Caller, name, d
 	}
 	c.note(d.App, "INFO certificate %s attached to %s", name, d.Domain)
 	c.warnOf(certificate, d)
-	return c.reedge(ctx)
+	return c.reedge(ctx, name)
 }
 
 // warnOf tells the app's log why clients will refuse a certificate.
@@ -203,7 +203,7 @@ func (c *Controller) Detach(ctx context.Context, caller platform.Caller, name, d
 		return err
 	}
 	c.note(d.App, "INFO certificate %s detached from %s", name, d.Domain)
-	return c.reedge(ctx)
+	return c.reedge(ctx, name)
 }
 
 func detach(tx *store.Tx, caller platform.Caller, d platform.Domain) error {

@@ -214,7 +214,7 @@ type Controller struct {
 	closed     bool
 
 	edgeLock sync.Mutex
-	edge     *platform.EdgeState // the platform's own; nil before SetEdge
+	edge     bool // SetEdge was called
 }
 
 // New makes a controller. Start sets its loops going.

@@ -161,7 +161,7 @@ func (c *Controller) RemoveDomain(ctx context.Context, caller platform.Caller, a
 	}
 	c.note(app, "INFO domain %s removed", d.Domain)
 	if d.Certificate != "" {
-		err = c.reedge(ctx)
+		err = c.reedge(ctx, d.Certificate)
 	}
 	return errors.Join(c.reroute(ctx, app), err)
 }

@@ -2,10 +2,18 @@ package controller
 
 import (
 	"context"
-	"slices"
+	"fmt"
+	"maps"
+	"strings"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/store"
+)
+
+// What certificates are known by at the edge begins with whose they are.
+const (
+	ownCertificate      = "platform/"
+	uploadedCertificate = "upload/"
 )
 
 // SetEdge tells the routers what is not an app's, with the platform's own
@@ -14,19 +22,82 @@ import (
 func (c *Controller) SetEdge(ctx context.Context, edge platform.EdgeState) (version int64, err error) {
 	c.edgeLock.Lock()
 	defer c.edgeLock.Unlock()
-	c.edge = &edge
-	return c.writeEdge(ctx)
+	own := make(map[string]*platform.EdgeCertificate)
+	for i, certificate := range edge.Certificates {
+		certificate.Rank = platform.RankPlatform
+		own[fmt.Sprint(ownCertificate, i)] = &certificate
+	}
+	edge.Certificates = nil
+	c.edge = true
+	uploaded, err := c.allUploaded(ctx)
+	if err != nil {
+		return 0, err
+	}
+	maps.Copy(own, uploaded)
+	c.dropOthers(own)
+	certificates, err := c.fleet.SetCertificates(own)
+	if err != nil {
+		return 0, err
+	}
+	version, err = c.fleet.SetEdge(edge)
+	return max(certificates, version), err
+}
+
+// dropOthers adds to wish that those of ours go that it does not name.
+func (c *Controller) dropOthers(wish map[string]*platform.EdgeCertificate) {
+	for _, name := range c.fleet.Certificates() {
+		if _, wanted := wish[name]; !wanted && (strings.HasPrefix(name, ownCertificate) || strings.HasPrefix(name, uploadedCertificate)) {
+			wish[name] = nil
+		}
+	}
 }
 
 // RefreshEdge has the routers serve the certificates that are attached now:
 // they may go by another way than the verbs, with their owner.
-func (c *Controller) RefreshEdge(ctx context.Context) error { return c.reedge(ctx) }
+func (c *Controller) RefreshEdge(ctx context.Context) error {
+	return c.recertify(ctx, func(ctx context.Context) (map[string]*platform.EdgeCertificate, error) {
+		wish, err := c.allUploaded(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range c.fleet.Certificates() {
+			if _, wanted := wish[name]; !wanted && strings.HasPrefix(name, uploadedCertificate) {
+				wish[name] = nil
+			}
+		}
+		return wish, nil
+	})
+}
 
-// reedge brings the routers' certificates up to date for a verb, as reroute
-// does for a route.
-func (c *Controller) reedge(ctx context.Context) error {
+// reedge brings one uploaded certificate at the routers up to date for a verb,
+// as reroute does for a route.
+func (c *Controller) reedge(ctx context.Context, name string) error {
+	return c.recertify(ctx, func(ctx context.Context) (map[string]*platform.EdgeCertificate, error) {
+		wish := map[string]*platform.EdgeCertificate{uploadedCertificate + name: nil}
+		err := c.store.Read(ctx, func(tx *store.Tx) error {
+			attached, found, err := tx.EdgeCertificate(name)
+			if found {
+				wish[uploadedCertificate+name] = c.served(attached)
+			}
+			return err
+		})
+		return wish, err
+	})
+}
+
+// recertify hands fleet what is read under edgeLock, so that no older state
+// overwrites a newer one, and waits until the routers were told.
+func (c *Controller) recertify(ctx context.Context, read func(context.Context) (map[string]*platform.EdgeCertificate, error)) error {
 	c.edgeLock.Lock()
-	version, err := c.writeEdge(context.WithoutCancel(ctx))
+	if !c.edge {
+		c.edgeLock.Unlock()
+		return nil // SetEdge will
+	}
+	wish, err := read(context.WithoutCancel(ctx))
+	var version int64
+	if err == nil {
+		version, err = c.fleet.SetCertificates(wish)
+	}
 	c.edgeLock.Unlock()
 	if err != nil {
 		return err
@@ -35,42 +106,25 @@ func (c *Controller) reedge(ctx context.Context) error {
 	return nil
 }
 
-// writeEdge hands fleet the edge with every certificate. The caller holds
-// edgeLock, so that no older list overwrites a newer one.
-func (c *Controller) writeEdge(ctx context.Context) (int64, error) {
-	if c.edge == nil {
-		return 0, nil // SetEdge will
-	}
-	var attached []platform.Certificate
-	err := c.store.Read(ctx, func(tx *store.Tx) (err error) {
-		attached, err = tx.EdgeCertificates()
+// allUploaded are the certificates attached to domains.
+func (c *Controller) allUploaded(ctx context.Context) (map[string]*platform.EdgeCertificate, error) {
+	wish := make(map[string]*platform.EdgeCertificate)
+	err := c.store.Read(ctx, func(tx *store.Tx) error {
+		attached, err := tx.EdgeCertificates()
+		for _, certificate := range attached {
+			wish[uploadedCertificate+certificate.Name] = c.served(certificate)
+		}
 		return err
 	})
-	if err != nil {
-		return 0, err
-	}
-	edge := *c.edge
-	edge.Certificates = c.served(edge.Certificates, attached)
-	return c.fleet.SetEdge(edge)
+	return wish, err
 }
 
-// served are the platform's own certificates and those attached to domains, by
-// host. A host that has one attached is taken from the platform's own, which
-// would be renewed, and so be the newest claim to it, while the other stays.
-func (c *Controller) served(own []platform.EdgeCertificate, attached []platform.Certificate) []platform.EdgeCertificate {
-	taken := make(map[string]bool)
-	var others []platform.EdgeCertificate
-	for _, certificate := range attached {
-		other := platform.EdgeCertificate{Name: certificate.Name, Certificate: certificate.Chain, Key: certificate.Key}
-		for _, domain := range certificate.Domains {
-			host := c.fullHost(domain)
-			other.Hosts, taken[host] = append(other.Hosts, host), true
-		}
-		others = append(others, other)
+// served is an uploaded certificate as routers serve it: before the platform's
+// own, and before those that it gets by itself.
+func (c *Controller) served(certificate platform.Certificate) *platform.EdgeCertificate {
+	served := &platform.EdgeCertificate{Rank: platform.RankUploaded, Certificate: certificate.Chain, Key: certificate.Key}
+	for _, domain := range certificate.Domains {
+		served.Hosts = append(served.Hosts, c.fullHost(domain))
 	}
-	own = slices.Clone(own)
-	for i := range own {
-		own[i].Hosts = slices.DeleteFunc(slices.Clone(own[i].Hosts), func(host string) bool { return taken[host] })
-	}
-	return append(own, others...)
+	return served
 }

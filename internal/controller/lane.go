@@ -240,7 +240,7 @@ func (c *Controller) sweep(ctx context.Context, app string) error {
 	if _, err := c.fleet.Remove(app); err != nil {
 		return err
 	}
-	if err := c.reedge(ctx); err != nil { // its domains had certificates
+	if err := c.RefreshEdge(ctx); err != nil { // its domains had certificates
 		return err
 	}
 	instances, err := c.scheduler.Instances(ctx, app)

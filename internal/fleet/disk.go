@@ -15,7 +15,7 @@ import (
 )
 
 // format is the layout of the directory: meta.json, edge.json and one file an
-// app, so that a change costs the same with one app and with ten thousand.
+// app and a certificate, so that a change costs the same with one app and with ten thousand.
 // Since 2 the secrets in it are sealed.
 const format = 2
 
@@ -45,15 +45,16 @@ type record struct {
 }
 
 type disk struct {
-	log     *slog.Logger
-	files   *keep.Folder
-	seals   keep.Sealer
-	meta    meta
-	fresh   bool // this epoch began with this process
-	edge    *edgeRecord
-	records []record // as loaded
-	stale   []record // of records, those to be sealed anew
-	lost    []string // apps whose files made no sense
+	log          *slog.Logger
+	files        *keep.Folder
+	seals        keep.Sealer
+	meta         meta
+	fresh        bool // this epoch began with this process
+	edge         *edgeRecord
+	records      []record            // as loaded
+	certificates []certificateRecord // as loaded
+	stale        []record            // of records, those to be sealed anew
+	lost         []string            // apps whose files made no sense
 	// shut are files whose secrets cannot be opened, and why the last cannot.
 	shut    int
 	shutFor error
@@ -93,6 +94,7 @@ func (d *disk) begin() error {
 	}
 	d.meta.Format = format
 	d.forgetRemoved()
+	d.forgetCertificates()
 	if err := d.files.Put(metaFile, d.meta); err != nil {
 		return err
 	}
@@ -117,6 +119,10 @@ func (d *disk) load() (whole bool, err error) {
 	}
 	ok, err := d.loadEdge()
 	if err != nil {
+		return false, err
+	}
+	whole = whole && ok
+	if ok, err = d.loadCertificates(); err != nil {
 		return false, err
 	}
 	whole = whole && ok

@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -63,6 +64,7 @@ type Fleet struct {
 	floor   int64 // nodes below it, or of another epoch, get everything
 	edge    platform.EdgeState
 	edgeAt  int64 // version of the edge; 0: never set
+	certs   certificates
 	apps    map[string]*app
 	changes []change          // by version
 	lost    map[string]bool   // apps whose files made no sense, and that nobody spoke of since
@@ -119,6 +121,13 @@ func Open(log *slog.Logger, o Options) (*Fleet, error) {
 		f.edge, f.edgeAt = d.edge.Edge, d.edge.Version
 		f.version = max(f.version, d.edge.Version)
 	}
+	f.certs.held = make(map[string]certificateRecord)
+	for _, r := range d.certificates {
+		f.certs.held[r.Certificate.Name] = r
+		f.version = max(f.version, r.Version)
+	}
+	f.certs.order()
+	d.certificates = nil
 	for _, r := range d.records {
 		f.install(r)
 		f.version = max(f.version, r.Version)
@@ -167,7 +176,13 @@ func (f *Fleet) reseal() error {
 	for _, a := range f.apps {
 		records = append(records, a.record)
 	}
+	held := slices.Collect(maps.Values(f.certs.held))
 	f.mu.Unlock()
+	for _, r := range held {
+		if err := f.disk.putCertificate(r); err != nil {
+			return err
+		}
+	}
 	if edge.Version > 0 {
 		if err := f.disk.putEdge(edge); err != nil {
 			return err
@@ -189,11 +204,12 @@ func (f *Fleet) Close() {
 	f.disk.files.Close()
 }
 
-// SetEdge sets what every router needs besides the apps. Setting what is
-// already set changes nothing.
+// SetEdge sets what every router needs besides the apps and the certificates:
+// see SetCertificates. Setting what is already set changes nothing.
 func (f *Fleet) SetEdge(edge platform.EdgeState) (version int64, err error) {
 	f.write.Lock()
 	defer f.write.Unlock()
+	edge.Certificates = nil
 	if f.edgeAt > 0 && platform.Same(f.edge, edge) {
 		return f.edgeAt, nil
 	}

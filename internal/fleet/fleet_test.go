@@ -96,7 +96,7 @@ func (n *node) news() *platform.NodeState {
 	n.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
-	request := httptest.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("/node/v1/state?node=%s&since=%d", n.id, n.since), nil)
+	request := httptest.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("/node/v1/state?node=%s&since=%d&certificates=each", n.id, n.since), nil)
 	request.Header.Set("Slipway-Epoch", n.epoch)
 	answer := httptest.NewRecorder()
 	n.handler.ServeHTTP(answer, request)

@@ -31,7 +31,7 @@ var nodeID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,63}$`)
 
 // Handler serves the nodes:
 //
-//	GET  /node/v1/state?node=&since=   NodeState, at once when there is something newer, else within a minute; 204: nothing
+//	GET  /node/v1/state?node=&since=&certificates=each   NodeState, at once when there is something newer, else within a minute; 204: nothing
 //	POST /node/v1/report               NodeReport; 204, or 409: report everything
 //	POST /node/v1/logs                 NodeLogs; 204: stored
 //	GET  /node/v1/cursors?instance=    {"instance": offset} of the highest line stored
@@ -61,7 +61,7 @@ func (f *Fleet) serveState(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), maxPoll)
 	defer cancel()
-	state, err := f.poll(ctx, id, r.Header.Get(epochHeader), since)
+	state, err := f.poll(ctx, id, r.Header.Get(epochHeader), since, r.FormValue("certificates") == "each")
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		w.WriteHeader(http.StatusNoContent)
@@ -72,8 +72,9 @@ func (f *Fleet) serveState(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// poll blocks until there is something the node does not know.
-func (f *Fleet) poll(ctx context.Context, id, epoch string, since int64) (platform.NodeState, error) {
+// poll blocks until there is something the node does not know. each says that
+// it knows of certificates one by one.
+func (f *Fleet) poll(ctx context.Context, id, epoch string, since int64, each bool) (platform.NodeState, error) {
 	f.mu.Lock()
 	n := f.node(id)
 	if n == nil {
@@ -93,7 +94,7 @@ func (f *Fleet) poll(ctx context.Context, id, epoch string, since int64) (platfo
 	for {
 		wished := f.wished.next()
 		f.mu.Lock()
-		state, news := f.news(n, epoch, since)
+		state, news := f.news(n, epoch, since, each)
 		f.mu.Unlock()
 		if news {
 			return state, nil
@@ -142,7 +143,7 @@ func (f *Fleet) hasUnclaimed(node string) bool {
 }
 
 // news is what a node with version since has to hear; f.mu is held.
-func (f *Fleet) news(n *node, epoch string, since int64) (platform.NodeState, bool) {
+func (f *Fleet) news(n *node, epoch string, since int64, each bool) (platform.NodeState, bool) {
 	state := platform.NodeState{Version: f.version, Runs: f.orders(n)}
 	if f.holdBack(n, epoch) > 0 {
 		state.Version = since
@@ -160,6 +161,7 @@ func (f *Fleet) news(n *node, epoch string, since int64) (platform.NodeState, bo
 		since = -1
 		state.Kept = slices.Sorted(maps.Keys(f.lost))
 	}
+	f.tellCertificates(&state, since, each)
 	for id, a := range f.changedAfter(since) {
 		if !a.Removed {
 			state.Apps = append(state.Apps, a.State)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -146,16 +147,21 @@ const registryPassword = "password of the registry"
 
 func keyOf(c platform.EdgeCertificate) string { return "key for " + strings.Join(c.Hosts, " ") }
 
+const ticketKey = "key of session tickets"
+
 // Edge returns the edge's state with its secrets sealed; the one given stays.
 func (s Sealer) Edge(edge platform.EdgeState) platform.EdgeState {
 	if s.ring == nil {
 		return edge
 	}
 	edge.RegistryPassword = s.Text(edge.RegistryPassword, registryPassword)
+	edge.Tickets = slices.Clone(edge.Tickets)
+	for i, t := range edge.Tickets {
+		edge.Tickets[i].Key = s.Text(t.Key, ticketKey)
+	}
 	certificates := make([]platform.EdgeCertificate, 0, len(edge.Certificates))
 	for _, c := range edge.Certificates {
-		c.Key = s.Text(c.Key, keyOf(c))
-		certificates = append(certificates, c)
+		certificates = append(certificates, s.Certificate(c))
 	}
 	edge.Certificates = certificates
 	return edge
@@ -165,16 +171,37 @@ func (s Sealer) Edge(edge platform.EdgeState) platform.EdgeState {
 func (s Sealer) OpenEdge(edge platform.EdgeState) (opened platform.EdgeState, stale bool, err error) {
 	opened = edge
 	opened.RegistryPassword, stale, err = s.OpenText(edge.RegistryPassword, registryPassword)
-	opened.Certificates = nil
-	for _, c := range edge.Certificates {
-		key, old, failed := s.OpenText(c.Key, keyOf(c))
+	opened.Certificates, opened.Tickets = nil, nil
+	for _, t := range edge.Tickets {
+		key, old, failed := s.OpenText(t.Key, ticketKey)
 		if failed != nil {
 			err = failed
 			continue
 		}
-		c.Key = key
+		t.Key = key
+		opened.Tickets = append(opened.Tickets, t)
+		stale = stale || old
+	}
+	for _, c := range edge.Certificates {
+		c, old, failed := s.OpenCertificate(c)
+		if failed != nil {
+			err = failed
+			continue
+		}
 		opened.Certificates = append(opened.Certificates, c)
 		stale = stale || old
 	}
 	return opened, stale, err
+}
+
+// Certificate returns a certificate with its key sealed; the one given stays.
+func (s Sealer) Certificate(c platform.EdgeCertificate) platform.EdgeCertificate {
+	c.Key = s.Text(c.Key, keyOf(c))
+	return c
+}
+
+// OpenCertificate undoes Certificate. With an error comes one without a key.
+func (s Sealer) OpenCertificate(c platform.EdgeCertificate) (opened platform.EdgeCertificate, stale bool, err error) {
+	c.Key, stale, err = s.OpenText(c.Key, keyOf(c))
+	return c, stale, err
 }

@@ -64,7 +64,7 @@ func (l *link) knownEpoch() string {
 func (l *link) poll(ctx context.Context, since int64) (state *platform.NodeState, epoch string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	query := url.Values{"node": {l.node}, "since": {strconv.FormatInt(since, 10)}}
+	query := url.Values{"node": {l.node}, "since": {strconv.FormatInt(since, 10)}, "certificates": {"each"}}
 	answer, err := l.do(ctx, http.MethodGet, "state?"+query.Encode(), nil)
 	if err != nil {
 		return nil, "", err

@@ -217,6 +217,7 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 		e.decline()
 		return fmt.Errorf("adopt what runs: %w", err)
 	}
+	n.router.SetCertificates(have.certificates(), nil)
 	n.router.SetAll(have.Edge, have.routes())
 	looking, cancel := context.WithTimeout(ctx, time.Second)
 	n.super.adopt(looking, running)

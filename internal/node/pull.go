@@ -149,6 +149,9 @@ func (p *puller) apply(news platform.NodeState, epoch string) {
 	p.have = next
 	p.mu.Unlock()
 	p.link.epoch.Store(&epoch)
+	if changed, gone := certificateNews(old, next, news); len(changed)+len(gone) > 0 {
+		p.router.SetCertificates(changed, gone)
+	}
 	if news.Edge != nil {
 		p.registry(next.Edge)
 		p.router.SetEdge(next.Edge)

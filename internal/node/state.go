@@ -15,7 +15,7 @@ import (
 )
 
 // format is the layout of the node's directory: since 2, state.json tells the
-// version, edge.json and one file an app the rest, so that a change costs the
+// version, edge.json and one file an app and a certificate the rest, so that a change costs the
 // same with one app and with ten thousand; the secrets in them are sealed.
 const format = 2
 
@@ -27,12 +27,15 @@ type state struct {
 	Version int64                        `json:"version"`
 	Edge    platform.EdgeState           `json:"edge"`
 	Apps    map[string]platform.AppState `json:"apps"`
+	// Certificates by name; Edge may have others, of a control plane that tells
+	// them in one list.
+	Certificates map[string]platform.EdgeCertificate `json:"-"`
 }
 
 // merge returns the state after news, and which apps differ: those that go come
 // last, so that a host that one of them hands over is never nobody's.
 func (s state) merge(news platform.NodeState, epoch string) (next state, changed []string) {
-	next = state{Format: format, Epoch: epoch, Version: news.Version, Edge: s.Edge, Apps: maps.Clone(s.Apps)}
+	next = state{Format: format, Epoch: epoch, Version: news.Version, Edge: s.Edge, Apps: maps.Clone(s.Apps), Certificates: s.certificatesAfter(news)}
 	if next.Apps == nil {
 		next.Apps = make(map[string]platform.AppState)
 	}
@@ -64,7 +67,7 @@ func (s state) merge(news platform.NodeState, epoch string) (next state, changed
 }
 
 // stateFile keeps the last good state. An app's file is written before the
-// version that tells of it, so a node that died in between asks for it again.
+// version that tells of it, and so is a certificate's: a node that died in between asks for it again.
 // After a power cut the files may be of different moments: they serve, and
 // everything is asked for.
 type stateFile struct {
@@ -73,7 +76,8 @@ type stateFile struct {
 	seals keep.Sealer
 	boot  string
 
-	// unsaved are files that are not as the state is: by app, or edgeFile.
+	// unsaved are files that are not as the state is: by app, by certificateMark
+	// and a certificate's name, or edgeFile.
 	unsaved map[string]bool
 	sealed  string // the key it is sealed under
 	// shut says why secrets could not be opened; empty: they could.
@@ -121,6 +125,9 @@ func (f *stateFile) followKeys(s state) (newer bool) {
 	for id := range s.Apps {
 		f.unsaved[id] = true
 	}
+	for name := range s.Certificates {
+		f.unsaved[certificateMark+name] = true
+	}
 	if err := f.write(s); err != nil {
 		f.log.Warn("secrets of the last state stay as they were sealed", "err", err)
 		return false
@@ -151,8 +158,8 @@ func (f *stateFile) load() (state, error) {
 		return f.former(h), nil
 	}
 	s := state{Format: format, Epoch: h.Epoch, Version: h.Version, Apps: make(map[string]platform.AppState)}
-	edge, apps := f.loadEdge(&s), f.loadApps(&s)
-	if !edge || !apps || !whole || h.Boot != f.boot {
+	edge, apps, certificates := f.loadEdge(&s), f.loadApps(&s), f.loadCertificates(&s)
+	if !edge || !apps || !certificates || !whole || h.Boot != f.boot {
 		s.Version = 0
 	}
 	return s, nil
@@ -257,7 +264,11 @@ func (f *stateFile) save(old, next state, news platform.NodeState) error {
 	for _, id := range news.Removed {
 		f.unsaved[id] = true
 	}
+	for _, name := range changedCertificates(old, next, news) {
+		f.unsaved[certificateMark+name] = true
+	}
 	if news.Full { // files may be there that the memory knows nothing of
+		f.sweepCertificates(next)
 		ids, _ := f.files.List("apps")
 		for _, id := range ids {
 			if _, wanted := next.Apps[id]; !wanted {
@@ -269,8 +280,10 @@ func (f *stateFile) save(old, next state, news platform.NodeState) error {
 }
 
 func (f *stateFile) write(s state) error {
-	if err := os.MkdirAll(f.files.Path("apps"), 0o700); err != nil {
-		return err
+	for _, room := range []string{"apps", certificateDir} {
+		if err := os.MkdirAll(f.files.Path(room), 0o700); err != nil {
+			return err
+		}
 	}
 	for name := range f.unsaved {
 		if err := f.writeOne(s, name); err != nil {
@@ -287,6 +300,9 @@ func (f *stateFile) write(s state) error {
 func (f *stateFile) writeOne(s state, name string) error {
 	if name == edgeFile {
 		return f.files.Put(edgeFile, f.seals.Edge(s.Edge))
+	}
+	if certificate, is := strings.CutPrefix(name, certificateMark); is {
+		return f.writeCertificate(s, certificate)
 	}
 	app, wanted := s.Apps[name]
 	if !wanted {

@@ -38,6 +38,7 @@ type supervisor struct {
 // edge is what the supervisor and the puller use of the router.
 type edge interface {
 	SetEdge(state platform.EdgeState)
+	SetCertificates(changed []platform.EdgeCertificate, gone []string)
 	SetRoute(app string, route *platform.Route)
 	SetPorts(id, address string, ports map[int]string, up bool)
 	RemoveInstance(id string)

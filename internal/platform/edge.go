@@ -43,7 +43,16 @@ type Edge struct {
 	Log      AccessLog   `json:"log,omitzero"`
 	// Clients asks for certificates of clients.
 	Clients *ClientCerts `json:"clients,omitempty"`
+	// TLS is the profile of the app's hosts, TLSModern or TLSIntermediate; empty:
+	// the router's own.
+	TLS string `json:"tls,omitempty"`
 }
+
+// Profiles of TLS, after Mozilla's "Server Side TLS".
+const (
+	TLSModern       = "modern"       // TLS 1.3
+	TLSIntermediate = "intermediate" // TLS 1.2 and 1.3, forward secret and authenticated
+)
 
 // EdgeTimeouts bound waits of one app's requests.
 type EdgeTimeouts struct {

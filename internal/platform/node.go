@@ -16,6 +16,10 @@ type NodeState struct {
 	Kept []string `json:"kept,omitempty"`
 	// Edge is set when Full or changed.
 	Edge *EdgeState `json:"edge,omitempty"`
+	// Certificates are all when Full, else those that changed, by name;
+	// CertificatesGone are shown to nobody any more.
+	Certificates     []EdgeCertificate `json:"certificates,omitempty"`
+	CertificatesGone []string          `json:"certificates_gone,omitempty"`
 	// Runs are one-off commands to be started now; a node dials back for each once.
 	Runs []RunOrder `json:"runs,omitempty"`
 }
@@ -33,17 +37,53 @@ type EdgeState struct {
 	Registry         string `json:"registry"`
 	RegistryUser     string `json:"registry_user"`
 	RegistryPassword string `json:"registry_password"`
-	// Certificates by host name, PEM; "*.example.com" is a wildcard.
+	// Tickets are the keys of TLS session tickets (RFC 5077, 4): 32 random bytes
+	// each, the newest first. What one router gave, every other opens. A router
+	// whose newest key is old makes keys of its own.
+	Tickets []TicketKey `json:"tickets,omitempty"`
+	// OnDemand has routers ask for a certificate when a client first comes for
+	// a host of an app that has none: see NodeReport.Asked.
+	OnDemand bool `json:"on_demand,omitempty"`
+	// Certificates are the whole list, of the last those that count: so said
+	// before NodeState had its own, and to nodes that know of nothing else.
 	Certificates []EdgeCertificate `json:"certificates,omitempty"`
+}
+
+// TicketKey is a key of TLS session tickets.
+type TicketKey struct {
+	Key  string    `json:"key"` // base64
+	Made time.Time `json:"made"`
 }
 
 // EdgeCertificate is a chain and its key, for the hosts it is served to.
 type EdgeCertificate struct {
-	// Name is what a router calls it when it cannot be used.
+	// Name is what it is known by, and what a router calls it when it cannot be
+	// used.
 	Name        string   `json:"name,omitempty"`
-	Hosts       []string `json:"hosts"`
-	Certificate string   `json:"certificate"`
-	Key         string   `json:"key"`
+	Hosts       []string `json:"hosts"` // "*.example.com" is a wildcard
+	Certificate string   `json:"certificate,omitempty"`
+	Key         string   `json:"key,omitempty"`
+	// Rank decides between several for one host: the highest is served.
+	Rank int `json:"rank,omitempty"`
+	// OCSP is a responder's word on it, DER, stapled until its time is over.
+	OCSP []byte `json:"ocsp,omitempty"`
+	// Challenge is set on what is shown to a certificate authority alone.
+	Challenge *EdgeChallenge `json:"challenge,omitempty"`
+}
+
+// The ranks of certificates.
+const (
+	RankPlatform  = 0 // the platform's own
+	RankAutomatic = 1 // an authority's, for a name of an app
+	RankUploaded  = 2
+)
+
+// EdgeChallenge proves to an ACME authority that hosts are ours. With a token
+// it is http-01 (RFC 8555, 8.3), on plain HTTP, whatever an app's team set;
+// without, the certificate is for tls-alpn-01 (RFC 8737).
+type EdgeChallenge struct {
+	Token  string `json:"token,omitempty"`
+	Answer string `json:"answer,omitempty"`
 }
 
 // AppState is one app's share of a node.
@@ -152,6 +192,9 @@ type NodeReport struct {
 	Cutovers  []CutoverReport `json:"cutovers,omitempty"`
 	Runtime   RuntimeInfo     `json:"runtime"`
 	Problems  []string        `json:"problems,omitempty"`
+	// Asked are hosts of apps that clients came for and that have no certificate:
+	// see EdgeState.OnDemand.
+	Asked []string `json:"asked,omitempty"`
 }
 
 // CutoverReport is one router's running count of one cutover.

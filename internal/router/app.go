@@ -36,6 +36,8 @@ type route struct {
 	tcp         map[int]platform.TCPRoute // by port of the edge
 	allow       *match.Networks
 	paths       *paths
+	clients     *clientPolicy   // nil: certificates of clients are not asked for
+	tlsProfile  string          // empty: the router's
 	main        pool            // for what paths leads nowhere else
 	services    map[string]pool // by process type
 	tally       *tally          // of all backends; nil for the control plane

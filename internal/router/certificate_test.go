@@ -164,29 +164,69 @@ func TestNoHandshakeFailsWhileCertificatesChange(t *testing.T) {
 	load.Wait()
 }
 
-// BenchmarkSetEdge is the cost of one new certificate among many: reading it,
-// and comparing the others as they come from the control plane, not the same
-// memory.
-func BenchmarkSetEdge(b *testing.B) {
+// BenchmarkSetCertificates is the cost of one new certificate among many: it is
+// read, and nothing is done about the others.
+func BenchmarkSetCertificates(b *testing.B) {
 	pair := selfSigned(b, "blog.test")
 	for _, n := range []int{10, 10_000} {
-		list := func() []platform.EdgeCertificate {
-			certs := make([]platform.EdgeCertificate, n)
-			for i := range certs {
-				certs[i] = platform.EdgeCertificate{Hosts: []string{fmt.Sprintf("blog-%d.test", i)}, Certificate: pair.Certificate, Key: strings.Clone(pair.Key)}
-				certs[i].Certificate = strings.Clone(pair.Certificate) + strings.Repeat(" ", 2000) // a chain
-			}
-			return certs
-		}
 		r := router.New(slog.New(slog.DiscardHandler), router.Options{})
-		r.SetEdge(platform.EdgeState{Certificates: list()})
-		state := platform.EdgeState{Certificates: list()}
+		var all []platform.EdgeCertificate
+		for i := range n {
+			all = append(all, platform.EdgeCertificate{
+				Name: fmt.Sprint("upload/", i), Hosts: []string{fmt.Sprintf("blog-%d.test", i)}, Certificate: pair.Certificate, Key: pair.Key,
+			})
+		}
+		r.SetCertificates(all, nil)
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
-				state.Certificates[n/2].Hosts = []string{fmt.Sprintf("new-%d.test", i)}
-				r.SetEdge(state)
+				one := all[n/2]
+				one.Hosts = []string{fmt.Sprintf("new-%d.test", i)}
+				r.SetCertificates([]platform.EdgeCertificate{one}, nil)
 			}
 		})
 		r.Close()
+	}
+}
+
+func TestCertificatesComeAndGoByName(t *testing.T) {
+	e := serve(t, router.Options{})
+	addr := e.serveTLS()
+	certs := []platform.EdgeCertificate{selfSigned(t, "apps.test", "*.apps.test"), selfSigned(t, "blog.apps.test"), selfSigned(t, "blog.apps.test"), selfSigned(t, "shop.test")}
+	named := func(number int, name string, rank int) platform.EdgeCertificate {
+		c := certs[number]
+		c.Name, c.Rank = name, rank
+		return c
+	}
+	e.SetEdge(platform.EdgeState{Domain: "apps.test"})
+	e.SetCertificates([]platform.EdgeCertificate{named(0, "platform/0", platform.RankPlatform), named(2, "upload/blog", platform.RankUploaded)}, nil)
+	e.serves(addr, certs, map[string]int{"blog.apps.test": 2, "shop.test": 0, "": 0})
+	e.SetCertificates([]platform.EdgeCertificate{named(1, "acme/blog.apps.test", platform.RankAutomatic), named(3, "upload/shop", platform.RankUploaded)}, nil)
+	e.serves(addr, certs, map[string]int{"blog.apps.test": 2, "shop.test": 3}) // an upload wins
+	e.SetCertificates(nil, []string{"upload/blog", "never-there"})
+	e.serves(addr, certs, map[string]int{"blog.apps.test": 1, "other.apps.test": 0})
+	e.SetEdge(platform.EdgeState{Domain: "apps.test", ControlHosts: []string{"slipway.apps.test"}}) // says nothing of certificates
+	e.serves(addr, certs, map[string]int{"blog.apps.test": 1, "shop.test": 3, "slipway.apps.test": 0})
+	e.SetCertificates(nil, []string{"acme/blog.apps.test"})
+	e.serves(addr, certs, map[string]int{"blog.apps.test": 0})
+}
+
+func TestWhatClientsWillRefuseIsTold(t *testing.T) {
+	e := serve(t, router.Options{})
+	old, other, huge := signedUntil(t, time.Now().Add(-time.Hour), "old.test"), selfSigned(t, "other.test"), selfSigned(t, "huge.test")
+	old.Name, other.Name, huge.Name = "upload/old", "upload/other", "upload/huge"
+	other.Hosts = []string{"blog.test"}
+	huge.Certificate = strings.Repeat(huge.Certificate, 300)
+	early := signedUntil(t, time.Now().Add(72*time.Hour), "early.test")
+	early.Name = "upload/early"
+	e.SetCertificates([]platform.EdgeCertificate{old, other, huge, early}, nil)
+	told := strings.Join(e.Problems(), "\n")
+	for _, want := range []string{`"upload/old": it expired`, `"upload/other": it is not for blog.test`, `"upload/huge": it has`, `"upload/early": it is valid from`} {
+		if !strings.Contains(told, want) {
+			t.Errorf("%s is not told in %s", want, told)
+		}
+	}
+	e.SetCertificates(nil, []string{"upload/old", "upload/other", "upload/huge", "upload/early"})
+	if told := e.Problems(); len(told) > 0 {
+		t.Errorf("still told: %q", told)
 	}
 }

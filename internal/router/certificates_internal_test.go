@@ -24,7 +24,8 @@ func TestTheLastInTheListIsServed(t *testing.T) {
 		}
 	})
 	rapid.Check(t, func(t *rapid.T) {
-		certs := certificates{by: map[string][]*certificate{}}
+		var certs certificates
+		certs.begin()
 		for range rapid.IntRange(1, 8).Draw(t, "changes") {
 			list := rapid.SliceOfN(one, 0, 6).Draw(t, "list")
 			certs.set(list)

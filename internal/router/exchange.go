@@ -48,6 +48,10 @@ func (x *exchange) serve() {
 		return
 	}
 	x.host = host
+	if answer, ours := x.router.proof(host, x.req.URL.Path); ours {
+		writeProof(x.w, answer)
+		return
+	}
 	if x.app = x.router.find(host); x.app == nil {
 		x.answer(unknownHost(host))
 		return
@@ -73,7 +77,7 @@ func (x *exchange) prepare() {
 		x.body = newBody(req, repeatable(req))
 	}
 	x.req = req
-	x.visit = visit{client: x.passage.origin.client, https: x.passage.origin.proto == "https", path: req.URL.Path}
+	x.visit = visit{client: x.passage.origin.client, https: x.passage.origin.proto == "https", path: req.URL.Path, router: x.router, conn: req.TLS}
 }
 
 // repeatable reports whether sending the request twice does no harm (RFC 9110,
@@ -92,6 +96,7 @@ func (x *exchange) attempt() (again bool) {
 	if x.behind() {
 		return x.wait()
 	}
+	x.visit.app = x.app
 	rt, inst, why := x.app.acquire(x.router.now(), x.tried, &x.visit)
 	if why == gone {
 		if next := x.router.find(x.host); next != nil && next != x.app {
@@ -138,6 +143,7 @@ func (x *exchange) carry(rt *route, inst *instance) error {
 	if x.body != nil {
 		x.req.Body = x.body.attempt()
 	}
+	x.passage.origin.bearer = rt.clients.bearer(x.req.TLS)
 	return place.carrier.carry(x.w, x.req, &x.passage)
 }
 

@@ -1,9 +1,11 @@
 package router
 
 import (
+	"crypto/tls"
 	"net"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // refusal is why a request goes to no instance. What decides it, in this
@@ -13,6 +15,10 @@ import (
 //	the client's address is in no allowed one   403  stranger
 //	the app is in maintenance                   503  resting
 //	plain HTTP, and the app is for HTTPS only   301  insecure
+//	the app asks for clients' certificates,
+//	  and there is none                         403  uncertified
+//	  and the connection is for another name,
+//	  or from before it asked                   421  misdirected
 //	the path is too long to be matched          414  tooLong
 //	the path may be read as that of two types   400  ambiguous
 //	no instance serves, or all refuse           503  empty, once nothing holds it
@@ -28,6 +34,8 @@ const (
 	stranger
 	resting
 	insecure
+	uncertified
+	misdirected
 	tooLong
 	ambiguous
 	empty
@@ -38,6 +46,10 @@ type visit struct {
 	client string // address, of whom the request is from
 	https  bool
 	path   string // decoded
+
+	router *Router
+	app    *app
+	conn   *tls.ConnectionState // nil: plain HTTP
 }
 
 // admit decides about a visit, and names the instances that it may go to.
@@ -49,6 +61,9 @@ func (rt *route) admit(v *visit) (pool, refusal) {
 		return nil, resting
 	case rt.httpsOnly && !v.https:
 		return nil, insecure
+	}
+	if why := rt.clients.judge(v.router, v.app, v.conn, time.Now()); why != admitted {
+		return nil, why
 	}
 	process, why := rt.paths.process(v.path)
 	if why != admitted {
@@ -75,6 +90,10 @@ func (x *exchange) refuse(why refusal) page {
 	case why == insecure:
 		x.router.redirects(x.app.name)
 		return onlyHTTPS(x.secure())
+	case why == uncertified:
+		return noClientCert(x.app.name)
+	case why == misdirected:
+		return wrongConnection()
 	case why == tooLong:
 		return longPath()
 	case why == ambiguous:

@@ -1,8 +1,11 @@
 package router
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 // Options are the settings of a Router. The zero value of each field stands
@@ -74,6 +77,16 @@ type Options struct {
 	// 1 h. Shorter cuts off pools that keep connections for later.
 	TCPIdle time.Duration
 
+	// TLSProfile is platform.TLSModern, which takes TLS 1.3 alone, or
+	// TLSIntermediate, which takes 1.2 too. Default intermediate: what cannot
+	// speak 1.3 is old, and still there.
+	TLSProfile string
+
+	// Handshakes is how many TLS handshakes may be under way. Default 4,000. Each
+	// costs some 30 KB while it lasts, and a signature; those beyond it wait,
+	// within HeaderTimeout.
+	Handshakes int
+
 	// Access is told of every request once it has ended, in the goroutine that
 	// served it: it must not block. Default nil: nobody is told.
 	Access func(Access)
@@ -91,6 +104,8 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.TCPConnections, 1000)
 	orDefault(&o.TCPIdle, time.Hour)
 	orDefault(&o.HoldTime, 30*time.Second)
+	orDefault(&o.Handshakes, 4000)
+	o.TLSProfile = cmp.Or(o.TLSProfile, platform.TLSIntermediate)
 	return o
 }
 

@@ -20,6 +20,7 @@ type origin struct {
 	host   string
 	port   string
 	id     string // X-Request-Id
+	bearer bearer // of the client's certificate
 }
 
 // originOf reads a request. What it says of itself counts only when it comes
@@ -97,6 +98,12 @@ func (o *origin) apply(h http.Header) {
 	h["X-Forwarded-Host"] = []string{o.host}
 	h["X-Forwarded-Port"] = []string{o.port}
 	h[requestIDHeader] = []string{o.id}
+	if o.bearer.verified != "" {
+		h[clientVerifiedHeader] = []string{o.bearer.verified}
+	}
+	if o.bearer.fingerprint != "" {
+		h[clientSubjectHeader], h[clientFingerprintHeader] = []string{o.bearer.subject}, []string{o.bearer.fingerprint}
+	}
 }
 
 // ours are the headers that only the router, or a proxy it trusts, may set.
@@ -104,6 +111,7 @@ var ours = map[string]bool{
 	"Forwarded": true, "X-Forwarded-For": true, "X-Forwarded-Proto": true, "X-Forwarded-Host": true,
 	"X-Forwarded-Port": true, "X-Forwarded-Server": true, "X-Forwarded-Prefix": true, "X-Forwarded-Ssl": true,
 	"X-Real-Ip": true, requestIDHeader: true,
+	clientVerifiedHeader: true, clientSubjectHeader: true, clientFingerprintHeader: true,
 }
 
 func peerOf(req *http.Request) string {

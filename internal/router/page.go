@@ -62,6 +62,20 @@ func onlyHTTPS(to string) page {
 	}
 }
 
+func noClientCert(app string) page {
+	return page{
+		status: http.StatusForbidden, title: "Certificate needed",
+		text: fmt.Sprintf("The app %s is open to clients with a certificate only. Come by HTTPS, with one.", app),
+	}
+}
+
+func wrongConnection() page {
+	return page{
+		status: http.StatusMisdirectedRequest, title: "Wrong connection",
+		text: "This app asks for a certificate, and this connection was made for another name or before it asked. Connect anew.",
+	}
+}
+
 func longPath() page {
 	return page{
 		status: http.StatusRequestURITooLong, title: "Path too long",

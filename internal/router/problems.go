@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // What Problems tells at most: it goes into every report of the node.
@@ -25,6 +26,7 @@ func (r *Router) Problems() []string {
 			all = append(all, what+": "+line)
 		}
 	}
+	all = append(all, r.certs.expired(time.Now())...)
 	slices.Sort(all)
 	if n := len(r.demanding); n > 0 && r.hidesHTTPS() {
 		all = slices.Insert(all, 0, fmt.Sprintf("%d apps are for HTTPS only, %s among them, and this router serves none: it redirects to port 443", n, r.anyDemanding()))

@@ -28,11 +28,14 @@ type Router struct {
 	edge  atomic.Pointer[edge]
 	certs certificates
 	// fallback is for names that no certificate is for.
-	fallback atomic.Pointer[certificate]
+	fallback   atomic.Pointer[certificate]
+	handshakes handshakes
+	onDemand   onDemand
 
 	mu        sync.Mutex // serializes changes; guards the maps and what says so
 	apps      map[string]*app
 	instances map[string]*instance
+	own       []string           // the platform's names
 	leaving   map[*instance]bool // nothing refers to them; somebody may be inside
 	young     []*app             // their last cutover began lately, or drains yet
 	wrong     map[string][]string
@@ -63,7 +66,9 @@ func New(logger *slog.Logger, opt Options) *Router {
 		underWay: underWay, wrong: map[string][]string{}, demanding: map[*app]bool{},
 		quiet: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
-	r.certs.by = map[string][]*certificate{}
+	r.certs.begin()
+	r.onDemand.begin()
+	r.beginTLS()
 	r.edge.Store(&edge{})
 	r.begin()
 	return r
@@ -97,9 +102,8 @@ func (r *Router) find(host string) *app {
 	return a
 }
 
-// SetEdge replaces the control plane's names and address and the certificates.
-// A certificate that does not parse is left out, logged and told by Problems;
-// handshakes under way keep the one they have.
+// SetEdge replaces the control plane's names and address, the keys of session
+// tickets, and the certificates that are told in one list: see SetCertificates.
 func (r *Router) SetEdge(state platform.EdgeState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -107,9 +111,11 @@ func (r *Router) SetEdge(state platform.EdgeState) {
 }
 
 func (r *Router) setEdge(state platform.EdgeState) {
-	r.certs.set(state.Certificates)
-	r.complain("certificates", r.certs.complaints())
-	r.setFallback(state)
+	r.own = ownNames(state)
+	r.complainOf(r.certs.set(state.Certificates))
+	r.setFallback()
+	r.setTickets(state.Tickets)
+	r.onDemand.on.Store(state.OnDemand)
 	old := r.edge.Load()
 	next := &edge{hosts: map[string]bool{}, app: old.app}
 	for _, pattern := range state.ControlHosts {

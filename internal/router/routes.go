@@ -85,7 +85,7 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 		r.demanding[a] = true
 	}
 	hosts, wrong := normalPatterns(wish.Hosts)
-	r.complain("app "+name, slices.Concat(wrong, next.allow.Wrong(), next.paths.complaints()))
+	r.complain("app "+name, slices.Concat(wrong, next.allow.Wrong(), next.paths.complaints(), next.clients.complaints()))
 	left := r.takeHosts(a, hosts)
 	r.takePorts(a, old, next)
 	r.wake(a)
@@ -106,6 +106,7 @@ func routeAfter(old *route, wish platform.Route) *route {
 	next.tcp = tcpRoutes(wish.TCP)
 	next.allow = match.NetworksAfter(old.allow, wish.Allow)
 	next.paths = pathsAfter(old.paths, wish.Paths)
+	next.clients, next.tlsProfile = policyAfter(old.clients, wish.Edge.Clients), profileOf(wish.Edge.TLS)
 	return next
 }
 

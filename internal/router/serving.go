@@ -51,7 +51,7 @@ func (r *Router) ServeTLS(ln net.Listener) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
-	return r.serve(ln, protocols, func(s *http.Server, ln net.Listener) error { return s.ServeTLS(ln, "", "") })
+	return r.serve(ln, protocols, func(s *http.Server, ln net.Listener) error { return s.Serve(tls.NewListener(ln, s.TLSConfig)) })
 }
 
 func (r *Router) serve(ln net.Listener, protocols *http.Protocols, run func(*http.Server, net.Listener) error) error {
@@ -62,7 +62,7 @@ func (r *Router) serve(ln net.Listener, protocols *http.Protocols, run func(*htt
 		IdleTimeout:                  r.opt.IdleTimeout,
 		MaxHeaderBytes:               r.opt.MaxHeaderBytes,
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is the app's
-		TLSConfig:                    &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: r.certificate},
+		TLSConfig:                    r.tlsConfig(),
 		ConnState:                    r.lull.note,
 		BaseContext:                  func(net.Listener) context.Context { return r.base },
 		ErrorLog:                     r.quiet,

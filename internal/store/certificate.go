@@ -129,15 +129,31 @@ func (tx *Tx) DetachCertificate(domain string) error {
 	return tx.change(noDomain(domain), "UPDATE domains SET certificate = NULL, updated = ? WHERE domain = ?", micros(time.Now()), domain)
 }
 
+const edgeCertificates = "SELECT " + certificateColumns + `, chain, key FROM certificates
+	WHERE name IN (SELECT certificate FROM domains WHERE certificate IS NOT NULL`
+
 // EdgeCertificates are those attached to a domain at least, by name, with
 // their Chain, Key and Domains. One whose key cannot be opened is left out,
 // and logged: the others serve on.
 func (tx *Tx) EdgeCertificates() ([]platform.Certificate, error) {
+	return tx.edgeCertificates(edgeCertificates+") ORDER BY name COLLATE BINARY", "SELECT certificate, domain FROM domains WHERE certificate IS NOT NULL")
+}
+
+// EdgeCertificate is the one of that name among EdgeCertificates; found is
+// false where it is not.
+func (tx *Tx) EdgeCertificate(name string) (c platform.Certificate, found bool, err error) {
+	one, err := tx.edgeCertificates(edgeCertificates+" AND certificate = ?)", "SELECT certificate, domain FROM domains WHERE certificate = ?", name)
+	if err != nil || len(one) == 0 {
+		return platform.Certificate{}, false, err
+	}
+	return one[0], true, nil
+}
+
+func (tx *Tx) edgeCertificates(query, domains string, args ...any) ([]platform.Certificate, error) {
 	attached, err := all(tx, func(row scanner) (c platform.Certificate, err error) {
 		err = row.Scan(append(certificateFields(&c), &c.Chain, &c.Key)...)
 		return c, err
-	}, "SELECT "+certificateColumns+`, chain, key FROM certificates
-		WHERE name IN (SELECT certificate FROM domains WHERE certificate IS NOT NULL) ORDER BY name COLLATE BINARY`)
+	}, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -151,5 +167,5 @@ func (tx *Tx) EdgeCertificates() ([]platform.Certificate, error) {
 		c.Key = string(key)
 		opened = append(opened, c)
 	}
-	return opened, tx.withDomains(opened, "SELECT certificate, domain FROM domains WHERE certificate IS NOT NULL")
+	return opened, tx.withDomains(opened, domains, args...)
 }

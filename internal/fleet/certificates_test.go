@@ -1,0 +1,116 @@
+package fleet_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+func chains(names ...string) map[string]*platform.EdgeCertificate {
+	all := make(map[string]*platform.EdgeCertificate)
+	for _, name := range names {
+		all[name] = &platform.EdgeCertificate{Hosts: []string{name + ".test"}, Certificate: "chain", Key: "key"}
+	}
+	return all
+}
+
+func (d *desk) certify(all map[string]*platform.EdgeCertificate) int64 {
+	d.Helper()
+	version, err := d.SetCertificates(all)
+	if err != nil {
+		d.Fatal(err)
+	}
+	return version
+}
+
+func certificateNames(list []platform.EdgeCertificate) (names []string) {
+	for _, c := range list {
+		names = append(names, c.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func TestANodeHearsOfTheCertificatesThatChangedAlone(t *testing.T) {
+	d := newDesk(t)
+	var many []string
+	for n := range 500 {
+		many = append(many, fmt.Sprintf("c%03d", n))
+	}
+	first := d.certify(chains(many...))
+	n, away := &node{desk: d, id: "one"}, &node{desk: d, id: "two"}
+	if got := n.news(); len(got.Certificates) != 500 || got.Version != first {
+		t.Fatalf("at first it hears of %d", len(got.Certificates))
+	}
+	away.news()
+	if again := d.certify(chains(many...)); again != first || n.news() != nil {
+		t.Errorf("the same once more has version %d, not %d", again, first)
+	}
+	change := chains("new", "c007")
+	change["c007"].Key, change["c008"] = "another", nil
+	d.certify(change)
+	if got := n.news(); !slices.Equal(certificateNames(got.Certificates), []string{"c007", "new"}) || !slices.Equal(got.CertificatesGone, []string{"c008"}) || got.Edge != nil || got.Full {
+		t.Errorf("it hears of %v, gone %v", certificateNames(got.Certificates), got.CertificatesGone)
+	}
+	d.certify(map[string]*platform.EdgeCertificate{"new": nil, "c009": nil})
+	d.Close()
+	d = open(t, d.dir)
+	defer d.Close()
+	away.desk = d
+	if got := away.news(); !slices.Equal(certificateNames(got.Certificates), []string{"c007"}) || !slices.Equal(slices.Sorted(slices.Values(got.CertificatesGone)), []string{"c008", "c009", "new"}) {
+		t.Errorf("one that was away hears of %v, gone %v", certificateNames(got.Certificates), got.CertificatesGone)
+	}
+	if got := (&node{desk: d, id: "three"}).news(); len(got.Certificates) != 498 || len(got.CertificatesGone) > 0 {
+		t.Errorf("a new one hears of %d, gone %v", len(got.Certificates), got.CertificatesGone)
+	}
+}
+
+func TestANodeThatKnowsOfListsAloneGetsTheWholeInTheOrderThatItServesThem(t *testing.T) {
+	d := newDesk(t)
+	if _, err := d.SetEdge(platform.EdgeState{Domain: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	all := chains("upload/a", "platform/0", "acme/b")
+	all["upload/a"].Rank, all["acme/b"].Rank = platform.RankUploaded, platform.RankAutomatic
+	all["proof"] = &platform.EdgeCertificate{Hosts: []string{"b.test"}, Challenge: &platform.EdgeChallenge{Token: "t", Answer: "a"}}
+	d.certify(all)
+	ask := func(since int64) platform.NodeState {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		request := httptest.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("/node/v1/state?node=old&since=%d", since), nil)
+		request.Header.Set("Slipway-Epoch", epochOf(d))
+		answer := httptest.NewRecorder()
+		d.handler.ServeHTTP(answer, request)
+		var state platform.NodeState
+		if err := json.Unmarshal(answer.Body.Bytes(), &state); err != nil {
+			t.Fatal(err)
+		}
+		return state
+	}
+	state := ask(0)
+	d.certify(map[string]*platform.EdgeCertificate{"acme/b": nil})
+	next := ask(state.Version)
+	var order, after []string
+	for _, c := range state.Edge.Certificates {
+		order = append(order, c.Name)
+	}
+	for _, c := range next.Edge.Certificates {
+		after = append(after, c.Name)
+	}
+	if !slices.Equal(order, []string{"platform/0", "acme/b", "upload/a"}) || !slices.Equal(after, []string{"platform/0", "upload/a"}) || next.Edge.Domain != "test" {
+		t.Errorf("it hears of %v, then of %v", order, after)
+	}
+}
+
+func epochOf(d *desk) string {
+	answer := httptest.NewRecorder()
+	d.handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/node/v1/cursors", nil))
+	return answer.Header().Get("Slipway-Epoch")
+}
