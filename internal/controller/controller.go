@@ -82,6 +82,8 @@ type Options struct {
 	DefaultTags map[string]string
 	// TCPPorts are the ports of the edge that apps may be given.
 	TCPPorts PortRange
+	// Edge is what apps have whose teams set nothing else: see platform.Edge.Over.
+	Edge platform.Edge
 	// Volumes keeps the data of the apps' volumes.
 	Volumes volume.Dir
 	// Destroyed is told of every destroyed app, after its last instance.

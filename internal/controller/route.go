@@ -115,6 +115,7 @@ type edgeRows struct {
 	tls      platform.TLS
 	services []platform.Service
 	ports    []platform.Port
+	edge     platform.Edge
 	hosts    []string
 }
 
@@ -133,6 +134,9 @@ func (c *Controller) edgeRows(ctx context.Context, app string) (rows edgeRows, e
 			return err
 		}
 		if rows.ports, err = tx.Ports(app); err != nil {
+			return err
+		}
+		if rows.edge, err = tx.Edge(app); err != nil {
 			return err
 		}
 		rows.hosts, err = c.hosts(tx, app)
@@ -163,7 +167,7 @@ func (c *Controller) writeRoute(ctx context.Context, app string, release int, cu
 	route := &platform.Route{
 		App: app, Hosts: rows.hosts, Release: release, Cutover: cutover, Maintenance: rows.settings.Maintenance,
 		Allow: allowed(rows.settings.Whitelist), HTTPSOnly: rows.tls.Enforced != nil && *rows.tls.Enforced,
-		TCP:      tcpRoutes(rows.ports),
+		TCP: tcpRoutes(rows.ports), Edge: rows.edge.Over(c.options.Edge),
 		Backends: backends(instances, release, addressedBy(rows.services), portsBy(rows.ports), now),
 	}
 	switch {

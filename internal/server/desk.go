@@ -50,6 +50,9 @@ type Desk interface {
 	Services(ctx context.Context, caller platform.Caller, app string) ([]platform.Service, error)
 	SetService(ctx context.Context, caller platform.Caller, app, process, pattern string) (changed bool, err error)
 	RemoveService(ctx context.Context, caller platform.Caller, app, process string) error
+	Edge(ctx context.Context, caller platform.Caller, app string) (platform.Edge, error)
+	PatchEdge(ctx context.Context, caller platform.Caller, app string, patch platform.EdgePatch) (platform.Edge, error)
+	ResetEdge(ctx context.Context, caller platform.Caller, app string) error
 	Ports(ctx context.Context, caller platform.Caller, app string) ([]platform.Port, error)
 	AddPort(ctx context.Context, caller platform.Caller, app string, port controller.NewPort) (platform.Port, error)
 	RemovePort(ctx context.Context, caller platform.Caller, app string, listen int) error

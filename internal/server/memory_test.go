@@ -36,6 +36,7 @@ type memoryDesk struct {
 }
 
 type memoryApp struct {
+	edge      platform.Edge
 	app       platform.App
 	config    platform.Config
 	releases  []platform.Release
