@@ -31,6 +31,9 @@ type Edge struct {
 	// RequestStart tells instances in X-Request-Start when a request came:
 	// "t=" and milliseconds since 1970.
 	RequestStart bool `json:"request_start,omitempty"`
+	// Traces begins a trace, sampled, for requests that bring none (W3C Trace
+	// Context). One that a request brings goes on whatever this says.
+	Traces bool `json:"traces,omitempty"`
 	// Protocol that instances speak: empty for HTTP/1.1, h2c for HTTP/2 with
 	// prior knowledge (gRPC).
 	Protocol string `json:"protocol,omitempty"`
