@@ -179,16 +179,3 @@ func (p page) render(accept, id string) (kind, text string) {
 	}
 	return "text/plain; charset=utf-8", fmt.Sprintf("%d %s\n\n%s\n\nrequest %s\n", p.status, p.title, p.text, id)
 }
-
-const pageHTML = `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>%[1]d %[2]s</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:36em;margin:15vh auto;padding:0 1em;color:#222}
-@media(prefers-color-scheme:dark){body{background:#161616;color:#ddd}}small{opacity:.6}</style>
-<h1>%[2]s</h1>
-<p>%[3]s</p>
-<p><small>%[1]d · request %[4]s</small></p>
-</html>
-`
