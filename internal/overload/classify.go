@@ -1,0 +1,193 @@
+package overload
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/slipway-paas/slipway/internal/h1"
+	"github.com/slipway-paas/slipway/internal/platform"
+)
+
+// Visit is a request as Levels and Rates look at it.
+type Visit struct {
+	Head    *h1.Request
+	Path    string // decoded
+	Process string // the type that serves it
+	Client  netip.Addr
+	Unix    int64 // the time in seconds, for the hour
+}
+
+// Patterns reads a path pattern in the form of platform's Service.Pattern.
+type Patterns func(pattern string) (match func(path string) bool, err error)
+
+// Levels says which level a request of one app has. Immutable.
+type Levels struct {
+	wish   platform.Overload
+	key    Key
+	jitter int64 // when in the hour the app's users change places
+	user   source
+	rules  []classRule
+	wrong  []string
+}
+
+type classRule struct {
+	class                   Class
+	method, header, process string
+	value                   string
+	match                   func(path string) bool // nil: every path
+}
+
+// LevelsAfter are the levels of an app's wish; old, when that is the wish and
+// key it was made of. What cannot be used of the wish is left out and named by
+// Complaints.
+func LevelsAfter(old *Levels, app string, key Key, wish platform.Overload, patterns Patterns) *Levels {
+	if old != nil && old.key == key && old.wish.User == wish.User && slices.Equal(old.wish.Classes, wish.Classes) {
+		return old
+	}
+	l := &Levels{wish: wish, key: key, jitter: int64(key.sip(0, []byte(app)) % 3600)}
+	l.wish.Classes = slices.Clone(wish.Classes)
+	var err error
+	if l.user, err = parseSource(wish.User, "client"); err != nil || l.user.kind == byApp {
+		l.wrong = append(l.wrong, fmt.Sprintf("overload: users are told apart by cookie:NAME or header:NAME, not by %.80q", wish.User))
+		l.user = source{}
+	}
+	for _, rule := range wish.Classes {
+		if err := l.add(rule, patterns); err != nil {
+			l.wrong = append(l.wrong, fmt.Sprintf("overload class %.80q is left out: %v", rule.Class, err))
+		}
+	}
+	return l
+}
+
+// maxClasses bounds the rules of an app, each of which may cost a match.
+const maxClasses = 64
+
+func (l *Levels) add(wish platform.OverloadClass, patterns Patterns) (err error) {
+	rule := classRule{method: wish.Method, header: strings.ToLower(wish.Header), process: wish.Process, value: wish.Value}
+	if rule.class, err = ParseClass(wish.Class); err != nil {
+		return err
+	}
+	if len(l.rules) == maxClasses {
+		return fmt.Errorf("an app may have %d rules", maxClasses)
+	}
+	if wish.Path != "" {
+		if rule.match, err = patterns(wish.Path); err != nil {
+			return fmt.Errorf("path %.80q: %w", wish.Path, err)
+		}
+	}
+	l.rules = append(l.rules, rule)
+	return nil
+}
+
+// Complaints say what of the wish was left out, and why.
+func (l *Levels) Complaints() []string { return l.wrong }
+
+// Level is the level of a request. It allocates nothing.
+func (l *Levels) Level(v *Visit) Level {
+	return MakeLevel(l.class(v), l.userOf(v))
+}
+
+func (l *Levels) class(v *Visit) Class {
+	for i := range l.rules {
+		if l.rules[i].meets(v) {
+			return l.rules[i].class
+		}
+	}
+	return commonClass(v.Head)
+}
+
+func (r *classRule) meets(v *Visit) bool {
+	if r.method != "" && r.method != string(v.Head.Method) || r.process != "" && r.process != v.Process {
+		return false
+	}
+	if r.header != "" {
+		value := v.Head.Get(r.header)
+		if value == nil || r.value != "*" && r.value != string(value) {
+			return false
+		}
+	}
+	return r.match == nil || r.match(v.Path)
+}
+
+// commonClass is the class of what no rule of the app's matches: what nobody
+// waits for is background, what comes again because it failed is a class less.
+// A client can only worsen its class by what it says.
+func commonClass(head *h1.Request) Class {
+	class := Normal
+	for i := range head.Fields {
+		f := &head.Fields[i]
+		switch {
+		case named(f, "user-agent"):
+			if crawler(f.Value) {
+				return Background
+			}
+		case named(f, "sec-purpose"), named(f, "purpose"), named(f, "x-moz"):
+			if bytes.HasPrefix(f.Value, []byte("prefetch")) {
+				return Background
+			}
+		case named(f, "x-envoy-attempt-count"):
+			if string(f.Value) != "1" {
+				class = Bulk
+			}
+		}
+	}
+	return class
+}
+
+func named(f *h1.Field, lower string) bool {
+	return len(f.Name) == len(lower) && begins(f.Name, lower)
+}
+
+// begins reports whether text begins with a word of lower-case letters and
+// dashes, in any case.
+func begins(text []byte, lower string) bool {
+	if len(text) < len(lower) {
+		return false
+	}
+	for i := range len(lower) {
+		if b := text[i]; b != lower[i] && (b < 'A' || b > 'Z' || b|0x20 != lower[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// crawlers are words that stand in the User-Agent of those who read without a
+// person waiting, in lower case.
+var crawlers = []string{"bot", "crawl", "spider", "slurp", "archiver"}
+
+// crawlerFirst has a bit for each letter that such a word begins with.
+const crawlerFirst uint32 = 1<<('b'-'a') | 1<<('c'-'a') | 1<<('s'-'a') | 1<<('a'-'a')
+
+// crawler looks at the first bytes only: names stand early.
+func crawler(agent []byte) bool {
+	agent = agent[:min(len(agent), 256)]
+	for i, b := range agent {
+		if b |= 0x20; b < 'a' || b > 's' || 1<<(b-'a')&crawlerFirst == 0 {
+			continue
+		}
+		for _, word := range crawlers {
+			if word[0] == b && begins(agent[i:], word) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// userOf is the hash of who asks, the same for an hour.
+func (l *Levels) userOf(v *Visit) uint8 {
+	hour := uint64((v.Unix + l.jitter) / 3600)
+	who := l.user.of(v)
+	if who == nil {
+		who = v.Head.Get("authorization")
+	}
+	if who == nil {
+		network := networkOf(v.Client)
+		return uint8(l.key.sip(hour, network[:])) % users
+	}
+	return uint8(l.key.sip(hour, who)) % users
+}

@@ -1,0 +1,148 @@
+package overload
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Guard keeps the router itself from more than it can do. Its measure is how
+// late the router is: the time between the moment that something could run and
+// that it runs. While it is late, apps that asked for more than their fair share
+// of what the router gets done lose requests, the lowest levels first; apps
+// below their share lose none. While it is not, a request costs one load.
+type Guard struct {
+	late atomic.Bool // requests are counted
+
+	mu      sync.Mutex
+	most    time.Duration
+	strikes int
+	cursor  cursor // for apps over their share
+	epoch   int
+	win     guardWindow
+	share   int // of an app of weight 1, by the last window; 0: not known
+	shed    [classes]uint64
+}
+
+// guardWindow is what a window saw.
+type guardWindow struct {
+	within, over, taken int // requests; over: of apps over their share
+	weights             int // of the apps that asked
+	hist                [levels]uint32
+}
+
+// DefaultLag is how late a router may be. A handshake is put off by about as
+// much; people begin to notice at twice that.
+const DefaultLag = 50 * time.Millisecond
+
+const (
+	strikes  = 3    // windows that make a lag more than a hiccup
+	relief   = 0.90 // of what was taken is, in the next window of lag
+	recovery = 1.10 // of what was taken, when there is none
+)
+
+// NewGuard returns a guard for a router that may be late by most; 0 stands for
+// DefaultLag.
+func NewGuard(most time.Duration) *Guard {
+	if most <= 0 {
+		most = DefaultLag
+	}
+	return &Guard{most: most, cursor: cursor{level: Lowest}, epoch: 1}
+}
+
+// Share is an app's part in a Guard, which guards it. The zero value is ready;
+// an app keeps one.
+type Share struct {
+	epoch int
+	asked int
+	over  bool // in the last window that it asked in
+}
+
+// Admit reports whether a request of an app may come in; an app of twice the
+// weight has twice the share. level is asked only when the router is late. A
+// nil Guard lets everything in.
+func (g *Guard) Admit(s *Share, weight int, level func() Level) bool {
+	if g == nil || !g.late.Load() {
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.count(s, max(weight, 1))
+	if !s.over {
+		g.win.within++
+		g.win.taken++
+		return true
+	}
+	at := level()
+	g.win.over++
+	g.win.hist[at]++
+	if at <= g.cursor.level {
+		g.win.taken++
+		return true
+	}
+	g.shed[at.Class()]++
+	return false
+}
+
+// count accounts for a request of an app, and judges the app by its last window
+// when this is its first of another.
+func (g *Guard) count(s *Share, weight int) {
+	if s.epoch != g.epoch {
+		s.over = s.epoch == g.epoch-1 && g.share > 0 && s.asked > g.share*weight
+		s.epoch, s.asked = g.epoch, 0
+		g.win.weights += weight
+	}
+	s.asked++
+}
+
+// Observe ends a window: lag is how late the router was in it, at the 99th
+// percentile. It is called every 100 ms or so, by one goroutine.
+func (g *Guard) Observe(lag time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if lag > g.most {
+		g.strikes++
+	} else {
+		g.strikes = 0
+	}
+	switch {
+	case g.late.Load():
+		g.steer(lag)
+	case g.strikes >= strikes:
+		g.late.Store(true)
+	}
+	g.epoch++
+	g.win = guardWindow{}
+}
+
+// steer moves the cursor by the window that ends.
+func (g *Guard) steer(lag time.Duration) {
+	w, aim := &g.win, float64(g.win.taken)
+	switch {
+	case lag > g.most:
+		aim *= relief
+		g.cursor.aim(&w.hist, max(aim-float64(w.within), 0)/float64(max(w.over, 1)), false)
+	case lag < g.most/2:
+		aim = aim*recovery + 1
+		g.cursor.aim(&w.hist, max(aim-float64(w.within), 1)/float64(max(w.over, 1)), true)
+	}
+	g.share = int(aim) / max(w.weights, 1)
+	if g.cursor.level == Lowest && lag < g.most/2 {
+		g.late.Store(false)
+		g.share = 0
+	}
+}
+
+// GuardSnapshot is what a guard knows at a moment.
+type GuardSnapshot struct {
+	Late   bool
+	Cursor Level
+	Shed   [classes]uint64
+}
+
+// Snapshot is what the guard knows now.
+func (g *Guard) Snapshot() GuardSnapshot {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return GuardSnapshot{g.late.Load(), g.cursor.level, g.shed}
+}

@@ -1,0 +1,87 @@
+package overload_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/overload"
+)
+
+const tooLate = 2 * overload.DefaultLag
+
+// rush has two apps ask in windows of a guard that is late, and returns how
+// many of each and of which class came in, in the last one.
+func rush(g *overload.Guard, lag time.Duration, windows, loud, quiet int) (in [2][4]int) {
+	var shares [2]overload.Share
+	for range windows {
+		in = [2][4]int{}
+		for i := range loud {
+			class := overload.Class(i % 4)
+			if g.Admit(&shares[0], 1, func() overload.Level { return overload.MakeLevel(class, uint8(i/4)) }) {
+				in[0][class]++
+			}
+			if i < quiet && g.Admit(&shares[1], 1, func() overload.Level { return overload.Lowest }) {
+				in[1][3]++
+			}
+		}
+		g.Observe(lag)
+	}
+	return in
+}
+
+func TestARouterThatIsInTimeKeepsNobodyOut(t *testing.T) {
+	g := overload.NewGuard(0)
+	if in := rush(g, overload.DefaultLag/2, 50, 1000, 10); in[0][0]+in[0][1]+in[0][2]+in[0][3] != 1000 {
+		t.Errorf("came in: %v", in)
+	}
+	if in := rush(g, tooLate, 2, 1000, 10); in[0][3] != 250 {
+		t.Errorf("two late windows kept some out: %v", in)
+	}
+}
+
+func TestARouterThatIsLateShedsTheLoudAppsLeastAndTheQuietAppNothing(t *testing.T) {
+	g := overload.NewGuard(0)
+	in := rush(g, tooLate, 15, 1000, 10)
+	if in[1][3] != 10 {
+		t.Errorf("of the quiet app's 10 requests %d came in", in[1][3])
+	}
+	if in[0][0] != 250 || in[0][3] > 0 {
+		t.Errorf("of the loud app's classes came in: %v", in[0])
+	}
+	if seen := g.Snapshot(); !seen.Late || seen.Shed[overload.Background] == 0 || seen.Shed[overload.Critical] > 0 {
+		t.Errorf("snapshot: %+v", seen)
+	}
+}
+
+func TestWhenTheLagIsOverAllComeInAgain(t *testing.T) {
+	g := overload.NewGuard(0)
+	rush(g, tooLate, 15, 1000, 10)
+	in := rush(g, 0, 20, 1000, 10) // two seconds
+	if in[0] != [4]int{250, 250, 250, 250} || g.Snapshot().Late {
+		t.Errorf("came in: %v, late: %v", in[0], g.Snapshot().Late)
+	}
+}
+
+func TestTheRuntimeTellsHowLateItRuns(t *testing.T) {
+	var lag overload.Lag
+	if first := lag.Read(); first != 0 {
+		t.Errorf("before anything was measured: %v", first)
+	}
+	done := make(chan bool)
+	for range 1000 {
+		go func() { done <- true }()
+	}
+	for range 1000 {
+		<-done
+	}
+	if late := lag.Read(); late < 0 || late > time.Minute {
+		t.Errorf("a thousand goroutines were %v late", late)
+	}
+}
+
+func BenchmarkGuardThatIsInTime(b *testing.B) {
+	g, share := overload.NewGuard(0), overload.Share{}
+	for b.Loop() {
+		g.Admit(&share, 1, nil)
+	}
+}
