@@ -8,20 +8,18 @@ import (
 	"strings"
 
 	"github.com/slipway-paas/slipway/internal/h1"
+	"github.com/slipway-paas/slipway/internal/match"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 // Visit is a request as Levels and Rates look at it.
 type Visit struct {
 	Head    *h1.Request
-	Path    string // decoded
+	Path    string // decoded and clean: see match.CleanPath
 	Process string // the type that serves it
 	Client  netip.Addr
 	Unix    int64 // the time in seconds, for the hour
 }
-
-// Patterns reads a path pattern in the form of platform's Service.Pattern.
-type Patterns func(pattern string) (match func(path string) bool, err error)
 
 // Levels says which level a request of one app has. Immutable.
 type Levels struct {
@@ -37,13 +35,13 @@ type classRule struct {
 	class                   Class
 	method, header, process string
 	value                   string
-	match                   func(path string) bool // nil: every path
+	path                    match.Path
 }
 
 // LevelsAfter are the levels of an app's wish; old, when that is the wish and
 // key it was made of. What cannot be used of the wish is left out and named by
 // Complaints.
-func LevelsAfter(old *Levels, app string, key Key, wish platform.Overload, patterns Patterns) *Levels {
+func LevelsAfter(old *Levels, app string, key Key, wish platform.Overload) *Levels {
 	if old != nil && old.key == key && old.wish.User == wish.User && slices.Equal(old.wish.Classes, wish.Classes) {
 		return old
 	}
@@ -54,8 +52,9 @@ func LevelsAfter(old *Levels, app string, key Key, wish platform.Overload, patte
 		l.wrong = append(l.wrong, fmt.Sprintf("overload: users are told apart by cookie:NAME or header:NAME, not by %.80q", wish.User))
 		l.user = source{}
 	}
+	left := platform.MaxPathWeight
 	for _, rule := range wish.Classes {
-		if err := l.add(rule, patterns); err != nil {
+		if err := l.add(rule, &left); err != nil {
 			l.wrong = append(l.wrong, fmt.Sprintf("overload class %.80q is left out: %v", rule.Class, err))
 		}
 	}
@@ -63,9 +62,9 @@ func LevelsAfter(old *Levels, app string, key Key, wish platform.Overload, patte
 }
 
 // maxClasses bounds the rules of an app, each of which may cost a match.
-const maxClasses = 64
+const maxClasses = 100
 
-func (l *Levels) add(wish platform.OverloadClass, patterns Patterns) (err error) {
+func (l *Levels) add(wish platform.OverloadClass, left *int) (err error) {
 	rule := classRule{method: wish.Method, header: strings.ToLower(wish.Header), process: wish.Process, value: wish.Value}
 	if rule.class, err = ParseClass(wish.Class); err != nil {
 		return err
@@ -74,7 +73,7 @@ func (l *Levels) add(wish platform.OverloadClass, patterns Patterns) (err error)
 		return fmt.Errorf("an app may have %d rules", maxClasses)
 	}
 	if wish.Path != "" {
-		if rule.match, err = patterns(wish.Path); err != nil {
+		if rule.path, err = match.CompilePath(wish.Path, left); err != nil {
 			return fmt.Errorf("path %.80q: %w", wish.Path, err)
 		}
 	}
@@ -109,7 +108,7 @@ func (r *classRule) meets(v *Visit) bool {
 			return false
 		}
 	}
-	return r.match == nil || r.match(v.Path)
+	return r.path.Matches(v.Path)
 }
 
 // commonClass is the class of what no rule of the app's matches: what nobody
@@ -120,25 +119,21 @@ func commonClass(head *h1.Request) Class {
 	for i := range head.Fields {
 		f := &head.Fields[i]
 		switch {
-		case named(f, "user-agent"):
+		case match.Is(f.Name, "user-agent"):
 			if crawler(f.Value) {
 				return Background
 			}
-		case named(f, "sec-purpose"), named(f, "purpose"), named(f, "x-moz"):
+		case match.Is(f.Name, "sec-purpose"), match.Is(f.Name, "purpose"), match.Is(f.Name, "x-moz"):
 			if bytes.HasPrefix(f.Value, []byte("prefetch")) {
 				return Background
 			}
-		case named(f, "x-envoy-attempt-count"):
+		case match.Is(f.Name, "x-envoy-attempt-count"):
 			if string(f.Value) != "1" {
 				class = Bulk
 			}
 		}
 	}
 	return class
-}
-
-func named(f *h1.Field, lower string) bool {
-	return len(f.Name) == len(lower) && begins(f.Name, lower)
 }
 
 // begins reports whether text begins with a word of lower-case letters and

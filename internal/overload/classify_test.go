@@ -12,11 +12,6 @@ import (
 
 var key = overload.Key{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
 
-// prefix stands for the router's patterns.
-func prefix(pattern string) (func(string) bool, error) {
-	return func(path string) bool { return strings.HasPrefix(path, pattern) }, nil
-}
-
 func visit(t testing.TB, method, path string, headers ...string) *overload.Visit {
 	text := method + " " + path + " HTTP/1.1\r\nHost: a\r\n" + strings.Join(headers, "\r\n")
 	if len(headers) > 0 {
@@ -30,7 +25,7 @@ func visit(t testing.TB, method, path string, headers ...string) *overload.Visit
 }
 
 func levelsOf(wish platform.Overload) *overload.Levels {
-	return overload.LevelsAfter(nil, "app", key, wish, prefix)
+	return overload.LevelsAfter(nil, "app", key, wish)
 }
 
 func TestWithoutRulesWhatNobodyWaitsForIsBackground(t *testing.T) {
@@ -108,7 +103,7 @@ func TestAUserKeepsItsLevelForAnHourAndGetsAnotherThen(t *testing.T) {
 
 func TestRoutersWithOneKeyAgreeAndOthersDoNot(t *testing.T) {
 	one, two := levelsOf(platform.Overload{}), levelsOf(platform.Overload{})
-	other := overload.LevelsAfter(nil, "app", overload.Key{9}, platform.Overload{}, prefix)
+	other := overload.LevelsAfter(nil, "app", overload.Key{9}, platform.Overload{})
 	same := 0
 	for i := range 100 {
 		v := visit(t, "GET", "/", "Authorization: Bearer "+strings.Repeat("t", i))
@@ -157,11 +152,11 @@ func TestRulesThatCannotBeUsedAreNamedAndTheOthersHold(t *testing.T) {
 func TestWhatDidNotChangeIsNotMadeAgain(t *testing.T) {
 	wish := platform.Overload{Classes: []platform.OverloadClass{{Class: "critical", Path: "/pay"}}}
 	levels := levelsOf(wish)
-	if overload.LevelsAfter(levels, "app", key, wish, prefix) != levels {
+	if overload.LevelsAfter(levels, "app", key, wish) != levels {
 		t.Error("the same wish made other levels")
 	}
 	wish.Classes = []platform.OverloadClass{{Class: "bulk", Path: "/pay"}}
-	if overload.LevelsAfter(levels, "app", key, wish, prefix) == levels {
+	if overload.LevelsAfter(levels, "app", key, wish) == levels {
 		t.Error("another wish made the same levels")
 	}
 }

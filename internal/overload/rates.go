@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/match"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -27,7 +28,7 @@ const maxRates = 8
 type rateRule struct {
 	wish    platform.RateLimit
 	by      source
-	match   func(path string) bool // nil: every path
+	path    match.Path
 	every   time.Duration          // between two requests; 0: no bucket
 	burst   time.Duration          // how far ahead a client may be
 	open    int32                  // 0: no bound
@@ -37,7 +38,7 @@ type rateRule struct {
 // RatesAfter are the rates of a wish; nil when there are none. Rules that old
 // had already, with the buckets of their clients, are taken over from it. What
 // cannot be used is left out and named by Complaints.
-func RatesAfter(old *Rates, key Key, wish []platform.RateLimit, patterns Patterns) *Rates {
+func RatesAfter(old *Rates, key Key, wish []platform.RateLimit) *Rates {
 	if len(wish) == 0 {
 		return nil
 	}
@@ -45,10 +46,11 @@ func RatesAfter(old *Rates, key Key, wish []platform.RateLimit, patterns Pattern
 		return old
 	}
 	r := &Rates{wish: slices.Clone(wish), key: key}
+	left := platform.MaxPathWeight
 	for _, w := range wish {
-		rule, err := old.rule(key, w)
+		rule, err := old.rule(key, w), error(nil)
 		if rule == nil {
-			rule, err = newRateRule(w, patterns)
+			rule, err = newRateRule(w, &left)
 		}
 		if err == nil && len(r.rules) == maxRates {
 			err = fmt.Errorf("an app may have %d", maxRates)
@@ -63,18 +65,18 @@ func RatesAfter(old *Rates, key Key, wish []platform.RateLimit, patterns Pattern
 }
 
 // rule is the one that was made of a wish; nil when there is none.
-func (r *Rates) rule(key Key, wish platform.RateLimit) (*rateRule, error) {
+func (r *Rates) rule(key Key, wish platform.RateLimit) *rateRule {
 	if r != nil && r.key == key {
 		for _, rule := range r.rules {
 			if rule.wish == wish {
-				return rule, nil
+				return rule
 			}
 		}
 	}
-	return nil, nil
+	return nil
 }
 
-func newRateRule(wish platform.RateLimit, patterns Patterns) (rule *rateRule, err error) {
+func newRateRule(wish platform.RateLimit, left *int) (rule *rateRule, err error) {
 	rule = &rateRule{wish: wish, open: int32(min(max(wish.Concurrent, 0), math.MaxInt32)), clients: newClients()}
 	if rule.by, err = parseSource(wish.By, ""); err != nil {
 		return nil, err
@@ -91,7 +93,7 @@ func newRateRule(wish platform.RateLimit, patterns Patterns) (rule *rateRule, er
 		return nil, fmt.Errorf("it bounds nothing: it has neither a rate nor a number of open requests")
 	}
 	if wish.Path != "" {
-		if rule.match, err = patterns(wish.Path); err != nil {
+		if rule.path, err = match.CompilePath(wish.Path, left); err != nil {
 			return nil, fmt.Errorf("path %.80q: %w", wish.Path, err)
 		}
 	}
@@ -127,7 +129,7 @@ func (r *Rates) Admit(now time.Duration, v *Visit, held *Held) (why Reason, retr
 	}
 	var taken Held // of all rules, to be given back
 	for _, rule := range r.rules {
-		if rule.match != nil && !rule.match(v.Path) {
+		if !rule.path.Matches(v.Path) {
 			continue
 		}
 		hash := r.hash(rule, v)

@@ -11,7 +11,7 @@ import (
 )
 
 func ratesOf(t testing.TB, wish ...platform.RateLimit) *overload.Rates {
-	r := overload.RatesAfter(nil, key, wish, prefix)
+	r := overload.RatesAfter(nil, key, wish)
 	if wrong := r.Complaints(); len(wrong) > 0 {
 		t.Fatal(wrong)
 	}
@@ -103,7 +103,7 @@ func TestBucketsSurviveAChangeOfOtherRules(t *testing.T) {
 	r := ratesOf(t, first)
 	v := visit(t, "GET", "/")
 	admits(r, 0, 4, v)
-	r = overload.RatesAfter(r, key, []platform.RateLimit{{By: "app", PerSecond: 1000}, first}, prefix)
+	r = overload.RatesAfter(r, key, []platform.RateLimit{{By: "app", PerSecond: 1000}, first})
 	if in := admits(r, 0, 10, v); in != 1 {
 		t.Errorf("after the change %d came in", in)
 	}
@@ -139,7 +139,7 @@ func TestRatesThatCannotBeUsedAreNamed(t *testing.T) {
 	for _, wish := range []platform.RateLimit{
 		{By: "weather", PerSecond: 1}, {By: "", PerSecond: 1}, {By: "client"}, {By: "cookie:", Concurrent: 1},
 	} {
-		r := overload.RatesAfter(nil, key, []platform.RateLimit{wish}, prefix)
+		r := overload.RatesAfter(nil, key, []platform.RateLimit{wish})
 		if len(r.Complaints()) != 1 {
 			t.Errorf("%+v: %q", wish, r.Complaints())
 		}

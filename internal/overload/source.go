@@ -1,10 +1,11 @@
 package overload
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/slipway-paas/slipway/internal/match"
 )
 
 // source is what of a request a client is known by.
@@ -47,27 +48,9 @@ func (s source) of(v *Visit) []byte {
 	case byHeader:
 		return v.Head.Get(s.name)
 	case byCookie:
-		for i := range v.Head.Fields {
-			if f := &v.Head.Fields[i]; named(f, "cookie") {
-				if value := cookie(f.Value, s.name); value != nil {
-					return value
-				}
-			}
-		}
+		value, _ := match.Cookie(v.Head.Fields, s.name)
+		return value
 	case byClient, byApp:
-	}
-	return nil
-}
-
-// cookie is the value of the first cookie of a name (RFC 6265, 4.2.1).
-func cookie(line []byte, name string) []byte {
-	for len(line) > 0 {
-		pair, rest, _ := bytes.Cut(line, []byte(";"))
-		pair = bytes.TrimSpace(pair)
-		if len(pair) > len(name) && pair[len(name)] == '=' && string(pair[:len(name)]) == name {
-			return pair[len(name)+1:]
-		}
-		line = rest
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ const (
 	maxEdgeConditions = 8    // of one match
 	maxEdgeHeaders    = 50
 	maxEdgeUsers      = 100
-	maxEdgeRates      = 20
+	maxEdgeRates      = 8
 	maxEdgePages      = 20
 	maxEdgePage       = 64 << 10 // bytes of one page
 	maxEdgeCA         = 64 << 10
