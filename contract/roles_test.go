@@ -36,6 +36,7 @@ var grants = []struct{ row, may, body string }{
 	{"GET /v2/", forKnown, ""},
 	{"GET /v2/platform/", forKnown, ""},
 	{"GET /v2/doctor/", forSuperusers, ""},
+	{"GET /v2/metrics/", forSuperusers, ""},
 
 	{"POST /v2/auth/register/", forSuperusers, `{"username":"<new>","password":"correct horse"}`},
 	{"POST /v2/auth/login/", forEverybody, `{"username":"<user>","password":"<password>"}`},

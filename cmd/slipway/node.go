@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,7 +36,7 @@ plane, keeps the last good state on disk, and serves on without it.
 Started beside a running node of the same state directory it takes over: the ports pass without a dropped
 connection, the apps run on, the old node drains and leaves. That is how a node is upgraded.
 
-SIGTERM drains and leaves; the apps run on, and the next node finds them.`,
+SIGTERM drains and leaves; the apps run on, and the next node finds them. SIGHUP has the access log's file opened again.`,
 		Example: `  slipway node                # take over from the running node, if any
   slipway node --stop         # stop the node and its apps`,
 		Args: cobra.NoArgs,
@@ -72,10 +73,14 @@ func runNode(ctx context.Context, log *slog.Logger, o *options, owned bool) erro
 		return err
 	}
 	defer serveProfiles(log, o.debugSocket("node"))()
+	reopen := make(chan os.Signal, 1)
+	signal.Notify(reopen, syscall.SIGHUP)
+	defer signal.Stop(reopen)
 	options := node.Options{
 		ID: "local", Dir: o.path("node"), Version: version, Keys: ring, Problem: problem,
 		ControlSocket: o.controlSocket(), Socket: o.nodeSocket(),
 		HTTP: o.HTTP, HTTPS: o.HTTPS, Listen: listen,
+		Access: o.access.log(), Reopen: reopen, Metrics: o.access.Metrics,
 		Serving: func(node.Info) {
 			if owned && !nodeWanted(o) {
 				// Stopped before it could be asked to: nobody found it then.
@@ -158,7 +163,7 @@ func ensureNode(ctx context.Context, log *slog.Logger, o *options, again bool) e
 		"--https-port", strconv.Itoa(o.HTTPSPort), "--trusted-proxies", o.TrustedProxies,
 		"--tcp-ports", o.TCPPorts, "--hold-requests", strconv.Itoa(o.HoldRequests), "--hold-time", o.HoldTime.String(),
 		"--secret-key-file", o.SecretKeyFile, "--"+ownedFlag)
-	cmd.Args = append(cmd.Args, o.runtime.arguments()...)
+	cmd.Args = slices.Concat(cmd.Args, o.runtime.arguments(), o.access.arguments())
 	cmd.Env = o.withSecretKeys(os.Environ())
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

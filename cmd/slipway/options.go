@@ -143,6 +143,7 @@ type options struct {
 	deployHookSecret string
 	// runtime says how the node runs instances.
 	runtime runtimeOptions
+	access  accessOptions
 	// CNBBuilder is the builder image of Cloud Native Buildpacks, fetched and
 	// pinned when an app first needs it. Its buildpacks run confined, but what
 	// they put into apps is theirs to decide. Empty: there are none.
@@ -205,6 +206,7 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	o.cnbFlags(flags)
 	o.directoryFlags(flags)
 	o.runtime.flags(flags)
+	o.access.flags(flags)
 }
 
 // fill gives every flag that was not on the command line its value from the
@@ -330,7 +332,7 @@ func (o *options) validate() error {
 	if err := errors.Join(o.checkRegistries(), o.checkCNB()); err != nil {
 		return err
 	}
-	if err := o.runtime.validate(); err != nil {
+	if err := errors.Join(o.runtime.validate(), o.access.validate()); err != nil {
 		return err
 	}
 	o.Domain = strings.ToLower(strings.TrimSuffix(o.Domain, "."))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/slipway-paas/slipway/internal/builder/buildpack"
 	"github.com/slipway-paas/slipway/internal/fleet"
+	"github.com/slipway-paas/slipway/internal/node"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/secret"
 	"github.com/slipway-paas/slipway/internal/server"
@@ -132,6 +134,7 @@ func (o *options) serverOptions(f *fleet.Fleet, builderKey string) server.Option
 		GitSSH: o.gitSSH(), GitHTTP: o.appURL("git." + o.Domain),
 		EdgeHTTPPort: port(o.HTTP), EdgeHTTPSPort: o.httpsPort(),
 		Engine: "local", BuilderKey: builderKey,
+		Metrics: func(ctx context.Context) (string, error) { return node.Metrics(ctx, o.nodeSocket()) },
 		Runtime: func() platform.RuntimeInfo {
 			for _, node := range f.Nodes() {
 				return node.Runtime

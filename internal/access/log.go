@@ -13,8 +13,9 @@ type LogOptions struct {
 	// Path of the file, made with mode 0640. "-" is the standard output.
 	Path string
 	// Lines, when not nil, takes the lines in Path's place, without their ends;
-	// the slice holds during the call, and only one runs at a time.
-	Lines  func(app string, line []byte)
+	// the slice holds during the call, and only one runs at a time. False: there
+	// was no room for it.
+	Lines  func(app string, line []byte) bool
 	Format Format
 	// Sample is how many of a thousand requests are written where an app says
 	// nothing else; those that failed always are. 0: only those.
@@ -220,8 +221,11 @@ func (l *Log) complain(err error) {
 func (l *Log) deliver(batch []byte) {
 	for len(batch) > 0 {
 		nul, end := index(batch, 0), index(batch, '\n')
-		l.opt.Lines(string(batch[:nul]), batch[nul+1:end])
-		l.written.Add(1)
+		if l.opt.Lines(string(batch[:nul]), batch[nul+1:end]) {
+			l.written.Add(1)
+		} else {
+			l.dropped.Add(1)
+		}
 		batch = batch[end+1:]
 	}
 }

@@ -104,7 +104,7 @@ func FuzzNoLineHoldsAControl(f *testing.F) {
 	f.Fuzz(func(t *testing.T, path, host, agent string) {
 		for _, format := range []access.Format{access.JSON, access.Combined} {
 			var got bytes.Buffer
-			l, err := access.OpenLog(quiet(), access.LogOptions{Format: format, Lines: func(_ string, line []byte) { got.Write(line) }})
+			l, err := access.OpenLog(quiet(), access.LogOptions{Format: format, Lines: func(_ string, line []byte) bool { got.Write(line); return true }})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -194,9 +194,10 @@ func TestADiskThatTakesNothingHoldsNobodyUpAndWhatIsLostIsCounted(t *testing.T) 
 	stuck, free := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	lines := 0
-	l, err := access.OpenLog(quiet(), access.LogOptions{Lines: func(string, []byte) {
+	l, err := access.OpenLog(quiet(), access.LogOptions{Lines: func(string, []byte) bool {
 		lines++
 		once.Do(func() { close(stuck); <-free })
+		return true
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -242,7 +243,7 @@ func TestWhoWritesAtOnceGetsWholeLines(t *testing.T) {
 
 func TestLinesOfAnAppGoToItsOwnLog(t *testing.T) {
 	got := map[string][]string{}
-	l, err := access.OpenLog(quiet(), access.LogOptions{Format: access.Combined, Lines: func(app string, line []byte) { got[app] = append(got[app], string(line)) }})
+	l, err := access.OpenLog(quiet(), access.LogOptions{Format: access.Combined, Lines: func(app string, line []byte) bool { got[app] = append(got[app], string(line)); return true }})
 	if err != nil {
 		t.Fatal(err)
 	}

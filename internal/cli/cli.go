@@ -125,7 +125,7 @@ func (c *cli) addVerbs(root *cobra.Command) {
 	add(groupDoor, c.domainsCmd(), c.certsCmd(), c.tlsCmd(), c.servicesCmd(), c.portsCmd(), c.whitelistCmd(), c.maintenanceCmd(), c.routingCmd(),
 		c.settingsCmd())
 	add(groupPeople, c.whoamiCmd(), c.keysCmd(), c.tokensCmd(), c.permsCmd(), c.authCmd(), c.passwdCmd(), c.contextsCmd(), c.logoutCmd())
-	add(GroupPlatform, c.stackCmd(), c.usersCmd(), c.auditCmd(), c.doctorCmd(), c.versionCmd(), c.completionCmd())
+	add(GroupPlatform, c.stackCmd(), c.usersCmd(), c.auditCmd(), c.doctorCmd(), c.metricsCmd(), c.versionCmd(), c.completionCmd())
 	c.addOld(root)
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == "help" {

@@ -65,6 +65,7 @@ func whole(t *testing.T) *contract {
 		"GET /v2/certs/": listOf(certAnswer), "POST /v2/certs/": "201 " + certAnswer, "GET /v2/certs/shop": certAnswer, "DELETE /v2/certs/shop": "204 ",
 		"POST /v2/certs/shop/domain/": "201 ", "DELETE /v2/certs/shop/domain/www.foo.com": "204 ",
 		"GET /v2/platform": platformAnswer, "GET /v2/doctor": `[{"name":"disk","status":"ok","text":"80 GB free","cure":""}]`,
+		"GET /v2/metrics":     "# HELP a b\nslipway_requests_total{app=\"blog\",class=\"2xx\"} 7\n",
 		"POST /v2/images/gc/": `{"dry_run":true,"blobs":2}`, "GET /v2/apps/blog/images/": `{"images":[` + image + `],"used":5000000,"quota":0}`,
 		"GET /v2/apps/blog/images/sha256:4f1c2a/": image, "POST /v2/apps/blog/images/quota/": "204 ",
 		"GET /v2/apps/blog/releases/v3/sbom/": `{"bomFormat":"CycloneDX"}`, "GET /v2/apps/blog/releases/v3/provenance/": `{"_type":"https://in-toto.io/Statement/v1"}`,
@@ -127,6 +128,7 @@ func (c *contract) upgrade(w http.ResponseWriter, r *http.Request) {
 var rows = []struct{ route, line, sends string }{
 	{"GET /v2/platform/", "version --all", ""},
 	{"GET /v2/doctor/", "doctor", ""},
+	{"GET /v2/metrics/", "metrics", ""},
 	{"POST /v2/auth/register/", "register -u bob --email b@x --password-stdin", `{"username":"bob","password":"hunter2","email":"b@x"}`},
 	{"POST /v2/auth/login/", "login -u bob --password-stdin", `{"username":"bob","password":"hunter2"}`},
 	{"GET /v2/", "login -u bob --password-stdin", ""},

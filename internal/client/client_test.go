@@ -161,6 +161,7 @@ func TestEveryVerbAsksAsTheContractSays(t *testing.T) {
 		`DELETE /v2/keys/bob@laptop%2F1`: func() error { return c.RemoveKey(ctx, "bob@laptop/1") },
 		`GET /v2/platform`:               func() error { return ignore(c.Platform(ctx)) },
 		`GET /v2/doctor`:                 func() error { return ignore(c.Doctor(ctx)) },
+		`GET /v2/metrics`:                func() error { return ignore(c.Metrics(ctx)) },
 		`GET /v2/apps/blog/logs?follow=true&log_lines=5&process=web&source=app`: func() error {
 			stream, err := c.Logs(ctx, "blog", api.LogQuery{Lines: 5, Follow: true, Process: "web", Source: "app"})
 			return errors.Join(err, stream.Close())

@@ -43,6 +43,7 @@ func (n *node) info() Info {
 // decides the file's mode, 0600.
 //
 //	GET  /status            Info
+//	GET  /metrics           what Prometheus reads
 //	POST /stop?instances=   ends the node; the answer is the end of the connection
 //	POST /handover          becomes a hand-over: see succession.go
 type control struct {
@@ -70,6 +71,7 @@ func (n *node) openSocket() (*control, error) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(n.info())
 	})
+	mux.Handle("GET /metrics", n.exporter)
 	mux.HandleFunc("POST /stop", n.serveStop)
 	mux.HandleFunc("POST /handover", n.handOver)
 	return &control{
@@ -139,6 +141,27 @@ func Status(ctx context.Context, socket string) (Info, error) {
 		return Info{}, fmt.Errorf("read the node's status: %w", err)
 	}
 	return info, nil
+}
+
+// maxMetrics bounds what a node tells of itself.
+const maxMetrics = 256 << 20
+
+// Metrics is what the node that answers at socket tells Prometheus, as text; an
+// error that matches platform.ErrNotFound means there is none.
+func Metrics(ctx context.Context, socket string) (string, error) {
+	answer, err := call(ctx, http.MethodGet, socket, "/metrics")
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxMetrics))
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("it answered %s", answer.Status)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the node's metrics: %w", err)
+	}
+	return string(text), nil
 }
 
 func call(ctx context.Context, method, socket, path string) (*http.Response, error) {

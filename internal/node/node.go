@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/access"
 	"github.com/slipway-paas/slipway/internal/keep"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/router"
@@ -57,8 +58,17 @@ type Options struct {
 	// DrainTimeout bounds how long a node that leaves waits for the requests,
 	// WebSockets and one-off runs it has. Default 60 s; then they are cut off.
 	DrainTimeout time.Duration
-	// Router are the router's settings.
+	// Router are the router's settings. Access and Sampled are the node's to set.
 	Router router.Options
+	// Access says how requests are written down. An empty path: not at all;
+	// AppLog: each app's in its own log.
+	Access access.LogOptions
+	// Reopen, when not nil, has the access log's file opened again.
+	Reopen <-chan os.Signal
+	// Metrics is an address at which whoever asks is told the metrics, at
+	// /metrics. Empty: Socket alone tells them. Keep it on loopback: they name
+	// every app.
+	Metrics string
 	// Serving, when not nil, is called once the node accepts requests.
 	Serving func(Info)
 	// Version is the program's, for the list of nodes.
@@ -90,6 +100,9 @@ type node struct {
 	doors   *doors
 	ports   *ports
 	runs    runs
+
+	access   *access.Log // nil: nothing is written
+	exporter *access.Exporter
 
 	stop  chan bool     // from the own socket: end, with the instances or without
 	left  chan struct{} // closed when a successor has taken over
@@ -139,13 +152,18 @@ func Run(ctx context.Context, log *slog.Logger, o Options, rt runtime.Runtime) e
 	}
 	defer n.link.close()
 	defer n.logs.close()
+	defer n.closeAccess()
 	return n.serve(ctx, have, estate)
 }
 
 // assemble makes the parts and connects them.
 func (n *node) assemble() (err error) {
 	n.link = newLink(n.opt.ID, n.opt.ControlSocket)
+	if err := n.openAccess(); err != nil {
+		return err
+	}
 	n.router = router.New(n.log, n.opt.Router)
+	n.exporter = access.NewExporter(n.router.Metrics(), n.access, n.router.Snapshot)
 	n.front = &front{Router: n.router}
 	n.reports = newReporter(n.link, n.describe())
 	n.logs, err = newShipper(n.log, n.link, filepath.Join(n.opt.Dir, "unshipped"), n.forgetOutput)
@@ -244,6 +262,8 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 	defer end()
 	failed := make(chan error, 2)
 	n.doors.serve(&work, n.router, failed)
+	n.serveMetrics(&work, n.doors.metrics, n.life.Done())
+	work.Go(func() { n.reopenAccess(n.opt.Reopen, n.life.Done()) })
 	n.ports.open(&work, inherited)
 	e.take(n.log)
 	n.front.old = e.predecessor
@@ -352,7 +372,7 @@ func (n *node) stopPulling() {
 }
 
 // doors are the listeners of the router.
-type doors struct{ http, https net.Listener }
+type doors struct{ http, https, metrics net.Listener }
 
 // openDoors takes the listeners handed over for the same addresses and opens
 // the others; those that are not wanted any more are closed.
@@ -364,6 +384,9 @@ func openDoors(o Options, inherited map[string]net.Listener) (*doors, error) {
 	}
 	if d.https, err = o.openDoor("https", o.HTTPS, inherited); err != nil {
 		return nil, errors.Join(err, closeDoor(d.http))
+	}
+	if d.metrics, err = o.openDoor("metrics", o.Metrics, inherited); err != nil {
+		return nil, errors.Join(err, closeDoor(d.http), closeDoor(d.https))
 	}
 	for _, unwanted := range inherited {
 		_ = unwanted.Close()

@@ -161,6 +161,18 @@ func (s *shipper) say(spec platform.InstanceSpec, text string) {
 	}
 }
 
+// tell ships a line that is no instance's, and reports false when too many wait.
+func (s *shipper) tell(line platform.NodeLogLine) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.words) >= maxWords {
+		return false
+	}
+	s.words = append(s.words, line)
+	nudge(s.kick)
+	return true
+}
+
 // lastLine returns the last line an instance printed since the node last
 // spoke in its output.
 func (s *shipper) lastLine(id string) string {

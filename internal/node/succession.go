@@ -264,6 +264,7 @@ func (n *node) offer(conn *net.UnixConn) error {
 	var message estateMessage
 	listeners := n.ports.named()
 	listeners["http "+n.opt.HTTP], listeners["https "+n.opt.HTTPS] = n.doors.http, n.doors.https
+	listeners["metrics "+n.opt.Metrics] = n.doors.metrics
 	for name, ln := range listeners {
 		if len(fds) == maxDescriptors {
 			break // the successor opens the rest by itself

@@ -30,6 +30,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"github.com/slipway-paas/slipway/internal/access"
 	"github.com/slipway-paas/slipway/internal/fleet"
 	"github.com/slipway-paas/slipway/internal/logs"
 	"github.com/slipway-paas/slipway/internal/node"
@@ -54,6 +55,7 @@ type nodeOrder struct {
 	Runtime            string // directory
 	Keys               string // file
 	Drain              time.Duration
+	Access, Metrics    string
 }
 
 func testLog() *slog.Logger {
@@ -80,7 +82,10 @@ func beNode(text string) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	reopen := make(chan os.Signal, 1)
+	signal.Notify(reopen, syscall.SIGHUP)
 	options := node.Options{
+		Access: access.LogOptions{Path: order.Access, Sample: 1000}, Reopen: reopen, Metrics: order.Metrics,
 		ID: "test", Dir: order.Dir, ControlSocket: order.Control, HTTP: order.HTTP,
 		Keys: ring, DrainTimeout: order.Drain, Serving: func(node.Info) { fmt.Println("serving") },
 	}
@@ -104,6 +109,8 @@ type world struct {
 	edge      platform.EdgeState
 	address   string // of the edge, once a node serves
 	cutover   int64
+	access    string // where the nodes log requests
+	metrics   string // where they tell their metrics
 }
 
 const patience = 15 * time.Second
@@ -204,7 +211,7 @@ func (w *world) node() *nodeProcess {
 
 func (w *world) launch() *nodeProcess {
 	w.Helper()
-	order, err := json.Marshal(nodeOrder{w.path("node"), w.path("c.sock"), "127.0.0.1:0", w.path("rt"), w.path("secret.key"), 20 * time.Second})
+	order, err := json.Marshal(nodeOrder{w.path("node"), w.path("c.sock"), "127.0.0.1:0", w.path("rt"), w.path("secret.key"), 20 * time.Second, w.access, w.metrics})
 	if err != nil {
 		w.Fatal(err)
 	}

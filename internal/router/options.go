@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/access"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -90,6 +91,11 @@ type Options struct {
 	// Access is told of every request once it has ended, in the goroutine that
 	// served it: it must not block. Default nil: nobody is told.
 	Access func(Access)
+
+	// Sampled says whether Access is told of a request that ended. Share is the
+	// app's own word, how many of a thousand; nil: it has none. Default nil:
+	// Access is told of all.
+	Sampled func(share *int, failed bool) bool
 }
 
 func (o Options) withDefaults() Options {
@@ -116,22 +122,4 @@ func orDefault[T ~int | ~int64](field *T, value T) {
 }
 
 // Access is one request as it ended.
-type Access struct {
-	Time     time.Time // when its head had arrived
-	Duration time.Duration
-	App      string // empty for the control plane and unknown hosts
-	Release  int
-	Instance string // the one that answered, or was tried last
-	Client   string // address, without port, of whom the request is from
-	Host     string
-	Method   string
-	Path     string // without the query, which may hold secrets
-	Proto    string
-	// Status is what the client was told; 499 when it left before that.
-	Status    int
-	Bytes     int64 // of the answer's body; not counted for upgraded connections
-	Attempts  int   // instances it was sent to
-	RequestID string
-	// Failed: a 5xx of the app or the router, or an answer the app broke off.
-	Failed bool
-}
+type Access = access.Record

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/access"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -41,6 +42,7 @@ type Router struct {
 	wrong     map[string][]string
 	demanding map[*app]bool // those for HTTPS only
 
+	metrics   *access.Metrics
 	underWay  time.Duration // see underWay
 	held      atomic.Int64  // requests that wait for an instance, of all apps
 	httpsPort atomic.Int64  // where ServeTLS listens; 0: nowhere
@@ -61,7 +63,7 @@ type edge struct {
 // Serve, ServeTLS or a server of the caller's bring it requests.
 func New(logger *slog.Logger, opt Options) *Router {
 	r := &Router{
-		log: logger, opt: opt.withDefaults(), start: time.Now(),
+		log: logger, opt: opt.withDefaults(), start: time.Now(), metrics: access.NewMetrics(),
 		apps: map[string]*app{}, instances: map[string]*instance{}, leaving: map[*instance]bool{},
 		underWay: underWay, wrong: map[string][]string{}, demanding: map[*app]bool{},
 		quiet: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),

@@ -51,6 +51,7 @@ func table() []route {
 		{method: get, path: "/v2/openapi.json", guard: forAll, handle: (*server).openAPI, status: 200, gives: map[string]any{}, summary: "Get this document"},
 		{method: get, path: "/v2/platform/", handle: (*server).platform, status: 200, gives: api.Platform{}, summary: "Get where things are"},
 		{method: get, path: "/v2/doctor/", handle: (*server).examine, status: 200, gives: []api.Finding{}, also: []int{403}, summary: "Find what is wrong here, and the cure"},
+		{method: get, path: "/v2/metrics/", handle: (*server).metrics, status: 200, gives: answer{kind: "text/plain"}, also: []int{403, 503}, summary: "Get the counts of all apps, for Prometheus"},
 
 		{method: post, path: "/v2/auth/register/", guard: forAll, handle: (*server).register, takes: api.Register{}, status: 201, gives: api.User{}, also: []int{403, 429}, summary: "Register a user"},
 		{method: post, path: "/v2/auth/login/", guard: forAll, handle: (*server).login, takes: api.Login{}, status: 200, gives: api.Token{}, also: []int{429}, summary: "Get one's token"},

@@ -33,6 +33,8 @@ type Options struct {
 	Engine string
 	// Runtime tells how apps run here now. Nil, or a zero answer: not known.
 	Runtime func() platform.RuntimeInfo
+	// Metrics are what Prometheus reads, as text. Nil: there are none.
+	Metrics func(context.Context) (string, error)
 }
 
 type server struct {

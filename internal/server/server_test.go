@@ -411,6 +411,8 @@ func TestPlatformAndDoctor(t *testing.T) {
 	d := open(t)
 	d.expect("carol", "GET", "/v2/platform", "", 200,
 		`{"version":"1.2.3","domain":"localhost","api_url":"http://slipway.localhost:8080","git_ssh":"ssh://git@localhost:2222","git_http":"http://git.localhost:8080","edge_http_port":8080,"edge_https_port":0,"engine":"local","runtime":"process","isolation":"sandbox"}`)
+	d.expect("carol", "GET", "/v2/metrics", "", 403, "")
+	d.expect("ada", "GET", "/v2/metrics", "", 200, "slipway_requests_total 7\n")
 	d.expect("carol", "GET", "/v2/doctor", "", 403, "")
 	d.expect("ada", "GET", "/v2/doctor", "", 200, `[{"name":"git","status":"ok","text":"git version 2.39","cure":""}]`)
 	d.desk.down = errors.New("no database")
