@@ -34,9 +34,7 @@ func (r *Request) Path() []byte {
 // took, or 0 when its end has not come yet: then Parse is called again with
 // more, from the start. An *Error says how to answer before closing.
 func (r *Request) Parse(buf []byte, limits Limits) (n int, err error) {
-	r.head.reset()
-	r.Method, r.Target, r.Host, r.authority = nil, nil, nil, nil
-	r.Expect, r.Trailers, r.hosts = false, false, 0
+	r.Reset()
 	n, err = r.parse(buf[:min(len(buf), limits.Head)], limits)
 	if n == 0 && err == nil && len(buf) >= limits.Head {
 		return 0, r.tooLarge(buf, limits)

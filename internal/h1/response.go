@@ -19,8 +19,7 @@ func (r *Response) Interim() bool { return r.Status < 200 && r.Status != 101 }
 // decides whether a body follows. An *Error is always 502: what else comes on
 // that connection belongs to nobody.
 func (r *Response) Parse(buf []byte, method []byte, limits Limits) (n int, err error) {
-	r.head.reset()
-	r.Status, r.Reason = 0, nil
+	r.Reset()
 	n, err = r.parse(buf[:min(len(buf), limits.Head)], limits)
 	switch {
 	case err != nil:

@@ -1,0 +1,201 @@
+package h2_test
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/slipway-paas/slipway/internal/h1"
+	"github.com/slipway-paas/slipway/internal/h2"
+)
+
+// bubble serves one connection inside a bubble of synctest, where time passes
+// when nothing else happens.
+func bubble(t *testing.T, opt h2.Options, handler func(*h2.Stream), do func(*peer, *h2.Conn)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		c := h2.NewConn(ours, opt, handler)
+		ended := make(chan error, 1)
+		go func() { ended <- c.Serve() }()
+		do(newPeer(t, theirs), c)
+		theirs.Close()
+		<-ended
+	})
+}
+
+// hello is what every client begins with; what comes back must be read at the
+// same time, for the pipe keeps nothing.
+func (p *peer) hello(settings ...http2.Setting) {
+	_, _ = io.WriteString(p.nc, http2.ClientPreface)
+	_ = p.WriteSettings(settings...)
+}
+
+// frames tells of each frame that comes, and ends with the connection.
+func (p *peer) frames() <-chan string {
+	all := make(chan string, 1000)
+	go func() {
+		defer close(all)
+		for {
+			f, err := p.ReadFrame()
+			if err != nil {
+				return
+			}
+			switch f := f.(type) {
+			case *http2.RSTStreamFrame:
+				all <- "reset " + f.ErrCode.String()
+			case *http2.GoAwayFrame:
+				all <- "goaway " + f.ErrCode.String()
+			case *http2.PingFrame:
+				if !f.IsAck() {
+					_ = p.WritePing(true, f.Data)
+				}
+			case *http2.HeadersFrame:
+				all <- p.status(f)
+			}
+		}
+	}()
+	return all
+}
+
+func collect(frames <-chan string) string {
+	var all []string
+	for f := range frames {
+		all = append(all, f)
+	}
+	return strings.Join(all, ", ")
+}
+
+func TestAQuietConnectionIsEnded(t *testing.T) {
+	bubble(t, h2.Options{IdleTimeout: 10 * time.Second}, wait, func(p *peer, _ *h2.Conn) {
+		began := time.Now()
+		frames := p.frames()
+		p.hello()
+		time.Sleep(8 * time.Second)
+		p.head(1, true, asGet...)
+		got := collect(frames)
+		if took := time.Since(began); got != "200, goaway NO_ERROR" || took < 18*time.Second || took > 24*time.Second {
+			t.Errorf("got %s after %v", got, took)
+		}
+	})
+}
+
+func TestAConnectionThatSaysNothingIsEnded(t *testing.T) {
+	for name, first := range map[string]string{"nothing": "", "half a preface": "PRI * HTTP/2", "no SETTINGS": http2.ClientPreface} {
+		bubble(t, h2.Options{HeaderTimeout: 3 * time.Second}, wait, func(p *peer, _ *h2.Conn) {
+			began := time.Now()
+			frames := p.frames()
+			_, _ = io.WriteString(p.nc, first)
+			if got := collect(frames); got != "" || time.Since(began) > 5*time.Second {
+				t.Errorf("%s: got %s after %v", name, got, time.Since(began))
+			}
+		})
+	}
+}
+
+func TestAHeadThatTakesTooLongEndsTheConnection(t *testing.T) {
+	bubble(t, h2.Options{HeaderTimeout: 3 * time.Second}, wait, func(p *peer, _ *h2.Conn) {
+		frames := p.frames()
+		p.hello()
+		_ = p.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: p.fields(asGet...)})
+		if got := collect(frames); got != "goaway ENHANCE_YOUR_CALM" {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+func TestAStreamWhoseClientOpensNoWindowIsReset(t *testing.T) {
+	for name, dribble := range map[string]bool{"none": false, "a byte a second": true} {
+		var stalled error
+		handler := func(s *h2.Stream) {
+			_ = s.Answer(head(200), h1.Back{Length: h1.Chunked})
+			_, stalled = s.Write(make([]byte, 100))
+		}
+		bubble(t, h2.Options{StallTimeout: 20 * time.Second}, handler, func(p *peer, c *h2.Conn) {
+			began := time.Now()
+			frames := p.frames()
+			p.hello(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+			p.head(1, true, asGet...)
+			for range 19 {
+				time.Sleep(time.Second)
+				if dribble {
+					_ = p.WriteWindowUpdate(1, 1)
+				}
+			}
+			time.Sleep(2 * time.Second)
+			c.Drain()
+			got := collect(frames)
+			if got != "200, reset CANCEL, goaway NO_ERROR, goaway NO_ERROR" || stalled == nil || time.Since(began) > 25*time.Second {
+				t.Errorf("%s: got %s, %v after %v", name, got, stalled, time.Since(began))
+			}
+		})
+	}
+}
+
+func TestAClientThatReadsNothingIsCutOff(t *testing.T) {
+	var ended chan error
+	handler := func(s *h2.Stream) {
+		_ = s.Answer(head(200), h1.Back{Length: h1.Chunked})
+		_, err := s.Write(make([]byte, 1<<20))
+		ended <- err
+	}
+	bubble(t, h2.Options{WriteTimeout: 20 * time.Second}, handler, func(p *peer, _ *h2.Conn) {
+		ended = make(chan error, 1) // the bubble's own
+		go func() { p.hello(); p.head(1, true, asGet...) }()
+		for range 3 { // SETTINGS, WINDOW_UPDATE, ACK
+			_, _ = p.ReadFrame()
+		}
+		began := time.Now()
+		if err := <-ended; err == nil || time.Since(began) > 40*time.Second {
+			t.Errorf("got %v after %v", err, time.Since(began))
+		}
+	})
+}
+
+func TestADrainedConnectionServesWhatWasSentBeforeItWasKnown(t *testing.T) {
+	release := make(chan struct{})
+	s := serve(t, h2.Options{}, func(s *h2.Stream) {
+		if s.ID() == 1 {
+			<-release
+		}
+		answer(s, 200, "x")
+	})
+	p := s.raw()
+	_ = p.WriteSettings()
+	p.head(1, true, asGet...)
+	_ = p.said(0)
+	s.conns[0].Drain()
+	var got []string
+	for {
+		f, err := p.ReadFrame()
+		if err != nil {
+			break
+		}
+		switch f := f.(type) {
+		case *http2.GoAwayFrame:
+			if got = append(got, f.ErrCode.String()); f.LastStreamID == 1<<31-1 {
+				got = append(got, "first")
+				p.head(3, true, asGet...) // was on its way
+			} else if f.LastStreamID == 3 {
+				got = append(got, "last")
+				p.head(5, true, asGet...) // too late: it is sent again elsewhere
+				close(release)
+			}
+		case *http2.PingFrame:
+			_ = p.WritePing(true, f.Data)
+		case *http2.HeadersFrame:
+			got = append(got, p.status(f))
+		}
+	}
+	if all := strings.Join(got, " "); all != "NO_ERROR first 200 NO_ERROR last 200" && all != "NO_ERROR first NO_ERROR last 200 200" {
+		t.Errorf("got %s", all)
+	}
+	if err := <-s.ended; err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+}

@@ -1,0 +1,564 @@
+package h2
+
+import (
+	"io"
+	"slices"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/slipway-paas/slipway/internal/h1"
+)
+
+// Bounds of what waits to be written on a connection.
+const (
+	mostOut     = 64 << 10 // bodies and heads wait above it
+	mostBacklog = 1 << 20  // a peer that makes us answer more has to leave
+)
+
+// Stream is one request and its answer. On a server's connection it begins
+// with a request and is answered by Answer, Write and End; on a client's it is
+// what Open returned, whose answer begins with Head. Body and trailers are the
+// same on both. One goroutine may read while another writes.
+type Stream struct {
+	c       *Conn
+	id      uint32
+	request h1.Request    // a server's: what was asked
+	block   block         // what the head's slices are parts of
+	wake    chan struct{} // of who reads
+	turn    chan struct{} // of who writes
+	timer   *time.Timer   // of who writes
+
+	// Guarded by c.mu.
+	in       []byte // came and was not read, from off
+	off      int
+	recv     int   // what our window takes
+	window   int   // what it is when nothing lies unread
+	left     int64 // of the body as it was declared, or negative
+	trailers []byte
+	ended    bool  // the peer is done
+	err      error // why reading ended before that
+	discard  bool  // nobody reads any more
+
+	send    int  // what the peer's window takes
+	done    bool // we are
+	gone    error
+	want    int       // bytes that wait for the connection's window
+	queued  bool      // it is in c.queue
+	called  bool      // it was let out of it
+	since   time.Time // it has not got on since
+	sent    int       // since then
+	zombie  bool      // it ended before its handler noticed
+	over    bool      // it is not in c.streams any more
+	cancels []func()
+	cancel  chan struct{}
+
+	// A client's.
+	method   []byte
+	answer   h1.Response
+	interims []*interim
+	headed   bool
+	refused  error
+}
+
+type interim struct {
+	block  block
+	answer h1.Response
+}
+
+func newStream(c *Conn, id uint32) *Stream {
+	return &Stream{
+		c: c, id: id, wake: make(chan struct{}, 1), turn: make(chan struct{}, 1),
+		recv: c.opt.StreamWindow, window: c.opt.StreamWindow, send: c.window, left: -1,
+	}
+}
+
+// Request is the head. It holds until the handler returns.
+func (s *Stream) Request() *h1.Request { return &s.request }
+
+// ID is the stream's number on its connection.
+func (s *Stream) ID() uint32 { return s.id }
+
+// take keeps a piece of the body; n is what it takes of the window. c.mu is
+// held, here and below where nothing else is said.
+func (s *Stream) take(n int, data []byte, end bool) error {
+	c := s.c
+	switch {
+	case s.ended:
+		return &streamError{http2.ErrCodeStreamClosed, "5.1", "DATA comes after the end of the stream"}
+	case c.client && !s.headed:
+		return malformed("8.1", "DATA comes before the head")
+	case n > s.recv:
+		return &streamError{http2.ErrCodeFlowControl, "6.9.1", "the stream's window was not kept"}
+	case s.left >= 0 && int64(len(data)) > s.left, end && s.left > int64(len(data)):
+		return malformed("8.1.1", "the body is not as long as Content-Length says")
+	}
+	if s.left >= 0 {
+		s.left -= int64(len(data))
+	}
+	s.recv -= len(data)
+	if !s.discard {
+		s.in = append(s.in, data...)
+		c.buffered += len(data)
+	}
+	if end {
+		s.end()
+	} else if n > len(data) {
+		s.recv -= n - len(data) // padding
+		s.credit()
+	}
+	s.mayRead()
+	return nil
+}
+
+// end is the peer's last word.
+func (s *Stream) end() {
+	s.ended = true
+	s.c.settle(s)
+}
+
+// trailed takes trailers, with which the peer ends.
+func (s *Stream) trailed(b *block, end bool) (err error) {
+	switch {
+	case s.ended:
+		return &streamError{http2.ErrCodeStreamClosed, "5.1", "HEADERS come after the end of the stream"}
+	case !end:
+		return malformed("8.1", "trailers do not end the stream")
+	case s.left > 0:
+		return malformed("8.1.1", "the body is not as long as Content-Length says")
+	}
+	if s.trailers, err = b.trailers(s.trailers[:0], mostTrailers); err != nil {
+		return err
+	}
+	s.end()
+	s.mayRead()
+	return nil
+}
+
+func (s *Stream) mayRead()  { signal(s.wake) }
+func (s *Stream) mayWrite() { signal(s.turn) }
+
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// Read reads the body; io.EOF is its end, after which Trailers are there. A
+// *ResetError says that the peer reset the stream, ErrClosed that the
+// connection ended; what was not read by then is lost. (Takes the lock.)
+func (s *Stream) Read(p []byte) (int, error) {
+	for {
+		n, err, ready := s.read(p)
+		if ready {
+			return n, err
+		}
+		<-s.wake
+	}
+}
+
+func (s *Stream) read(p []byte) (n int, err error, ready bool) { //nolint:revive // ready says whether the others mean something
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case s.err != nil:
+		return 0, s.err, true
+	case s.off < len(s.in):
+		n = copy(p, s.in[s.off:])
+		s.consumed(n)
+		return n, nil, true
+	case s.ended:
+		return 0, io.EOF, true
+	}
+	return 0, nil, len(p) == 0
+}
+
+// consumed opens the windows for what was read.
+func (s *Stream) consumed(n int) {
+	s.off += n
+	s.c.buffered -= n
+	if s.off == len(s.in) {
+		s.in, s.off = s.in[:0], 0
+		if s.recv < s.window/2 && s.c.buffered < s.c.opt.Buffered/4 {
+			s.window = min(2*s.window, s.c.opt.MaxWindow) // it is read faster than it comes
+		}
+	} else if s.off >= 1<<20 || s.off > cap(s.in)/2 {
+		s.in, s.off = s.in[:copy(s.in, s.in[s.off:])], 0
+	}
+	s.credit()
+	s.c.credit()
+}
+
+func (s *Stream) credit() {
+	due := s.window - (len(s.in) - s.off) - s.recv
+	if s.ended || s.over || s.err != nil || due < s.window/2 {
+		return
+	}
+	s.recv += due
+	s.c.out = appendWindow(s.c.out, s.id, due)
+	s.c.poke()
+}
+
+// Trailers are the fields after the body, as lines, once Read has said io.EOF.
+func (s *Stream) Trailers() []byte { return s.trailers }
+
+// Ended reports whether nothing more of the body will come, though some may
+// lie unread. (Takes the lock.)
+func (s *Stream) Ended() bool {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	return s.ended && s.off == len(s.in)
+}
+
+// Err is nil until the stream was cut off: by its peer, by the end of the
+// connection, or by Reset. (Takes the lock.)
+func (s *Stream) Err() error {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	return s.gone
+}
+
+// Done is closed when the stream is cut off. (Takes the lock.)
+func (s *Stream) Done() <-chan struct{} {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if s.cancel == nil {
+		s.cancel = make(chan struct{})
+		if s.gone != nil {
+			close(s.cancel)
+		}
+	}
+	return s.cancel
+}
+
+// OnCancel has f called once if the stream is cut off, at once if it was. It has
+// a goroutine of its own, and may come late. (Takes the lock.)
+func (s *Stream) OnCancel(f func()) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if s.gone != nil {
+		go f()
+		return
+	}
+	s.cancels = append(s.cancels, f)
+}
+
+// Answer sends a head; more may follow an interim one. A body follows if
+// back.Bodiless is not set, unless back.Length is 0. What is sent waits for
+// Flush, End or a full buffer. (Takes the lock, as all that follow.)
+func (s *Stream) Answer(r *h1.Response, back h1.Back) error {
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, err := c.room(s, 0); err != nil {
+		return err
+	}
+	end := !r.Interim() && r.Status != 101 && (back.Bodiless || back.Length == 0)
+	dst, at := beginHeaders(c.buffer())
+	c.out = endHeaders(appendResponse(dst, r, back), at, s.id, end, c.peer.frame)
+	if end {
+		s.finish()
+	}
+	return nil
+}
+
+// Write sends a piece of the body. It blocks while the peer does not take it.
+func (s *Stream) Write(p []byte) (n int, err error) {
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(p) > 0 {
+		took, err := c.room(s, len(p))
+		if err != nil {
+			return n, err
+		}
+		s.put(p[:took], false)
+		p, n = p[took:], n+took
+	}
+	s.since, s.sent = time.Time{}, 0
+	return n, nil
+}
+
+// WriteEnd is Write of the last piece and End in one.
+func (s *Stream) WriteEnd(p []byte) error {
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		took, err := c.room(s, len(p))
+		if err != nil {
+			return err
+		}
+		s.put(p[:took], took == len(p))
+		if p = p[took:]; len(p) == 0 {
+			s.finish()
+			return nil
+		}
+	}
+}
+
+// put appends one DATA frame.
+func (s *Stream) put(p []byte, end bool) {
+	c := s.c
+	var flags http2.Flags
+	if end {
+		flags = http2.FlagDataEndStream
+	}
+	c.out = append(appendFrame(c.buffer(), len(p), http2.FrameData, flags, s.id), p...)
+	c.send -= len(p)
+	s.send -= len(p)
+	if s.sent += len(p); s.sent >= 1<<10 {
+		s.since, s.sent = time.Time{}, 0
+	}
+	c.controls.earn(1 + len(p)/512)
+	if len(c.out) >= frameSize {
+		c.poke()
+	}
+}
+
+// Flush has what was sent go out.
+func (s *Stream) Flush() {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.c.poke()
+}
+
+// End ends our side, with trailers that are lines, or none.
+func (s *Stream) End(trailers []byte) error {
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, err := c.room(s, 0); err != nil {
+		return err
+	}
+	if len(trailers) == 0 {
+		s.put(nil, true)
+	} else {
+		dst, at := beginHeaders(c.buffer())
+		c.out = endHeaders(appendLines(dst, trailers), at, s.id, true, c.peer.frame)
+	}
+	s.finish()
+	return nil
+}
+
+// finish notes that we are done.
+func (s *Stream) finish() {
+	s.done = true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.c.poke()
+	s.c.settle(s)
+}
+
+// Reset cuts the stream off. One that is done is left as it is.
+func (s *Stream) Reset(code Code) {
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reset(s, code, &ResetError{code, false})
+}
+
+// room waits until s may send want bytes, or some of them, and says how many.
+// While others wait their turns come first: each gets one frame at a time.
+func (c *Conn) room(s *Stream, want int) (int, error) {
+	for {
+		own := want == 0 || s.send > 0
+		switch {
+		case s.gone != nil:
+			c.next()
+			return 0, s.gone
+		case s.done:
+			return 0, ErrAnswered
+		case !own:
+			c.next() // the turn is another's
+		case len(c.out) < mostOut && (want == 0 || c.send > 0) && (s.called || len(c.queue) == 0):
+			s.called = false
+			n := 0
+			if want > 0 {
+				n = min(want, s.send, c.send, c.peer.frame)
+			}
+			c.next() // there may be place for another
+			return n, nil
+		default:
+			c.enqueue(s, want)
+		}
+		if err := c.sleep(s); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (c *Conn) enqueue(s *Stream, want int) {
+	s.called, s.want = false, want
+	if !s.queued {
+		s.queued = true
+		c.queue = append(c.queue, s)
+	}
+	c.poke() // what is to be written may be what it waits for
+}
+
+// next lets the first of those that wait and may send go on, and reports
+// whether there was one.
+func (c *Conn) next() bool {
+	if len(c.out) >= mostOut {
+		return false
+	}
+	for i, s := range c.queue {
+		if s.want == 0 || c.send > 0 {
+			c.queue = append(c.queue[:i], c.queue[i+1:]...)
+			s.queued, s.called = false, true
+			s.mayWrite()
+			return true
+		}
+	}
+	return false
+}
+
+// sleep waits for a window or a turn, within bounds. c.mu is held but while it
+// waits.
+func (c *Conn) sleep(s *Stream) error {
+	now := time.Now()
+	if s.since.IsZero() {
+		s.since, s.sent = now, 0
+	}
+	left := c.opt.StallTimeout - now.Sub(s.since)
+	if s.timer == nil {
+		s.timer = time.NewTimer(left)
+	} else {
+		s.timer.Reset(left)
+	}
+	c.poke() // nobody flushes meanwhile
+	c.mu.Unlock()
+	stalled := false
+	select {
+	case <-s.turn:
+	case <-s.timer.C:
+		stalled = true
+	}
+	c.mu.Lock()
+	s.timer.Stop()
+	if stalled && s.gone == nil {
+		c.reset(s, Cancel, ErrStalled)
+		return ErrStalled
+	}
+	return nil
+}
+
+// started counts a handler.
+func (c *Conn) started() {
+	if c.running++; c.running == 1 && c.opt.Quiet != nil {
+		c.opt.Quiet(false)
+	}
+}
+
+// finish takes leave of a stream whose handler has returned: what is not done
+// by now will not be.
+func (c *Conn) finish(s *Stream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.release(s)
+	if c.running--; c.running == 0 {
+		c.idle = time.Now()
+		if c.opt.Quiet != nil {
+			c.opt.Quiet(true)
+		}
+	}
+}
+
+// release ends what is left of a stream that nobody uses any more.
+func (c *Conn) release(s *Stream) {
+	switch {
+	case s.over:
+	case !s.done:
+		c.reset(s, Internal, &ResetError{Internal, false})
+	default: // the rest of the request is of no use: RFC 9113, 8.1
+		c.reset(s, NoError, &ResetError{NoError, false})
+	}
+	c.discard(s)
+	if s.zombie {
+		s.zombie = false
+		c.zombies--
+	}
+	s.cancels = nil
+	c.credit()
+}
+
+// discard drops what came and was not read.
+func (c *Conn) discard(s *Stream) {
+	s.discard = true
+	c.buffered -= len(s.in) - s.off
+	s.in, s.off = nil, 0
+}
+
+// settle takes leave of a stream that both sides have ended.
+func (c *Conn) settle(s *Stream) {
+	if s.over || !s.done || !s.ended {
+		return
+	}
+	c.closed.add(s.id, ended)
+	c.resets.earn(1)
+	s.over = true
+	c.remove(s)
+}
+
+// reset sends RST_STREAM, unless the stream has ended.
+func (c *Conn) reset(s *Stream, code Code, err error) {
+	if s.over || s.gone != nil {
+		return
+	}
+	c.sendReset(s.id, code)
+	c.drop(s, err)
+	c.forget(s)
+}
+
+// drop tells those who use a stream that it has ended.
+func (c *Conn) drop(s *Stream, err error) {
+	if s.gone != nil {
+		return
+	}
+	s.gone = err
+	if !s.ended {
+		s.err = err
+		c.discard(s)
+	}
+	if s.cancel != nil {
+		close(s.cancel)
+	}
+	for _, f := range s.cancels {
+		go f() // it may close a connection, which may take a while
+	}
+	s.cancels = nil
+	if s.queued {
+		s.queued = false
+		c.queue = slices.DeleteFunc(c.queue, func(other *Stream) bool { return other == s })
+	}
+	s.mayRead()
+	s.mayWrite()
+}
+
+// forget takes a stream that was cut off out of those that are open.
+func (c *Conn) forget(s *Stream) {
+	if s.over {
+		return
+	}
+	s.over = true
+	if !c.client {
+		s.zombie = true
+		c.zombies++
+	}
+	c.remove(s)
+}
+
+func (c *Conn) remove(s *Stream) {
+	delete(c.streams, s.id)
+	if len(c.streams) == 0 {
+		c.idle = time.Now()
+	}
+	if c.slots != nil {
+		c.slots()
+	}
+	c.finishLeaving()
+}
