@@ -17,6 +17,7 @@ type Edge struct {
 	Auth         *EdgeAuth         `json:"auth,omitempty"`
 	Headers      map[string]string `json:"headers,omitempty" doc:"Set on answers; an empty value takes the header away."`
 	RequestStart bool              `json:"request_start,omitempty" doc:"X-Request-Start tells instances when a request came."`
+	Traces       bool              `json:"traces,omitempty" doc:"A trace is begun for requests that bring none (W3C Trace Context)."`
 	Protocol     string            `json:"protocol,omitempty" doc:"What instances speak: h2c; absent: HTTP/1.1."`
 	Proxy        int               `json:"proxy,omitempty" doc:"The version of the PROXY protocol that connections to instances begin with; 0: none."`
 	Balance      *EdgeBalance      `json:"balance,omitempty"`

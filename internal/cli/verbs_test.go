@@ -34,6 +34,8 @@ const (
 		"readinessProbe":{"exec":{"command":["/bin/true","a b"]}}}},"created":"` + t0 + `","updated":"` + t0 + `"}`
 	wholeSettings = `{"uuid":"s","app":"blog","owner":"bob","autoscale":{"web":{"min":1,"max":4,"cpu_percent":60}},"label":{"team":"search","size":3},
 		"created":"` + t0 + `","updated":"` + t0 + `","maintenance":false,"routable":true,"whitelist":["10.0.0.0/8"]}`
+	wholeEdge = `{"timeouts":{"answer":"30s"},"deny":["10.0.0.0/8"],"headers":{"X-Frame-Options":"DENY"},"pages":{"404":"<p>gone"},"auth":{"users":{"bob":"********"}},
+		"redirects":[{"path":"/old","to":"https://example.com/new","status":301}],"log":{"sample":0}}`
 	onePod = `{"name":"blog-web-0123456789-abcde","state":"up","release":"v3","type":"web","started":"2016-10-18T11:59:30Z"}`
 	tlsOn  = `{"uuid":"t","app":"blog","owner":"bob","created":"` + t0 + `","updated":"` + t0 + `","https_enforced":true}`
 )
@@ -83,6 +85,7 @@ func whole(t *testing.T) *contract {
 		"GET /v2/apps/blog/whitelist/": `{"addresses":["10.0.0.0/8"]}`, "POST /v2/apps/blog/whitelist/": `201 {"addresses":["10.0.0.0/8"]}`, "DELETE /v2/apps/blog/whitelist/": "204 ",
 		"GET /v2/apps/blog/tls/": tlsOn, "POST /v2/apps/blog/tls/": "201 " + tlsOn,
 		"GET /v2/apps/blog/services/": `{"services":[{"procfile_type":"api","path_pattern":"/api"}]}`, "POST /v2/apps/blog/services/": "201 ", "DELETE /v2/apps/blog/services/": "204 ",
+		"GET /v2/apps/blog/edge/": wholeEdge, "POST /v2/apps/blog/edge/": wholeEdge, "DELETE /v2/apps/blog/edge/": "204 ",
 		"GET /v2/apps/blog/ports/": `{"ports":[{"listen":30001,"procfile_type":"worker","port":9000,"proxy":0}]}`, "POST /v2/apps/blog/ports/": `201 {"listen":30001,"procfile_type":"worker","port":9000,"proxy":0}`, "DELETE /v2/apps/blog/ports/30001/": "204 ",
 		"GET /v2/apps/blog/volumes/": `{"volumes":[{"name":"data","mounts":{"web":"/data"},"data":true,"removed":false,"held_by":[]}]}`, "POST /v2/apps/blog/volumes/": `{"name":"data","mounts":{"web":"/data"},"data":true,"removed":false,"held_by":[]}`, "DELETE /v2/apps/blog/volumes/data/": "204 ",
 	}
@@ -265,6 +268,18 @@ var rows = []struct{ route, line, sends string }{
 	{"POST /v2/apps/{app}/crons/{type}/runs/", "cron run nightly", ""},
 	{"GET /v2/apps/{app}/crons/{type}/runs/{uuid}/", "cron run nightly", ""},
 	{"DELETE /v2/apps/{app}/services/", "services remove api", `{"procfile_type":"api"}`},
+	{"GET /v2/apps/{app}/edge/", "edge list", ""},
+	{"GET /v2/apps/{app}/edge/", "edge auth list", ""},
+	{"GET /v2/apps/{app}/edge/", "edge page 404", ""},
+	{"POST /v2/apps/{app}/edge/", "edge set timeout=30s retries=0 compress=off", `{"balance":{"retries":0},"compress":["identity"],"timeouts":{"answer":"30s"}}`},
+	{"POST /v2/apps/{app}/edge/", "edge set redirect=/a->/c", `{"redirects":[{"path":"/old","to":"https://example.com/new","status":301},{"path":"/a","to":"/c"}]}`},
+	{"POST /v2/apps/{app}/edge/", "edge unset timeout header=x-frame-options deny", `{"deny":null,"headers":{"X-Frame-Options":null},"timeouts":{"answer":null}}`},
+	{"POST /v2/apps/{app}/edge/", "edge auth add carol --password-stdin", `{"auth":{"users":{"carol":"hunter2"}}}`},
+	{"POST /v2/apps/{app}/edge/", "edge auth remove bob", `{"auth":null}`},
+	{"POST /v2/apps/{app}/edge/", "edge page 503 shop.crt", `{"pages":{"503":"CERT"}}`},
+	{"POST /v2/apps/{app}/edge/", "edge page 404 --remove", `{"pages":{"404":null}}`},
+	{"POST /v2/apps/{app}/edge/", "edge apply -f edge.json", `{"max_body":"1M"}`},
+	{"DELETE /v2/apps/{app}/edge/", "edge reset", ""},
 	{"GET /v2/apps/{app}/ports/", "ports list", ""},
 	{"POST /v2/apps/{app}/ports/", "ports add worker 9000 --listen 30001 --proxy 2", `{"procfile_type":"worker","port":9000,"listen":30001,"proxy":2}`},
 	{"DELETE /v2/apps/{app}/ports/{listen}/", "ports remove 30001", ""},
@@ -281,7 +296,7 @@ func worker(t *testing.T, c *contract) *user {
 	u := at(t, c)
 	u.env = append(u.env, "SLIPWAY_APP=blog")
 	u.stdin = "hunter2\n"
-	for name, text := range map[string]string{"shop.crt": "CERT", "shop.key": secretPEM, "id.pub": publicKey + "\n"} {
+	for name, text := range map[string]string{"shop.crt": "CERT", "shop.key": secretPEM, "edge.json": `{"max_body":"1M"}`, "id.pub": publicKey + "\n"} {
 		if err := os.WriteFile(filepath.Join(u.dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -31,6 +31,24 @@ func (c *Client) SetSettings(ctx context.Context, app string, patch api.Settings
 	return settings, c.post(ctx, path("apps", app, "settings"), patch, &settings)
 }
 
+// Edge is what the app's team asks of the routers.
+func (c *Client) Edge(ctx context.Context, app string) (api.Edge, error) {
+	var edge api.Edge
+	return edge, c.get(ctx, path("apps", app, "edge"), &edge)
+}
+
+// PatchEdge merges patch into that (RFC 7396) and returns what came of it;
+// platform.ErrConflict when nothing changes.
+func (c *Client) PatchEdge(ctx context.Context, app string, patch map[string]any) (api.Edge, error) {
+	var edge api.Edge
+	return edge, c.post(ctx, path("apps", app, "edge"), patch, &edge)
+}
+
+// ResetEdge takes all of it away; platform.ErrConflict when there is nothing.
+func (c *Client) ResetEdge(ctx context.Context, app string) error {
+	return c.delete(ctx, path("apps", app, "edge"), quick)
+}
+
 // Whitelist are the addresses and networks the app is served to; none: all.
 func (c *Client) Whitelist(ctx context.Context, app string) ([]string, error) {
 	var list api.Whitelist
