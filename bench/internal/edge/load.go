@@ -1,0 +1,277 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const connections = "64"
+
+func plain(p proxy, d time.Duration) (sample, error) {
+	return wrk(p, d, "http://"+p.plain+"/")
+}
+
+func secure(p proxy, d time.Duration) (sample, error) {
+	return wrk(p, d, "https://"+p.secure+"/")
+}
+
+// handshakes asks for one thing a connection: wrk resumes no session.
+func handshakes(p proxy, d time.Duration) (sample, error) {
+	return wrk(p, d, "https://"+p.secure+"/", "-H", "Connection: close")
+}
+
+var (
+	wrkTotal   = regexp.MustCompile(`(\d+) requests in ([\d.]+)(ms|s|m)`)
+	wrkLatency = regexp.MustCompile(`(50|99)%\s+([\d.]+)(us|ms|s)`)
+	wrkBad     = regexp.MustCompile(`Non-2xx or 3xx responses: (\d+)`)
+	wrkErrors  = regexp.MustCompile(`Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)`)
+)
+
+// wrk asks as fast as answers come, on one thread.
+func wrk(p proxy, d time.Duration, url string, more ...string) (sample, error) {
+	args := append([]string{"-t1", "-c" + connections, "-d" + strconv.Itoa(int(d.Seconds())) + "s", "--latency", "-H", "Host: " + host}, more...)
+	before := cpu(p.pids)
+	out, err := exec.Command("wrk", append(args, url)...).CombinedOutput()
+	s := sample{cpu: cpu(p.pids) - before}
+	if err != nil {
+		return s, fmt.Errorf("wrk: %w: %s", err, out)
+	}
+	total := wrkTotal.FindSubmatch(out)
+	if total == nil {
+		return s, fmt.Errorf("wrk said %s", out)
+	}
+	s.requests, _ = strconv.Atoi(string(total[1]))
+	took, _ := time.ParseDuration(string(total[2]) + string(total[3]))
+	s.rate = float64(s.requests) / took.Seconds()
+	for _, m := range wrkLatency.FindAllSubmatch(out, -1) {
+		at, _ := time.ParseDuration(string(m[2]) + string(m[3]))
+		if string(m[1]) == "50" {
+			s.p50 = at
+		} else {
+			s.p99 = at
+		}
+	}
+	if m := wrkBad.FindSubmatch(out); m != nil {
+		s.failed, _ = strconv.Atoi(string(m[1]))
+	}
+	if m := wrkErrors.FindSubmatch(out); m != nil && len(more) == 0 { // who closes is read as an error by wrk
+		for _, text := range m[1:] {
+			n, _ := strconv.Atoi(string(text))
+			s.failed += n
+		}
+	}
+	return s, nil
+}
+
+func http2(p proxy, d time.Duration) (sample, error) {
+	return h2load(p, "https", p.secure, "-c16", "-m8", "-n"+strconv.Itoa(int(d.Seconds()*2*fixedRate)))
+}
+
+// fixedRate is the load of the rows that do not ask as fast as they can.
+const fixedRate = 3000
+
+func plainFixed(p proxy, d time.Duration) (sample, error) {
+	return h2load(p, "http", p.plain, "--h1", "-c"+connections, "-m1", atRate(64), "-n"+strconv.Itoa(int(d.Seconds()*fixedRate)))
+}
+
+func http2Fixed(p proxy, d time.Duration) (sample, error) {
+	return h2load(p, "https", p.secure, "-c16", "-m8", atRate(16), "-n"+strconv.Itoa(int(d.Seconds()*fixedRate)))
+}
+
+// atRate is each of the connections' share of fixedRate.
+func atRate(connections float64) string { return fmt.Sprintf("--rps=%.3f", fixedRate/connections) }
+
+var (
+	h2Rate  = regexp.MustCompile(`finished in [^,]+, ([\d.]+) req/s`)
+	h2Total = regexp.MustCompile(`requests: (\d+) total, (\d+) started, (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout`)
+	h2Codes = regexp.MustCompile(`status codes: (\d+) 2xx`)
+)
+
+func h2load(p proxy, scheme, address string, more ...string) (sample, error) {
+	dir, err := os.MkdirTemp("", "slipway-h2load")
+	if err != nil {
+		return sample{}, err
+	}
+	defer os.RemoveAll(dir)
+	log := filepath.Join(dir, "log")
+	args := append([]string{"-t1", "--log-file=" + log}, more...)
+	before := cpu(p.pids)
+	out, err := exec.Command("h2load", append(args, "--connect-to="+address, scheme+"://"+host+"/")...).CombinedOutput()
+	s := sample{cpu: cpu(p.pids) - before}
+	if err != nil {
+		return s, fmt.Errorf("h2load: %w: %s", err, out)
+	}
+	total, codes, rate := h2Total.FindSubmatch(out), h2Codes.FindSubmatch(out), h2Rate.FindSubmatch(out)
+	if total == nil || codes == nil || rate == nil {
+		return s, fmt.Errorf("h2load said %s", out)
+	}
+	done, _ := strconv.Atoi(string(total[3]))
+	well, _ := strconv.Atoi(string(codes[1]))
+	s.failed = done - well
+	s.rate, _ = strconv.ParseFloat(string(rate[1]), 64)
+	return s, s.readLog(log)
+}
+
+// readLog takes what h2load wrote of each request: start, status, microseconds.
+func (s *sample) readLog(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	var took []int
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		words := strings.Fields(lines.Text())
+		if len(words) < 3 {
+			continue
+		}
+		us, err := strconv.Atoi(words[2])
+		if err != nil {
+			return err
+		}
+		took = append(took, us)
+	}
+	if len(took) == 0 {
+		return fmt.Errorf("h2load wrote no request down")
+	}
+	slices.Sort(took)
+	s.requests = len(took)
+	s.p50 = time.Duration(took[len(took)/2]) * time.Microsecond
+	s.p99 = time.Duration(took[len(took)*99/100]) * time.Microsecond
+	return nil
+}
+
+func bodies(p proxy, d time.Duration) (sample, error)       { return fetch(p, "http://"+p.plain+"/big") }
+func secureBodies(p proxy, d time.Duration) (sample, error) { return fetch(p, "https://"+p.secure+"/big") }
+
+// fetch takes 100 MB five times, one after the other.
+func fetch(p proxy, url string) (sample, error) {
+	client := &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: host}, //nolint:gosec // its own certificate
+		ReadBufferSize:  1 << 18,
+	}}
+	defer client.CloseIdleConnections()
+	s := sample{requests: 5}
+	before, began := cpu(p.pids), time.Now()
+	for range s.requests {
+		n, err := get(client, url)
+		if err != nil || n != 100<<20 {
+			return s, fmt.Errorf("%d bytes came: %w", n, err)
+		}
+	}
+	s.cpu = cpu(p.pids) - before
+	s.rate = float64(s.requests) / time.Since(began).Seconds()
+	return s, nil
+}
+
+func get(client *http.Client, url string) (int64, error) {
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Host = host
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	return io.Copy(io.Discard, res.Body)
+}
+
+// memory prints what open connections cost.
+func memory(proxies []proxy) {
+	fmt.Printf("\nconnections, KB each\n%-12s %14s %14s %14s\n", "", "9,900 idle", "2,000 idle TLS", "1,000 WebSockets")
+	for _, p := range proxies {
+		fmt.Printf("%-12s", p.name)
+		for _, k := range []struct {
+			count int
+			open  func(proxy) (net.Conn, error)
+		}{{9_900, idle}, {2_000, idleTLS}, {1_000, webSocket}} {
+			kb, err := costOf(p, k.count, k.open)
+			if err != nil {
+				fail(fmt.Errorf("%s: %w", p.name, err))
+			}
+			fmt.Printf(" %14.1f", kb)
+		}
+		fmt.Println()
+	}
+}
+
+// costOf opens count connections, lets them settle, and gives the KB each.
+func costOf(p proxy, count int, open func(proxy) (net.Conn, error)) (float64, error) {
+	before := pss(p.pids)
+	for range count {
+		conn, err := open(p)
+		if err != nil {
+			return 0, err
+		}
+		defer conn.Close()
+	}
+	time.Sleep(3 * time.Second)
+	return float64(pss(p.pids)-before) / float64(count), nil
+}
+
+// idle is a connection that was answered once.
+func idle(p proxy) (net.Conn, error) {
+	conn, err := net.Dial("tcp", p.plain)
+	if err != nil {
+		return nil, err
+	}
+	return conn, once(conn)
+}
+
+func idleTLS(p proxy) (net.Conn, error) {
+	conn, err := tls.Dial("tcp", p.secure, &tls.Config{InsecureSkipVerify: true, ServerName: host, NextProtos: []string{"http/1.1"}}) //nolint:gosec // its own certificate
+	if err != nil {
+		return nil, err
+	}
+	return conn, once(conn)
+}
+
+func once(conn net.Conn) error {
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: "+host+"\r\n\r\n"); err != nil {
+		return err
+	}
+	answer := make([]byte, 0, 4096)
+	for !bytes.HasSuffix(answer, []byte("xxxx")) || len(answer) < 1024 {
+		n, err := conn.Read(answer[len(answer):cap(answer)])
+		if err != nil {
+			return err
+		}
+		answer = answer[:len(answer)+n]
+	}
+	return nil
+}
+
+func webSocket(p proxy) (net.Conn, error) {
+	conn, err := net.Dial("tcp", p.plain)
+	if err != nil {
+		return nil, err
+	}
+	_, err = io.WriteString(conn, "GET /ws HTTP/1.1\r\nHost: "+host+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nhello")
+	if err != nil {
+		return nil, err
+	}
+	var answer []byte
+	for buf := make([]byte, 1024); !bytes.HasSuffix(answer, []byte("\r\n\r\nhello")); {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return nil, fmt.Errorf("%w after %q", err, answer)
+		}
+		answer = append(answer, buf[:n]...)
+	}
+	return conn, nil
+}
