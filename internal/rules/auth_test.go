@@ -1,7 +1,6 @@
 package rules_test
 
 import (
-	"context"
 	"encoding/base64"
 	"net/netip"
 	"strings"
@@ -48,7 +47,7 @@ func (d *door) knock(lines ...string) rules.Refusal {
 	refusal := d.rules.Refuse(req, v, d.proofs, d.now)
 	if refusal.Prove {
 		d.proved++
-		d.proofs.Prove(context.Background(), d.rules, req, v, func() time.Duration { return d.now })
+		d.proofs.Prove(nil, d.rules, req, v, func() time.Duration { return d.now })
 		refusal = d.rules.Refuse(req, v, d.proofs, d.now)
 	}
 	if refusal.Prove {
@@ -191,11 +190,11 @@ func TestManyWithOnePasswordWaitForOneProof(t *testing.T) {
 
 func TestAClientThatLeftIsNotWaitedFor(t *testing.T) {
 	d := newDoor(t, map[string]string{"ann": hashes()["open sesame"]})
-	ctx, leave := context.WithCancel(context.Background())
-	leave()
+	gone := make(chan struct{})
+	close(gone)
 	req, v := request(t, "GET / HTTP/1.1", credentials("ann", "open sesame")), &rules.Visit{Client: client}
 	// Both ends are ready: whichever is taken, nobody hangs and nothing wrong is learnt.
-	d.proofs.Prove(ctx, d.rules, req, v, func() time.Duration { return 0 })
+	d.proofs.Prove(gone, d.rules, req, v, func() time.Duration { return 0 })
 	if got := d.knock(credentials("ann", "open sesame")); got != (rules.Refusal{}) {
 		t.Errorf("%+v", got)
 	}
@@ -228,7 +227,7 @@ func FuzzAuthorization(f *testing.F) {
 		v := &rules.Visit{Client: client}
 		refusal := r.Refuse(req, v, d.proofs, 0)
 		if refusal.Prove {
-			d.proofs.Prove(context.Background(), r, req, v, func() time.Duration { return 0 })
+			d.proofs.Prove(nil, r, req, v, func() time.Duration { return 0 })
 			refusal = r.Refuse(req, v, d.proofs, 0)
 		}
 		if refusal.Status != 401 {

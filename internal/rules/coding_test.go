@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -266,7 +267,7 @@ func TestAnEventIsWithTheClientWhenItIsSaid(t *testing.T) {
 			said := make(chan error, 1)
 			go func() {
 				_, err := e.Write([]byte("data: now\n\n"))
-				said <- err
+				said <- errors.Join(err, e.Flush())
 			}()
 			got := make([]byte, 0, 11)
 			var reader io.Reader

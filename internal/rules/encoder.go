@@ -63,7 +63,7 @@ type Encoder struct {
 	coding coding
 	inner  compressor
 	stream bool // one of Encoders.streams
-	eager  bool
+	eager  bool // its app may go on at any time, or not
 }
 
 // Begin lends an encoder for an answer that is Coded, whose output goes to w;
@@ -84,14 +84,16 @@ func (e *Encoders) Begin(s *Shown, w io.Writer) *Encoder {
 	return &Encoder{of: e, coding: s.coding, inner: inner, stream: s.stream, eager: s.length < 0}
 }
 
-// Write compresses p. Of an answer whose length nobody knows all that came is
-// with the client before Write returns: an event counts when it is said.
-func (e *Encoder) Write(p []byte) (int, error) {
-	n, err := e.inner.Write(p)
-	if err == nil && e.eager && n > 0 {
-		err = e.inner.Flush()
+// Write compresses p; the output may be kept back until Flush.
+func (e *Encoder) Write(p []byte) (int, error) { return e.inner.Write(p) }
+
+// Flush writes what is kept back, of an answer whose length nobody knows: an
+// event counts when it is said. Others come soon, and are smaller in one piece.
+func (e *Encoder) Flush() error {
+	if !e.eager {
+		return nil
 	}
-	return n, err
+	return e.inner.Flush()
 }
 
 // Close ends the body well. Write must not be called after it.

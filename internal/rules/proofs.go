@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -102,16 +101,16 @@ func (p *Proofs) known(m mark, now time.Duration) knowledge {
 
 // Prove finds out what Refuse could not tell of a request, and notes it in its
 // visit; Refuse then says whether it goes on. It takes as long as a hash and
-// may wait for other proofs, until ctx ends: it is not for a thread that others
-// wait for. clock is read before and after.
-func (p *Proofs) Prove(ctx context.Context, r *Rules, req *h1.Request, v *Visit, clock func() time.Duration) {
+// may wait for other proofs, until gone is closed, since its client has left: it
+// is not for a thread that others wait for. clock is read before and after.
+func (p *Proofs) Prove(gone <-chan struct{}, r *Rules, req *h1.Request, v *Visit, clock func() time.Duration) {
 	a := r.auth
 	token, ok := basic(req.Fields)
 	if a == nil || !ok {
 		return
 	}
 	m := p.mark(a, token)
-	found := p.prove(ctx, a, m, token, v.Client, clock)
+	found := p.prove(gone, a, m, token, v.Client, clock)
 	switch found {
 	case right:
 		v.proven = a
@@ -124,7 +123,7 @@ func (p *Proofs) Prove(ctx context.Context, r *Rules, req *h1.Request, v *Visit,
 
 // prove lets one of those who bring the same credentials at the same time do
 // the work for all.
-func (p *Proofs) prove(ctx context.Context, a *auth, m mark, token []byte, client netip.Addr, clock func() time.Duration) knowledge {
+func (p *Proofs) prove(gone <-chan struct{}, a *auth, m mark, token []byte, client netip.Addr, clock func() time.Duration) knowledge {
 	for {
 		p.mu.Lock()
 		now := clock()
@@ -137,7 +136,7 @@ func (p *Proofs) prove(ctx context.Context, a *auth, m mark, token []byte, clien
 			select {
 			case <-other.done:
 				continue
-			case <-ctx.Done():
+			case <-gone:
 				return unknown
 			}
 		}
@@ -150,7 +149,7 @@ func (p *Proofs) prove(ctx context.Context, a *auth, m mark, token []byte, clien
 		p.jobs[m] = j
 		p.asking++
 		p.mu.Unlock()
-		return p.work(ctx, a, m, token, slot, j, clock)
+		return p.work(gone, a, m, token, slot, j, clock)
 	}
 }
 
@@ -165,7 +164,7 @@ func (p *Proofs) remembers(m mark, now time.Duration) knowledge {
 }
 
 // work makes the hash, when its turn has come.
-func (p *Proofs) work(ctx context.Context, a *auth, m mark, token []byte, slot *bucket, j *job, clock func() time.Duration) (k knowledge) {
+func (p *Proofs) work(gone <-chan struct{}, a *auth, m mark, token []byte, slot *bucket, j *job, clock func() time.Duration) (k knowledge) {
 	defer func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -186,7 +185,7 @@ func (p *Proofs) work(ctx context.Context, a *auth, m mark, token []byte, slot *
 	select {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
-	case <-ctx.Done():
+	case <-gone:
 		return unknown
 	}
 	if a.verify(token) {

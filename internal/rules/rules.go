@@ -93,6 +93,14 @@ func (r *Rules) complain(format string, values ...any) {
 	r.wrong = append(r.wrong, fmt.Sprintf(format, values...))
 }
 
+// Wrong is what of the wish was left out, in words.
+func (r *Rules) Wrong() []string {
+	if r == nil {
+		return nil
+	}
+	return r.wrong
+}
+
 // bounded is the part of a list that is looked at.
 func bounded[T any](r *Rules, what string, list []T, most int) []T {
 	if len(list) > most {
@@ -135,7 +143,7 @@ type Visit struct {
 	Client netip.Addr // of whom the request is from; the zero value: nobody knows
 	HTTPS  bool
 	Host   string // in lower case, without port and final dot
-	Path   string // decoded and clean: see match.CleanPath
+	Path   string // decoded and clean: see match.CleanPath; read only where Rules.Paths says so
 
 	proven *auth // Proofs.Prove found the password right
 	shut   refusalOf
@@ -151,6 +159,9 @@ type Refusal struct {
 	// Prove: nobody knows yet. Proofs.Prove finds it out, then Refuse is asked again.
 	Prove bool
 }
+
+// Paths reports whether Refuse looks at a visit's path.
+func (r *Rules) Paths() bool { return r != nil && len(r.redirects) > 0 }
 
 // Denied reports whether the client is in a denied network.
 func (r *Rules) Denied(client netip.Addr) bool {
