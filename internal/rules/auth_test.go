@@ -203,13 +203,13 @@ func TestAClientThatLeftIsNotWaitedFor(t *testing.T) {
 func TestThePasswordIsForTheRouter(t *testing.T) {
 	req := request(t, "GET / HTTP/1.1", credentials("ann", "open sesame"))
 	var told rules.Told
-	told.Set(newDoor(t, nil).rules, req, "id")
+	told.Set(newDoor(t, nil).rules, req, []byte("id"))
 	for _, name := range []string{"Authorization", "AUTHORIZATION", "authorization"} {
 		if !told.Drop([]byte(name)) {
 			t.Errorf("the app is told %s", name)
 		}
 	}
-	told.Set(nil, req, "id")
+	told.Set(nil, req, []byte("id"))
 	if told.Drop([]byte("Authorization")) {
 		t.Error("an app that asks by itself is not told the answer")
 	}

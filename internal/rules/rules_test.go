@@ -215,6 +215,8 @@ func TestNothingAskedForAllocatesNothing(t *testing.T) {
 	}
 }
 
+var anID = []byte("0123456789abcdef")
+
 var client = netip.MustParseAddr("192.0.2.1")
 
 // judge is all that is asked about one request.
@@ -229,7 +231,7 @@ func judge(r *rules.Rules, req *h1.Request, res *h1.Response, told *rules.Told, 
 	if _, ok := r.Process(req); ok {
 		panic("led elsewhere")
 	}
-	told.Set(r, req, "0123456789abcdef")
+	told.Set(r, req, anID)
 	for i := range req.Fields {
 		told.Drop(req.Fields[i].Name)
 	}

@@ -22,7 +22,7 @@ type Told struct {
 	start     bool
 	password  bool // it was for the router
 	correlate []byte
-	id        string
+	id        []byte
 }
 
 // verdict is about the traceparent that came.
@@ -35,7 +35,7 @@ const (
 )
 
 // Set reads a request that goes to an instance; id is its X-Request-Id.
-func (t *Told) Set(r *Rules, req *h1.Request, id string) {
+func (t *Told) Set(r *Rules, req *h1.Request, id []byte) {
 	*t = Told{id: id}
 	if r != nil {
 		t.start, t.password = r.start, r.auth != nil

@@ -18,7 +18,7 @@ func told(t *testing.T, r *rules.Rules, lines ...string) string {
 	t.Helper()
 	req := request(t, append([]string{"GET / HTTP/1.1"}, lines...)...)
 	var tell rules.Told
-	tell.Set(r, req, "the-id")
+	tell.Set(r, req, []byte("the-id"))
 	set := tell.Append(nil, time.UnixMilli(1700000000123), func(p []byte) {
 		for i := range p {
 			p[i] = 0 // the worst there is
