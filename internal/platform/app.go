@@ -130,10 +130,12 @@ type Autoscale struct {
 	CPUPercent int `json:"cpu_percent"`
 }
 
-// TLS says how an app treats plain HTTP. Enforced is nil until somebody chose.
+// TLS says how an app treats plain HTTP, and whether its domains get
+// certificates by themselves. Both are nil until somebody chose.
 type TLS struct {
 	UUID, App, Owner string
 	Enforced         *bool
+	Automatic        *bool // nil: as true
 	Created, Updated time.Time
 }
 

@@ -17,3 +17,30 @@ type Certificate struct {
 	Created         time.Time
 	Updated         time.Time
 }
+
+// Where a host's certificate comes from.
+const (
+	SourceUploaded  = "uploaded"
+	SourceAutomatic = "automatic" // from an authority, by ACME
+	SourcePlatform  = "platform"  // the platform's own
+	SourceNone      = "none"
+)
+
+// HostCertificate says what a host is served with, and what keeps it from better.
+type HostCertificate struct {
+	Host   string
+	Source string
+	// Name is that of an upload, or what an automatic certificate is for: the
+	// host, or a wildcard that stands for it.
+	Name    string
+	Issuer  string
+	Expires time.Time // zero: not known
+	// Problem says in words why there is no certificate, or no newer one, after
+	// Attempts; NextTry is when it is tried again.
+	Problem  string
+	Attempts int
+	NextTry  time.Time
+	// Waiting says that a certificate is on its way, or is got when a client
+	// first comes.
+	Waiting string
+}

@@ -40,6 +40,7 @@ var sealedTables = []sealedTable{
 	{"configs", "uuid", "", []string{"vars", "registry", "shared"}},
 	{"config_groups", "uuid", "", []string{"vars"}},
 	{"certificates", "id", int64(0), []string{"key"}},
+	{"acme_files", "name", "", []string{"value"}},
 }
 
 func scanSealed(row scanner) (s Sealed, err error) {

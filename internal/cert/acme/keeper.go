@@ -1,0 +1,333 @@
+package acme
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	"github.com/mholt/acmez/v3"
+	"golang.org/x/time/rate"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/store"
+)
+
+// Edge is where certificates and proofs are shown. Acked returns once every
+// router shows what the version holds.
+type Edge interface {
+	SetCertificates(wish map[string]*platform.EdgeCertificate) (version int64, err error)
+	Certificates() []string
+	Acked(ctx context.Context, version int64) error
+}
+
+// What certificates are known by at the edge.
+const (
+	issuedPrefix = "acme/"
+	proofPrefix  = "proof/"
+)
+
+// Options are what a Keeper is made with. The zero value of each field but the
+// first stands for its default.
+type Options struct {
+	// Directory is the authority's address (RFC 8555, 7.1.1). Required.
+	Directory string
+	// Roots are PEM: whose certificate the authority's own must be signed by.
+	// Default: the machine's.
+	Roots []byte
+	// Email is where the authority may write to. Default nobody.
+	Email string
+	// EABKey and EABSecret tie the account to one at the authority (7.3.4); the
+	// second is base64url.
+	EABKey, EABSecret string
+	// Challenges are how names may be proven: http-01 and tls-alpn-01, which need
+	// the routers to be reached at ports 80 and 443, and dns-01, which needs DNS.
+	// Default the first two. Wildcards are proven by dns-01, whatever is here.
+	Challenges []string
+	// DNS proves names by their zone; nil: wildcards get no certificate.
+	DNS acmez.Solver
+	// Domain is the platform's: with DNS, one wildcard stands for the names right
+	// below it.
+	Domain string
+	// OnDemand gets certificates for apps' names when a client first comes: see
+	// Asked.
+	OnDemand bool
+	// Process names this process among those that share the store: what it held
+	// when it was killed is free when it starts again. Default "slipway".
+	Process string
+	// Check is the pause between two looks at whether a certificate is to be
+	// renewed, of those that are over soon; the others are looked at more rarely.
+	// Default 1 min.
+	Check time.Duration
+	// FirstPause and LastPause bound the pause after a failure, which doubles.
+	// Default 1 min and 6 h. Shorter, and authorities refuse everything for a
+	// while.
+	FirstPause, LastPause time.Duration
+}
+
+const (
+	// maxTurns is how many names are worked on at a time, turnTime how long one
+	// may take.
+	maxTurns = 4
+	turnTime = 10 * time.Minute
+)
+
+func (o Options) withDefaults() Options {
+	orDefault(&o.Check, time.Minute)
+	orDefault(&o.FirstPause, time.Minute)
+	orDefault(&o.LastPause, 6*time.Hour)
+	if len(o.Challenges) == 0 {
+		o.Challenges = []string{"http-01", "tls-alpn-01"}
+	}
+	if o.Process == "" {
+		o.Process = "slipway"
+	}
+	return o
+}
+
+func orDefault(field *time.Duration, value time.Duration) {
+	if *field == 0 {
+		*field = value
+	}
+}
+
+// Keeper gets and keeps certificates. Safe for concurrent use.
+type Keeper struct {
+	log     *slog.Logger
+	opt     Options
+	edge    Edge
+	storage *storage
+	cache   *certmagic.Cache
+	magic   *certmagic.Config
+	demand  *rate.Limiter // of Asked
+
+	life context.Context
+	end  context.CancelFunc
+	once sync.Once // of Close
+	work sync.WaitGroup
+	kick chan struct{} // holds a token when something may be due earlier
+
+	mu       sync.Mutex
+	subjects map[string]*subject
+	wants    map[string][]string // subjects by who wants them
+}
+
+// subject is what one certificate is for.
+type subject struct {
+	name    string
+	wanted  map[string]bool // by whom
+	due     time.Time       // zero: not before somebody asks
+	working bool
+	again   bool // once more, right after the turn that is under way
+	dormant bool // got when a client first comes
+	known   *issued
+	failure failure
+}
+
+// issued is a certificate as it is served.
+type issued struct {
+	issuer  string
+	expires time.Time
+}
+
+// New makes a Keeper; it does nothing before Start.
+func New(log *slog.Logger, db *store.Store, edge Edge, opt Options) (*Keeper, error) {
+	k := &Keeper{
+		log: log, opt: opt.withDefaults(), edge: edge, kick: make(chan struct{}, 1), demand: rate.NewLimiter(rate.Every(6*time.Second), 10),
+		subjects: map[string]*subject{}, wants: map[string][]string{},
+	}
+	k.life, k.end = context.WithCancel(context.Background())
+	k.storage = newStorage(log, db, k.opt.Process)
+	logger := zapOf(log)
+	k.cache = certmagic.NewCache(certmagic.CacheOptions{
+		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return k.magic, nil },
+		RenewCheckInterval: k.opt.Check, OCSPCheckInterval: 24 * time.Hour, Logger: logger,
+	})
+	issuer, err := newAuthority(log, k.storage, k.solvers(), k.opt)
+	if err != nil {
+		k.cache.Stop()
+		return nil, err
+	}
+	k.magic = certmagic.New(k.cache, certmagic.Config{
+		Storage: k.storage, Issuers: []certmagic.Issuer{issuer}, Logger: logger,
+		KeySource: certmagic.StandardKeyGenerator{KeyType: certmagic.P256},
+	})
+	return k, nil
+}
+
+// Start begins to get what is wanted. Certificates at the edge that nobody wants
+// any more are taken away.
+func (k *Keeper) Start(ctx context.Context) error {
+	if err := k.storage.free(ctx); err != nil {
+		return err
+	}
+	gone := map[string]*platform.EdgeCertificate{}
+	k.mu.Lock()
+	for _, name := range k.edge.Certificates() {
+		subject, issued := strings.CutPrefix(name, issuedPrefix)
+		if strings.HasPrefix(name, proofPrefix) || issued && k.subjects[subject] == nil {
+			gone[name] = nil
+		}
+	}
+	k.mu.Unlock()
+	if len(gone) > 0 {
+		if _, err := k.edge.SetCertificates(gone); err != nil {
+			return err
+		}
+	}
+	k.work.Go(k.run)
+	k.work.Go(k.clean)
+	return nil
+}
+
+// Close ends what is under way, and waits for it. What was begun at the
+// authority is begun anew by the next.
+func (k *Keeper) Close() {
+	k.once.Do(func() {
+		k.end()
+		k.work.Wait()
+		k.cache.Stop()
+	})
+}
+
+// Want makes hosts all that owner wants certificates for: an app, or whoever
+// speaks for the platform. anew tries at once what failed.
+func (k *Keeper) Want(owner string, hosts []string, anew bool) {
+	k.mu.Lock()
+	var gone []string
+	next := k.subjectsFor(hosts)
+	for _, name := range k.wants[owner] {
+		if slices.Contains(next, name) {
+			continue
+		}
+		s := k.subjects[name]
+		if delete(s.wanted, owner); len(s.wanted) == 0 {
+			delete(k.subjects, name)
+			gone = append(gone, name)
+		}
+	}
+	for _, name := range next {
+		k.want(name, owner, anew)
+	}
+	if k.wants[owner] = next; len(next) == 0 {
+		delete(k.wants, owner)
+	}
+	k.withdraw(gone)
+	k.mu.Unlock()
+	k.hurry()
+}
+
+// want adds an owner to a subject; k.mu is held.
+func (k *Keeper) want(name, owner string, anew bool) {
+	s := k.subjects[name]
+	if s == nil {
+		s = &subject{name: name, wanted: map[string]bool{}, due: time.Now(), dormant: k.opt.OnDemand && owner != ""}
+		k.subjects[name] = s
+	}
+	s.wanted[owner] = true
+	if owner == "" {
+		s.dormant = false
+	}
+	if anew && (s.failure.Problem != "" || s.working) {
+		s.failure, s.due, s.again = failure{forced: true}, time.Now(), s.working
+	}
+}
+
+// withdraw takes certificates that nobody wants off the edge. They stay in the
+// store: who comes back with the name finds them. k.mu is held.
+func (k *Keeper) withdraw(names []string) {
+	if len(names) == 0 {
+		return
+	}
+	gone := map[string]*platform.EdgeCertificate{}
+	for _, name := range names {
+		gone[issuedPrefix+name] = nil
+	}
+	if _, err := k.edge.SetCertificates(gone); err != nil {
+		k.log.Warn("certificates stayed at the edge", "err", err)
+	}
+}
+
+// subjectsFor are what certificates for hosts are for, each once and in order.
+func (k *Keeper) subjectsFor(hosts []string) (names []string) {
+	for _, host := range hosts {
+		names = append(names, k.subjectFor(host))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (k *Keeper) subjectFor(host string) string {
+	label, under := strings.CutSuffix(host, "."+k.opt.Domain)
+	if k.opt.DNS != nil && under && label != "" && !strings.Contains(label, ".") {
+		return "*." + k.opt.Domain
+	}
+	return host
+}
+
+// Asked says that a client came for hosts. Those that nobody wants a certificate
+// for get none, and of the others only so many in a time.
+func (k *Keeper) Asked(hosts []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, host := range hosts {
+		s := k.subjects[k.subjectFor(host)]
+		if s == nil || !s.dormant || !k.demand.Allow() {
+			continue
+		}
+		s.dormant, s.due = false, time.Now()
+		k.hurry()
+	}
+}
+
+// State says how it stands with the certificate for a host; false: none is
+// wanted.
+func (k *Keeper) State(host string) (platform.HostCertificate, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.subjects[k.subjectFor(host)]
+	if s == nil {
+		return platform.HostCertificate{}, false
+	}
+	return s.state(host), true
+}
+
+func (s *subject) state(host string) platform.HostCertificate {
+	c := platform.HostCertificate{Host: host, Source: platform.SourceNone, Name: s.name}
+	if s.known != nil {
+		c.Source, c.Issuer, c.Expires = platform.SourceAutomatic, s.known.issuer, s.known.expires
+	}
+	c.Problem, c.Attempts = s.failure.Problem, s.failure.Attempts
+	switch {
+	case c.Problem != "":
+		c.NextTry = s.due
+	case s.known == nil && s.dormant:
+		c.Waiting = "it is got when a client first comes"
+	case s.known == nil:
+		c.Waiting = "it is on its way"
+	}
+	return c
+}
+
+// Failing are the subjects that could not be had or renewed, by name.
+func (k *Keeper) Failing() (failing []platform.HostCertificate) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for name, s := range k.subjects {
+		if s.failure.Problem != "" {
+			failing = append(failing, s.state(name))
+		}
+	}
+	slices.SortFunc(failing, func(a, b platform.HostCertificate) int { return strings.Compare(a.Host, b.Host) })
+	return failing
+}
+
+func (k *Keeper) hurry() {
+	select {
+	case k.kick <- struct{}{}:
+	default:
+	}
+}
