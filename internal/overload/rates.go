@@ -29,9 +29,9 @@ type rateRule struct {
 	wish    platform.RateLimit
 	by      source
 	path    match.Path
-	every   time.Duration          // between two requests; 0: no bucket
-	burst   time.Duration          // how far ahead a client may be
-	open    int32                  // 0: no bound
+	every   time.Duration // between two requests; 0: no bucket
+	burst   time.Duration // how far ahead a client may be
+	open    int32         // 0: no bound
 	clients *clients
 }
 
