@@ -40,6 +40,7 @@ type route struct {
 	tlsProfile  string          // empty: the router's
 	main        pool            // for what paths leads nowhere else
 	services    map[string]pool // by process type
+	edge        platform.Edge   // what the team set
 	tally       *tally          // of all backends; nil for the control plane
 }
 

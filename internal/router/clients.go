@@ -175,6 +175,19 @@ func (p *clientPolicy) bearer(state *tls.ConnectionState) bearer {
 	return bearer{"SUCCESS", headerText(leaf.Subject.String()), hex.EncodeToString(sum[:])}
 }
 
+// lines appends what the app is told, as lines of a head.
+func (b *bearer) lines(dst []byte) []byte {
+	if b.verified == "" {
+		return dst
+	}
+	dst = append(append(append(dst, clientVerifiedHeader+": "...), b.verified...), "\r\n"...)
+	if b.fingerprint == "" {
+		return dst
+	}
+	dst = append(append(append(dst, clientSubjectHeader+": "...), b.subject...), "\r\n"...)
+	return append(append(append(dst, clientFingerprintHeader+": "...), b.fingerprint...), "\r\n"...)
+}
+
 // headerText is a name as a header's value can hold it.
 func headerText(name string) string {
 	const most = 1024

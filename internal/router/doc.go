@@ -19,11 +19,26 @@
 // nobody's: see claims. Nothing that a change of one app costs grows with the
 // number of apps.
 //
-// The bytes themselves move behind one seam, carrier; everything else in the
-// package does not know how. Today that is net/http, which reads some doubtful
-// messages that a stricter parser would refuse: a length besides a chunked
-// body (the length is dropped), folded headers (joined), lines that end in a
-// bare LF, chunked bodies in HTTP/1.0 (taken as having no body), a Host header
-// besides a target with a host (the target's counts, RFC 9112, 3.2.2). None is
-// passed on as it came: the app gets a message written anew, with one length.
+// A request's walk. A driver reads a head with h1 and hands it to the exchange
+// (exchange.go), which decides and never waits: begin takes the head, first and
+// next say a step, failed and waited say the step after it, back how an answer's
+// head goes to the client, finish counts. The steps are done by whoever moves the
+// bytes. For drivers whose goroutines may wait that is walk (walk.go), which knows
+// a client (client.go) and a link (link.go) and no protocol:
+//
+//	client   inward (http1.go)   handled (handler.go: net/http's, for HTTP/2)
+//	link     outward (link.go), from the pool of an instance's address
+//
+//	run ─ takeBody ─ first ─▶ toSend ─ attempt ─ converse: send · head · relay
+//	                     └──▶ toWait ─ await        └ upload: the body, beside it
+//	                     └──▶ toAnswer, toCut
+//
+// What belongs where: what is decided once the app is known goes into next,
+// before acquire; what is changed of the head to the instance, into onward; of
+// the head to the client, into back; what changes the body on its way back is a
+// sink before the client, set in relay after back. Lines are added to x.set.
+//
+// Bytes that wait have a buffer, connections that wait have none (wire.go). No
+// request sets a timer: watch (watch.go) looks at all of them now and then, and
+// cuts off what is late and what nobody waits for any more.
 package router

@@ -1,11 +1,13 @@
 package router
 
 import (
-	"context"
+	"bytes"
 	"errors"
-	"net/http"
+	"net/url"
 	"strings"
 	"time"
+
+	"github.com/slipway-paas/slipway/internal/h1"
 )
 
 // maxRetries is how often a request that may be sent again is.
@@ -15,193 +17,269 @@ const maxRetries = 2
 // before its answer.
 const statusClientGone = 499
 
-// exchange is one request on its way through the router.
+// exchange is what is decided about one request. It decides without waiting:
+// each of its steps says what is to be done next, and whoever moves the bytes
+// does it: see walk. One is used again for the next request of its client.
 type exchange struct {
-	router  *Router
-	w       *recorder
-	req     *http.Request
-	body    *body
-	began   time.Time
+	router *Router
+	from   *peer
+	req    *h1.Request
+	proto  string // HTTP/1.1
+
+	began   time.Duration // on the router's clock
+	origin  origin
 	host    string
 	app     *app
 	visit   visit
-	passage passage
+	guest   *guest        // nil: it never had to wait
+	held    time.Duration // how long it did
+	route   *route        // of the last attempt
+	inst    *instance     // of the last attempt
+	inside  bool          // of inst's door, and counted as open
+	tried   []*instance
+	retries int
 
-	guest     *guest        // nil: it never had to wait
-	held      time.Duration // how long it did
-	route     *route        // of the last attempt
-	inst      *instance     // of the last attempt
-	tried     []*instance
 	attempts  int
 	uncounted bool // no request of any release
+
+	// What came of it.
+	status   int           // that the client was told; 0: none yet
+	bytes    int64         // of the answer's body
+	answered time.Duration // when the answer's head came; 0: it has not
+	broken   bool          // the app broke its answer off
+
+	memo memo
+	set  []byte // lines for a head, written anew each time
+	walk
 }
 
-// serve finds the app and sends the request to it.
-func (x *exchange) serve() {
-	if x.req.Method == http.MethodConnect {
-		x.answer(noTunnel())
-		return
+// memo is where the last host led: a connection mostly asks for one.
+type memo struct {
+	raw  []byte
+	host string
+	app  *app
+	at   uint64 // version of the table
+}
+
+// step is what is to be done next about a request.
+type step struct {
+	do    action
+	place *place // toSend: where to; then sent or failed is called
+	page  page   // toAnswer
+	guest *guest // toWait: until its let is closed, or until; then waited is called
+	until time.Time
+}
+
+type action uint8
+
+const (
+	toSend action = iota
+	toAnswer
+	toWait
+	toCut // nobody can be told anything: cut the client off visibly
+)
+
+func answerWith(p page) step { return step{do: toAnswer, page: p} }
+
+// begin readies the exchange for a request, whose head holds until it ends.
+func (x *exchange) begin(req *h1.Request, proto string) {
+	x.req, x.proto = req, proto
+	x.began = x.router.now()
+	x.host, x.app, x.guest, x.held = "", nil, nil, 0
+	x.route, x.inst, x.inside, x.tried = nil, nil, false, x.tried[:0]
+	x.attempts, x.uncounted = 0, false
+	x.status, x.bytes, x.answered, x.broken = 0, 0, 0, false
+	x.origin.read(req, x.from, x.router.opt.TrustedProxies)
+	x.visit = visit{client: x.origin.client, https: x.origin.proto == "https", written: req.Path(), router: x.router, conn: x.from.tls}
+	x.limits()
+}
+
+// limits takes what is no business of the app's out of the head.
+func (x *exchange) limits() {
+	if x.req.Upgrade != nil && (x.req.Minor == 0 || bodyOf(x.req) || bytes.Contains(bytes.ToLower(x.req.Upgrade), []byte("h2c"))) {
+		// An app that took h2c up would speak HTTP/2 past the router; who
+		// speaks HTTP/1.0 cannot ask (RFC 9110, 7.8); and a body would have to
+		// end before the other protocol begins.
+		x.req.Upgrade = nil
 	}
-	host, ok := normalHost(x.req.Host)
-	if !ok {
-		x.answer(badHost())
-		return
+}
+
+// bodyOf reports whether a request has a body, if only of no bytes.
+func bodyOf(req *h1.Request) bool { return req.Length != 0 }
+
+// first finds the app and says where the request goes.
+func (x *exchange) first() step {
+	if bytes.IndexByte(x.visit.written, '%') >= 0 && !validEscapes(x.visit.written) {
+		return answerWith(badPath())
 	}
-	x.host = host
-	if answer, ours := x.router.proof(host, x.req.URL.Path); ours {
-		writeProof(x.w, answer)
-		return
+	if !x.lookup() {
+		return answerWith(badHost())
 	}
-	if x.app = x.router.find(host); x.app == nil {
-		x.answer(unknownHost(host))
-		return
+	if answer, ours := x.router.proof(x.host, &x.visit); ours {
+		return answerWith(proven(answer))
+	}
+	if x.app == nil {
+		return answerWith(unknownHost(x.host))
 	}
 	if x.app.control {
-		x.passage.origin.settle()
+		x.origin.settle()
 	}
-	x.prepare()
-	for x.attempt() {
-	}
+	return x.next()
 }
 
-// prepare makes the request one that can be sent, more than once if need be.
-func (x *exchange) prepare() {
-	req := x.req.WithContext(x.req.Context())
-	if strings.EqualFold(req.Header.Get("Upgrade"), "h2c") {
-		// An app that took this up would speak HTTP/2 past the router.
-		req.Header = req.Header.Clone()
-		req.Header.Del("Upgrade")
-		req.Header.Del("Http2-Settings")
+func validEscapes(path []byte) bool {
+	_, err := url.PathUnescape(string(path))
+	return err == nil
+}
+
+// lookup finds the host's app. It reports false when the host is none.
+func (x *exchange) lookup() (ok bool) {
+	m, at := &x.memo, x.router.changes.Load()
+	if m.at != at || m.host == "" || !bytes.Equal(m.raw, x.req.Host) {
+		host, ok := normalHost(string(x.req.Host))
+		if !ok {
+			return false
+		}
+		*m = memo{raw: append(m.raw[:0], x.req.Host...), host: host, app: x.router.find(host), at: at}
 	}
-	if req.Body != nil && req.Body != http.NoBody {
-		x.body = newBody(req, repeatable(req))
-	}
-	x.req = req
-	x.visit = visit{client: x.passage.origin.client, https: x.passage.origin.proto == "https", path: req.URL.Path, router: x.router, conn: req.TLS}
+	x.host, x.app = m.host, m.app
+	return true
 }
 
 // repeatable reports whether sending the request twice does no harm (RFC 9110,
 // 9.2.2), by its method or by its client's word.
-func repeatable(req *http.Request) bool {
-	switch req.Method {
-	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodTrace:
+func (x *exchange) repeatable() bool {
+	switch string(x.req.Method) {
+	case "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE":
 		return true
 	}
-	return req.Header.Get("Idempotency-Key") != "" || req.Header.Get("X-Idempotency-Key") != ""
+	return len(x.req.Get("idempotency-key")) > 0 || len(x.req.Get("x-idempotency-key")) > 0
 }
 
-// attempt sends the request to one instance and reports whether it should be
-// sent again.
-func (x *exchange) attempt() (again bool) {
-	if x.behind() {
-		return x.wait()
-	}
-	x.visit.app = x.app
-	rt, inst, why := x.app.acquire(x.router.now(), x.tried, &x.visit)
-	if why == gone {
-		if next := x.router.find(x.host); next != nil && next != x.app {
-			x.app = next // the host was handed over after it was looked up
-			return true
+// next says which instance the request goes to now, which it has entered then:
+// left is to be called.
+func (x *exchange) next() step {
+	for {
+		if x.behind() {
+			return x.queue()
 		}
+		x.visit.app = x.app
+		rt, inst, why := x.app.acquire(x.router.now(), x.tried, &x.visit)
+		if why == gone {
+			if next := x.router.find(x.host); next != nil && next != x.app {
+				x.app = next // the host was handed over after it was looked up
+				continue
+			}
+		}
+		if rt != nil {
+			x.route = rt
+		}
+		switch {
+		case why == empty && rt.hold:
+			return x.queue()
+		case inst == nil:
+			return answerWith(x.refuse(why))
+		}
+		return x.enter(inst)
 	}
-	if rt != nil {
-		x.route = rt
-	}
-	if why == empty && rt.hold {
-		return x.wait()
-	}
-	if inst == nil {
-		x.answer(x.refuse(why))
-		return false
-	}
-	x.inst = inst
-	x.attempts++
-	err := x.carry(rt, inst)
-	if err == nil {
-		return false
-	}
-	x.blame(err)
-	if x.req.Context().Err() == nil && x.attempts <= maxRetries && x.mayRepeat(err) {
-		return true
-	}
-	x.fail(err)
-	return false
 }
 
-// carry holds the instance's door and the release's count for as long as the
-// request is open, also when the handler is aborted.
-func (x *exchange) carry(rt *route, inst *instance) error {
-	defer inst.door.leave()
-	if rt.tally != nil {
-		rt.tally.open.Add(1)
-		defer rt.tally.open.Add(-1)
+// enter has the request counted as open, and sends it to the instance whose
+// door it is in.
+func (x *exchange) enter(inst *instance) step {
+	x.inst, x.inside = inst, true
+	x.attempts++
+	if x.route.tally != nil {
+		x.route.tally.open.Add(1)
 	}
 	place := inst.place.Load()
 	if place == nil {
-		return errRefused
+		return x.failed(errRefused, true)
 	}
-	if x.body != nil {
-		x.req.Body = x.body.attempt()
+	return step{do: toSend, place: place}
+}
+
+// left ends that the request is open at its instance.
+func (x *exchange) left() {
+	if !x.inside {
+		return
 	}
-	x.passage.origin.bearer = rt.clients.bearer(x.req.TLS)
-	return place.carrier.carry(x.w, x.req, &x.passage)
+	x.inside = false
+	x.inst.door.leave()
+	if x.route.tally != nil {
+		x.route.tally.open.Add(-1)
+	}
+}
+
+// onward is how the head goes to the instance.
+func (x *exchange) onward() h1.Onward {
+	x.origin.bearer = x.route.clients.bearer(x.from.tls)
+	x.set = x.origin.lines(x.set[:0])
+	return h1.Onward{Length: x.req.Length, Body: x.hasBody, Drop: isOurs, Set: x.set}
+}
+
+// back is how an answer's head goes to the client, and takes note that it came.
+func (x *exchange) back(res *h1.Response) h1.Back {
+	x.answered, x.status = x.router.now(), res.Status
+	x.set = x.origin.idLine(x.set[:0])
+	if res.Get("date") == nil && res.Status >= 200 {
+		x.set = x.router.date(x.set)
+	}
+	return h1.Back{
+		Length: res.Length, Bodiless: res.Bodiless(x.req.Method), OldPeer: x.req.Minor == 0,
+		Close: x.router.draining.Load(), Drop: isRequestID, Set: x.set,
+	}
+}
+
+func isRequestID(name []byte) bool {
+	return len(name) == len(requestIDHeader) && bytes.EqualFold(name, []byte(requestIDHeader))
+}
+
+// failed says what is done about a request whose attempt ended without a byte
+// of an answer; whole says that its body could be sent again.
+func (x *exchange) failed(err error, whole bool) step {
+	x.left()
+	x.blame(err)
+	if !errors.Is(err, errGone) && x.attempts <= maxRetries && whole && x.mayRepeat(err) {
+		return x.next()
+	}
+	x.router.log.Debug("request had no answer", "app", x.app.name, "instance", x.inst.id, "request_id", string(x.origin.id), "err", err)
+	switch {
+	case errors.Is(err, errGone):
+		x.status = statusClientGone
+		return step{do: toCut}
+	case errors.Is(err, errSlow):
+		return answerWith(slowBody())
+	case errors.Is(err, errClient):
+		return answerWith(badBody())
+	case x.app.control:
+		return answerWith(controlDown())
+	case errors.Is(err, errRefused):
+		return answerWith(unreachable(x.app.name))
+	case errors.Is(err, errTimeout):
+		return answerWith(tooSlow(x.app.name))
+	case errors.Is(err, errGarbage):
+		return answerWith(garbled(x.app.name))
+	}
+	return answerWith(brokeOff(x.app.name))
 }
 
 func (x *exchange) mayRepeat(err error) bool {
-	if x.w.touched() || x.body != nil && !x.body.replayable() {
-		return false
-	}
-	return errors.Is(err, errRefused) || errors.Is(err, errUnsent) || errors.Is(err, errStale) && repeatable(x.req)
+	return errors.Is(err, errRefused) || errors.Is(err, errUnsent) || errors.Is(err, errStale) && x.repeatable()
 }
 
 // blame keeps the next attempt from what made this one fail: the instance when
 // it cannot be reached, its old connections when one of them was closed.
 func (x *exchange) blame(err error) {
 	switch {
-	case errors.Is(err, errRefused) && x.req.Context().Err() == nil:
+	case errors.Is(err, errRefused) && !errors.Is(err, errGone):
 		x.inst.suspect.Store(int64(x.router.now() + suspicion))
 		x.tried = append(x.tried, x.inst)
 	case errors.Is(err, errUnsent), errors.Is(err, errStale):
 		if place := x.inst.place.Load(); place != nil {
-			place.carrier.close()
+			place.links.close()
 		}
 	}
-}
-
-// fail answers a request that was sent, or could not be, and has no answer.
-func (x *exchange) fail(err error) {
-	if x.w.hijacked {
-		return // and the connection is closed
-	}
-	if x.w.touched() {
-		panic(http.ErrAbortHandler) // in the middle of something: cut it off visibly
-	}
-	if x.req.Context().Err() != nil || errors.Is(err, context.Canceled) {
-		x.w.status = statusClientGone
-		panic(http.ErrAbortHandler)
-	}
-	x.router.log.Debug("request had no answer", "app", x.app.name, "instance", x.inst.id,
-		"request_id", x.passage.origin.id, "err", err)
-	switch {
-	case errors.Is(err, errClient):
-		x.answer(badBody())
-	case x.app.control:
-		x.answer(controlDown())
-	case errors.Is(err, errRefused):
-		x.answer(unreachable(x.app.name))
-	case errors.Is(err, errTimeout):
-		x.answer(tooSlow(x.app.name))
-	default:
-		x.answer(brokeOff(x.app.name))
-	}
-}
-
-// answer ends the exchange with a page of the router's own.
-func (x *exchange) answer(p page) {
-	if x.router.draining.Load() {
-		x.w.Header().Set("Connection", "close")
-	}
-	p.write(x.w, x.req, x.passage.origin.id)
 }
 
 // finish counts the request, however it ended.
@@ -210,7 +288,7 @@ func (x *exchange) finish() {
 		x.router.onItsWay(x.guest)
 	}
 	now := x.router.now()
-	failed := x.passage.broken || x.w.status >= 500
+	failed := x.broken || x.status >= 500
 	if x.app != nil {
 		x.app.last.Store(int64(max(now, 1)))
 	}
@@ -224,8 +302,8 @@ func (x *exchange) finish() {
 
 func (x *exchange) count(now time.Duration, failed bool) {
 	latency := time.Duration(-1)
-	if !x.passage.answered.IsZero() {
-		latency = x.passage.answered.Sub(x.began) - x.held
+	if x.answered > 0 {
+		latency = x.answered - x.began - x.held
 	}
 	x.route.tally.add(now, latency, failed)
 	if c := x.app.cutover.Load(); c != nil {
@@ -238,10 +316,10 @@ func (x *exchange) count(now time.Duration, failed bool) {
 
 func (x *exchange) access(failed bool) Access {
 	a := Access{
-		Time: x.began, Duration: time.Since(x.began), Client: x.passage.origin.client,
-		Host: x.host, Method: x.req.Method, Path: x.req.URL.Path, Proto: x.req.Proto,
-		Status: x.w.status, Bytes: x.w.bytes, Attempts: x.attempts,
-		RequestID: x.passage.origin.id, Failed: failed,
+		Time: x.router.start.Add(x.began), Duration: x.router.now() - x.began, Client: x.origin.client,
+		Host: x.host, Method: string(x.req.Method), Path: x.visit.path(), Proto: x.proto,
+		Status: x.status, Bytes: x.bytes, Attempts: x.attempts,
+		RequestID: string(x.origin.id), Failed: failed,
 	}
 	if x.app != nil {
 		a.App = x.app.name
@@ -253,4 +331,17 @@ func (x *exchange) access(failed bool) Access {
 		a.Instance = x.inst.id
 	}
 	return a
+}
+
+// secure is the address of the same thing by HTTPS.
+func (x *exchange) secure() string {
+	host := x.host
+	if named, ok := normalHost(string(x.origin.host)); ok {
+		host = named
+	}
+	to := "https://" + x.router.atHTTPS(host)
+	if target := string(x.req.Target); strings.HasPrefix(target, "/") {
+		return to + target
+	}
+	return to + "/" // OPTIONS *
 }

@@ -3,6 +3,7 @@ package router
 import (
 	"crypto/tls"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -11,7 +12,7 @@ import (
 // refusal is why a request goes to no instance. What decides it, in this
 // order, the first that holds:
 //
-//	unknown host                                404  exchange.serve, gone
+//	unknown host                                404  exchange.first, gone
 //	the client's address is in no allowed one   403  stranger
 //	the app is in maintenance                   503  resting
 //	plain HTTP, and the app is for HTTPS only   301  insecure
@@ -43,13 +44,22 @@ const (
 
 // visit is what the gate looks at.
 type visit struct {
-	client string // address, of whom the request is from
-	https  bool
-	path   string // decoded
+	client  string // address, of whom the request is from
+	https   bool
+	written []byte // the path as it was written
+	decoded string // the same decoded, once somebody asked for it
 
 	router *Router
 	app    *app
 	conn   *tls.ConnectionState // nil: plain HTTP
+}
+
+// path is the path as a server reads it.
+func (v *visit) path() string {
+	if v.decoded == "" {
+		v.decoded, _ = url.PathUnescape(string(v.written)) // it was looked at
+	}
+	return v.decoded
 }
 
 // admit decides about a visit, and names the instances that it may go to.
@@ -65,7 +75,10 @@ func (rt *route) admit(v *visit) (pool, refusal) {
 	if why := rt.clients.judge(v.router, v.app, v.conn, time.Now()); why != admitted {
 		return nil, why
 	}
-	process, why := rt.paths.process(v.path)
+	if rt.paths == nil {
+		return rt.main, admitted
+	}
+	process, why := rt.paths.process(v.path())
 	if why != admitted {
 		return nil, why
 	}
@@ -104,27 +117,15 @@ func (x *exchange) refuse(why refusal) page {
 	return nothingUp(x.app.name)
 }
 
-// secure is the address of the same thing by HTTPS.
-func (x *exchange) secure() string {
-	host := x.host
-	if named, ok := normalHost(x.passage.origin.host); ok {
-		host = named
+// atHTTPS is a host with the port that clients reach ServeTLS by.
+func (r *Router) atHTTPS(host string) string {
+	if port := r.publicHTTPS(); port != 443 {
+		return net.JoinHostPort(host, strconv.Itoa(port))
 	}
-	if port := x.router.publicHTTPS(); port != 443 {
-		host = net.JoinHostPort(host, strconv.Itoa(port))
-	} else if strings.Contains(host, ":") {
-		host = "[" + host + "]"
+	if strings.Contains(host, ":") {
+		return "[" + host + "]"
 	}
-	to := "https://" + host
-	if path := x.req.URL.EscapedPath(); strings.HasPrefix(path, "/") {
-		to += path
-	} else {
-		to += "/" // OPTIONS *
-	}
-	if query := x.req.URL.RawQuery; query != "" || x.req.URL.ForceQuery {
-		to += "?" + query
-	}
-	return to
+	return host
 }
 
 // publicHTTPS is the port that clients reach ServeTLS by.

@@ -1,8 +1,10 @@
 package router
 
 import (
+	"bytes"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -47,6 +49,21 @@ func splitPort(hostport string) (host, port string) {
 		return host, port
 	}
 	return strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]"), ""
+}
+
+// bareHost is an address without its port, as text.
+func bareHost(addr netip.AddrPort) string { return addr.Addr().WithZone("").String() }
+
+// portOf is the port of a Host header, if it has one.
+func portOf(hostport []byte) []byte {
+	colon := bytes.LastIndexByte(hostport, ':')
+	if colon < 0 || bytes.IndexByte(hostport[:colon], ':') >= 0 && hostport[colon-1] != ']' {
+		return nil // without, or an IPv6 address without brackets
+	}
+	if bytes.IndexByte(hostport[colon:], ']') >= 0 {
+		return nil
+	}
+	return hostport[colon+1:]
 }
 
 // normalPattern is normalHost for the hosts of a route, which may begin with "*.".

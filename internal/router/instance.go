@@ -30,7 +30,7 @@ type place struct {
 	address string
 	up      bool
 	ports   map[int]string // where its further ports are, by the number the app knows
-	carrier carrier
+	links   links
 }
 
 func newInstance(id string) *instance {
@@ -70,6 +70,6 @@ func (i *instance) closeIdle() {
 // closeIdle ends connections to it that carry nothing; nowhere has none.
 func (p *place) closeIdle() {
 	if p != nil {
-		p.carrier.close()
+		p.links.close()
 	}
 }

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -34,6 +33,7 @@ type guest struct {
 	port   int    // which one
 	visit  *visit
 	let    chan struct{} // closed when it may try
+	began  time.Duration
 
 	timer *time.Timer
 	once  sync.Once // that it is on its way is said once
@@ -164,11 +164,9 @@ func (x *exchange) behind() bool {
 	return x.guest == nil && x.app.lobby.size.Load() > 0
 }
 
-// wait has the request wait in the lobby until it may try to be served, and
-// reports whether it may. If not it was answered, or its client has gone.
-func (x *exchange) wait() bool {
-	began := x.router.now()
-	g := &guest{app: x.app, host: x.host, visit: &x.visit, let: make(chan struct{})}
+// queue has the request wait in the lobby until it may try to be served.
+func (x *exchange) queue() step {
+	g := &guest{app: x.app, host: x.host, visit: &x.visit, let: make(chan struct{}), began: x.router.now()}
 	if x.guest != nil { // let go before, in vain
 		x.router.onItsWay(x.guest)
 		if x.guest.app == x.app {
@@ -177,34 +175,26 @@ func (x *exchange) wait() bool {
 	}
 	until, ok := x.router.join(g)
 	if !ok {
-		x.answer(crowded(x.app.name))
-		return false
+		return answerWith(crowded(x.app.name))
 	}
-	late := time.NewTimer(time.Until(until))
-	defer late.Stop()
-	select {
-	case <-g.let:
-	case <-late.C:
-	case <-x.req.Context().Done():
+	return step{do: toWait, guest: g, until: until}
+}
+
+// waited says what is next for a request that was let go, or has waited for
+// long enough, or whose client has left.
+func (x *exchange) waited(g *guest, left bool) step {
+	inVain := x.router.leave(g)
+	x.held += x.router.now() - g.began
+	switch {
+	case inVain && left:
+		x.status, x.uncounted = statusClientGone, true
+		return step{do: toCut}
+	case inVain:
+		return answerWith(nothingUp(x.app.name))
 	}
-	if x.router.leave(g) {
-		x.held += x.router.now() - began
-		x.giveUp()
-		return false
-	}
-	x.held += x.router.now() - began
-	x.guest, x.tried = g, nil
+	x.guest, x.tried = g, x.tried[:0]
 	if next := x.router.find(x.host); next != nil {
 		x.app = next // the host was handed over meanwhile
 	}
-	return true
-}
-
-// giveUp ends a request that has waited in vain.
-func (x *exchange) giveUp() {
-	if x.req.Context().Err() != nil {
-		x.w.status, x.uncounted = statusClientGone, true
-		panic(http.ErrAbortHandler)
-	}
-	x.answer(nothingUp(x.app.name))
+	return x.next()
 }

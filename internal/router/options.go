@@ -47,6 +47,33 @@ type Options struct {
 	// Default 64 KiB. Each connection may hold that much memory.
 	MaxHeaderBytes int
 
+	// MaxTarget bounds a request's target, over it the client gets 414, and
+	// MaxFields the fields of its head: 431. Default 16 KiB and 200.
+	MaxTarget, MaxFields int
+
+	// MinRate is how many bytes a second a client has to send of a body, until
+	// the app begins to answer, and to take of an answer, and RateGrace for how
+	// long it may fall behind. Default 240 and 30 s. Higher cuts off bad
+	// networks and players that pause; lower lets a few clients hold many
+	// connections open.
+	MinRate   int
+	RateGrace time.Duration
+
+	// UpgradeIdle is how long an upgraded connection may carry nothing in either
+	// direction, where its app says nothing else. Default 1 h.
+	UpgradeIdle time.Duration
+
+	// MaxConnections is how many clients may be connected; more get 503, or are
+	// closed where they came for HTTPS. Default 100,000. One that is idle costs
+	// some 6 KB and a descriptor, one of HTTPS some 30 KB.
+	MaxConnections int
+
+	// ProxyNetworks are those whose connections begin with a header of the PROXY
+	// protocol, version 1 or 2, and are closed without. Default none: such a
+	// header is no request. Listing a network that clients can reach from lets
+	// them forge their address.
+	ProxyNetworks []netip.Prefix
+
 	// TrustedProxies are the networks whose X-Forwarded-For, -Proto, -Host and
 	// -Port are believed and continued. Default none: whatever a client says
 	// about itself is replaced. Listing a network that clients can reach from
@@ -106,6 +133,12 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.UpstreamIdle, 1500*time.Millisecond)
 	orDefault(&o.Quiet, 5*time.Second)
 	orDefault(&o.MaxHeaderBytes, 64<<10)
+	orDefault(&o.MaxTarget, 16<<10)
+	orDefault(&o.MaxFields, 200)
+	orDefault(&o.MinRate, 240)
+	orDefault(&o.RateGrace, 30*time.Second)
+	orDefault(&o.UpgradeIdle, time.Hour)
+	orDefault(&o.MaxConnections, 100_000)
 	orDefault(&o.HoldRequests, 1000)
 	orDefault(&o.TCPConnections, 1000)
 	orDefault(&o.TCPIdle, time.Hour)

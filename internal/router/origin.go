@@ -1,55 +1,59 @@
 package router
 
 import (
-	"crypto/rand"
-	"encoding/hex"
-	"net"
-	"net/http"
+	"bytes"
+	"math/rand/v2"
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/slipway-paas/slipway/internal/h1"
 )
 
 const requestIDHeader = "X-Request-Id"
 
 // origin is what the app is told of where a request came from.
 type origin struct {
-	client string // address of the client, for the access log
-	chain  string // X-Forwarded-For
+	client string // address of the client
+	prior  string // of X-Forwarded-For, what a trusted proxy said; with the comma after it
+	peer   string // of X-Forwarded-For, the last
 	proto  string // http or https
-	host   string
-	port   string
-	id     string // X-Request-Id
+	host   []byte
+	port   []byte
+	id     []byte // X-Request-Id
 	bearer bearer // of the client's certificate
+
+	made [32]byte // what id is a part of when it is the router's own
 }
 
-// originOf reads a request. What it says of itself counts only when it comes
-// from a trusted proxy.
-func originOf(req *http.Request, trusted []netip.Prefix) origin {
-	peer := bareAddress(peerOf(req))
-	o := origin{client: peer, chain: peer, proto: "http", host: req.Host, id: requestID(req)}
-	if req.TLS != nil {
+// read takes the origin from a request. What that says of itself counts only
+// when it comes from a trusted proxy.
+func (o *origin) read(req *h1.Request, from *peer, trusted []netip.Prefix) {
+	o.client, o.prior, o.peer, o.proto, o.host = from.name, "", from.name, "http", req.Host
+	if from.tls != nil {
 		o.proto = "https"
 	}
-	_, o.port = splitPort(req.Host)
-	if isTrusted(peer, trusted) {
-		o.believe(req.Header, trusted)
+	o.port = portOf(req.Host)
+	o.identify(req)
+	if len(trusted) > 0 && isTrusted(from.name, trusted) {
+		o.believe(req, trusted)
 	}
 	switch {
-	case o.port != "":
+	case len(o.port) > 0:
 	case o.proto == "https":
-		o.port = "443"
+		o.port = port443
 	default:
-		o.port = "80"
+		o.port = port80
 	}
-	return o
 }
+
+var port80, port443 = []byte("80"), []byte("443")
 
 // believe takes over what a trusted proxy says. The client is the last address
 // of the chain that no trusted proxy has.
-func (o *origin) believe(h http.Header, trusted []netip.Prefix) {
-	if prior := strings.Join(h["X-Forwarded-For"], ", "); prior != "" {
-		o.chain = prior + ", " + o.chain
+func (o *origin) believe(req *h1.Request, trusted []netip.Prefix) {
+	if prior := strings.Join(values(req, "x-forwarded-for"), ", "); prior != "" {
+		o.prior = prior + ", "
 		for hops := strings.Split(prior, ","); len(hops) > 0; hops = hops[:len(hops)-1] {
 			o.client = bareAddress(hops[len(hops)-1])
 			if !isTrusted(o.client, trusted) {
@@ -57,20 +61,29 @@ func (o *origin) believe(h http.Header, trusted []netip.Prefix) {
 			}
 		}
 	}
-	if proto := strings.ToLower(h.Get("X-Forwarded-Proto")); proto == "http" || proto == "https" {
+	if proto := strings.ToLower(string(req.Get("x-forwarded-proto"))); proto == "http" || proto == "https" {
 		if proto != o.proto {
-			o.proto, o.port = proto, ""
+			o.proto, o.port = proto, nil
 		}
 	}
-	if host := h.Get("X-Forwarded-Host"); host != "" {
-		if _, ok := normalHost(host); ok {
-			o.host = host
-			_, o.port = splitPort(host)
+	if host := req.Get("x-forwarded-host"); len(host) > 0 {
+		if _, ok := normalHost(string(host)); ok {
+			o.host, o.port = host, portOf(host)
 		}
 	}
-	if port, err := strconv.ParseUint(h.Get("X-Forwarded-Port"), 10, 16); err == nil {
-		o.port = strconv.FormatUint(port, 10)
+	if port, err := strconv.ParseUint(string(req.Get("x-forwarded-port")), 10, 16); err == nil {
+		o.port = strconv.AppendUint(nil, port, 10)
 	}
+}
+
+// values are those of all fields of a name, in lower case.
+func values(req *h1.Request, name string) (all []string) {
+	for i := range req.Fields {
+		if strings.EqualFold(string(req.Fields[i].Name), name) {
+			all = append(all, string(req.Fields[i].Value))
+		}
+	}
+	return all
 }
 
 // settle makes the chain the client alone, for the control plane: it takes the
@@ -78,48 +91,55 @@ func (o *origin) believe(h http.Header, trusted []netip.Prefix) {
 // that names no client stays; its last is the proxy that said so.
 func (o *origin) settle() {
 	if _, err := netip.ParseAddr(o.client); err == nil {
-		o.chain = o.client
+		o.prior, o.peer = "", o.client
 	}
 }
 
-// apply writes the origin over what h says of it, in every spelling: servers
-// that hand headers on as variables take X_Forwarded_For for X-Forwarded-For.
-func (o *origin) apply(h http.Header) {
-	for name := range h {
-		if strings.IndexByte(name, '_') >= 0 && ours[http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))] {
-			delete(h, name)
+// lines appends what the app is told, as lines of a head.
+func (o *origin) lines(dst []byte) []byte {
+	dst = append(dst, "X-Forwarded-For: "...)
+	dst = append(dst, o.prior...)
+	dst = append(dst, o.peer...)
+	dst = append(dst, "\r\nX-Forwarded-Proto: "...)
+	dst = append(dst, o.proto...)
+	dst = append(dst, "\r\nX-Forwarded-Host: "...)
+	dst = append(dst, o.host...)
+	dst = append(dst, "\r\nX-Forwarded-Port: "...)
+	dst = append(dst, o.port...)
+	return o.idLine(o.bearer.lines(append(dst, "\r\n"...)))
+}
+
+// idLine appends the request's id as a line of a head.
+func (o *origin) idLine(dst []byte) []byte {
+	dst = append(dst, requestIDHeader+": "...)
+	dst = append(dst, o.id...)
+	return append(dst, "\r\n"...)
+}
+
+// isOurs reports whether a field is one that only the router, or a proxy it
+// trusts, may set, in every spelling: servers that hand headers on as variables
+// take X_Forwarded_For for X-Forwarded-For.
+func isOurs(name []byte) bool {
+	var plain [len("x-client-cert-fingerprint")]byte
+	if len(name) < len("forwarded") || len(name) > len(plain) {
+		return false
+	}
+	for i, b := range name {
+		switch {
+		case b == '_':
+			b = '-'
+		case b >= 'A' && b <= 'Z':
+			b += 'a' - 'A'
 		}
+		plain[i] = b
 	}
-	for name := range ours {
-		delete(h, name)
+	switch string(plain[:len(name)]) {
+	case "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port",
+		"x-forwarded-server", "x-forwarded-prefix", "x-forwarded-ssl", "x-real-ip", "x-request-id",
+		"x-client-cert-verified", "x-client-cert-subject", "x-client-cert-fingerprint":
+		return true
 	}
-	h["X-Forwarded-For"] = []string{o.chain}
-	h["X-Forwarded-Proto"] = []string{o.proto}
-	h["X-Forwarded-Host"] = []string{o.host}
-	h["X-Forwarded-Port"] = []string{o.port}
-	h[requestIDHeader] = []string{o.id}
-	if o.bearer.verified != "" {
-		h[clientVerifiedHeader] = []string{o.bearer.verified}
-	}
-	if o.bearer.fingerprint != "" {
-		h[clientSubjectHeader], h[clientFingerprintHeader] = []string{o.bearer.subject}, []string{o.bearer.fingerprint}
-	}
-}
-
-// ours are the headers that only the router, or a proxy it trusts, may set.
-var ours = map[string]bool{
-	"Forwarded": true, "X-Forwarded-For": true, "X-Forwarded-Proto": true, "X-Forwarded-Host": true,
-	"X-Forwarded-Port": true, "X-Forwarded-Server": true, "X-Forwarded-Prefix": true, "X-Forwarded-Ssl": true,
-	"X-Real-Ip": true, requestIDHeader: true,
-	clientVerifiedHeader: true, clientSubjectHeader: true, clientFingerprintHeader: true,
-}
-
-func peerOf(req *http.Request) string {
-	host, _, err := net.SplitHostPort(req.RemoteAddr)
-	if err != nil {
-		return req.RemoteAddr
-	}
-	return host
+	return false
 }
 
 func isTrusted(peer string, trusted []netip.Prefix) bool {
@@ -142,23 +162,43 @@ func isTrusted(peer string, trusted []netip.Prefix) bool {
 // maxRequestID bounds the request ids that are taken over from clients.
 const maxRequestID = 128
 
-// requestID is the client's own when it is harmless in a log, else a new one.
-func requestID(req *http.Request) string {
-	values := req.Header[requestIDHeader]
-	if len(values) == 1 && validRequestID(values[0]) {
-		return values[0]
+// identify makes the id the client's own when it is harmless in a log, else a
+// new one. Nothing rests on its being hard to guess.
+func (o *origin) identify(req *h1.Request) {
+	if given, once := only(req, requestIDHeader); once && validRequestID(given) {
+		o.id = given
+		return
 	}
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // never fails
-	return hex.EncodeToString(id[:])
+	const digits = "0123456789abcdef"
+	for at := 0; at < len(o.made); at += 16 {
+		bits := rand.Uint64() //nolint:gosec // see above
+		for i := range 16 {
+			o.made[at+i] = digits[bits>>(4*i)&15]
+		}
+	}
+	o.id = o.made[:]
 }
 
-func validRequestID(id string) bool {
-	if id == "" || len(id) > maxRequestID {
+// only is the value of the field of a name that is there once.
+func only(req *h1.Request, name string) (value []byte, once bool) {
+	for i := range req.Fields {
+		f := &req.Fields[i]
+		if len(f.Name) == len(name) && bytes.EqualFold(f.Name, []byte(name)) {
+			if value != nil {
+				return nil, false
+			}
+			value = f.Value
+		}
+	}
+	return value, len(value) > 0
+}
+
+func validRequestID(id []byte) bool {
+	if len(id) == 0 || len(id) > maxRequestID {
 		return false
 	}
-	for i := range len(id) {
-		switch c := id[i]; {
+	for _, c := range id {
+		switch {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
 		case strings.IndexByte("-_.:/+=~@", c) >= 0:
 		default:

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/slipway-paas/slipway/internal/h1"
 	"github.com/slipway-paas/slipway/internal/match"
 )
 
@@ -18,6 +19,7 @@ type page struct {
 	text   string // what it means, for whoever asked
 	retry  int    // seconds for Retry-After; 0: none
 	to     string // where to go instead; empty: nowhere
+	kind   string // of text, when that is all there is; empty: it is rendered
 }
 
 func badHost() page {
@@ -27,10 +29,29 @@ func badHost() page {
 	}
 }
 
-func noTunnel() page {
+func badPath() page {
 	return page{
-		status: http.StatusMethodNotAllowed, title: "Method not allowed",
-		text: "CONNECT is not served here: this is no forward proxy.",
+		status: http.StatusBadRequest, title: "Bad request",
+		text: "The request's path has a percent sign that is followed by no number.",
+	}
+}
+
+// refused is for a request that breaks a rule of the protocol.
+func refused(e *h1.Error) page {
+	return page{status: e.Status, title: http.StatusText(e.Status), text: "The request is refused: " + e.Error() + "."}
+}
+
+func slowHead() page {
+	return page{
+		status: http.StatusRequestTimeout, title: "Request too slow",
+		text: "The request's head did not come in time.",
+	}
+}
+
+func slowBody() page {
+	return page{
+		status: http.StatusRequestTimeout, title: "Request too slow",
+		text: "The request's body came too slowly.",
 	}
 }
 
@@ -118,6 +139,13 @@ func brokeOff(app string) page {
 	}
 }
 
+func garbled(app string) page {
+	return page{
+		status: http.StatusBadGateway, title: "App gave no valid answer",
+		text: fmt.Sprintf("What the app %s answered breaks the rules of HTTP.", app),
+	}
+}
+
 func tooSlow(app string) page {
 	return page{
 		status: http.StatusGatewayTimeout, title: "App did not answer in time",
@@ -146,30 +174,31 @@ func leaving() page {
 	}
 }
 
-// write answers with the page in the form the client reads: HTML only for
-// those that ask for it, JSON for API clients, else plain text.
-func (p page) write(w http.ResponseWriter, req *http.Request, id string) {
-	h := w.Header()
-	kind, text := p.render(req.Header.Get("Accept"), id)
-	h.Set("Content-Type", kind)
-	h.Set("Content-Length", strconv.Itoa(len(text)))
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set(requestIDHeader, id)
+// head is the head of the answer and its body, in the form the client reads:
+// HTML only for those that ask for it, JSON for API clients, else plain text.
+func (p page) head(res *h1.Response, accept, id string) (body string) {
+	kind, body := p.render(accept, id)
+	*res = h1.Response{Status: p.status, Reason: []byte(http.StatusText(p.status))}
+	set := func(name, value string) {
+		res.Fields = append(res.Fields, h1.Field{Name: []byte(name), Value: []byte(value)})
+	}
+	set("Content-Type", kind)
+	set("Cache-Control", "no-store")
+	set("X-Content-Type-Options", "nosniff")
 	if p.to != "" {
-		h.Set("Location", p.to)
+		set("Location", p.to)
 	}
 	if p.retry > 0 {
-		h.Set("Retry-After", strconv.Itoa(p.retry))
+		set("Retry-After", strconv.Itoa(p.retry))
 	}
-	w.WriteHeader(p.status)
-	if req.Method != http.MethodHead {
-		_, _ = w.Write([]byte(text)) // the client may be gone
-	}
+	res.Length = int64(len(body))
+	return body
 }
 
 func (p page) render(accept, id string) (kind, text string) {
 	switch {
+	case p.kind != "":
+		return p.kind, p.text
 	case strings.Contains(accept, "text/html"):
 		return "text/html; charset=utf-8", fmt.Sprintf(pageHTML, p.status,
 			html.EscapeString(p.title), html.EscapeString(p.text), html.EscapeString(id))

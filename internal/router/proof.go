@@ -2,7 +2,6 @@ package router
 
 import (
 	"crypto/tls"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -42,11 +41,11 @@ func (c *certificates) unprove(cert *certificate) {
 
 // proof is the answer to an authority that asks a host for the path, whatever
 // the app of that host is set to. It costs one load while nothing is proven.
-func (r *Router) proof(host, path string) (answer string, ok bool) {
+func (r *Router) proof(host string, v *visit) (answer string, ok bool) {
 	if r.certs.proofing.Load() == 0 {
 		return "", false
 	}
-	token, ok := strings.CutPrefix(path, proofPath)
+	token, ok := strings.CutPrefix(v.path(), proofPath)
 	if !ok || token == "" {
 		return "", false
 	}
@@ -57,10 +56,9 @@ func (r *Router) proof(host, path string) (answer string, ok bool) {
 	return cert.(*certificate).wish.Challenge.Answer, true
 }
 
-func writeProof(w http.ResponseWriter, answer string) {
-	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	_, _ = io.WriteString(w, answer) // the authority may be gone
+// proven is the page of a proof, which is bare.
+func proven(answer string) page {
+	return page{status: http.StatusOK, kind: "application/octet-stream", text: answer}
 }
 
 // proofFor is the certificate for a handshake of an authority's.

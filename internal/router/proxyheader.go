@@ -11,7 +11,11 @@ import (
 // (https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt), version 1 or
 // 2; nothing for another version.
 func proxyHeader(version int, conn net.Conn) []byte {
-	from, to := addrOf(conn.RemoteAddr()), addrOf(conn.LocalAddr())
+	return proxyLine(version, addrOf(conn.RemoteAddr()), addrOf(conn.LocalAddr()))
+}
+
+// proxyLine is proxyHeader for a connection from one address to another.
+func proxyLine(version int, from, to netip.AddrPort) []byte {
 	known := from.IsValid() && to.IsValid() && from.Addr().Is4() == to.Addr().Is4()
 	switch {
 	case version == 1 && !known:

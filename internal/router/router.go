@@ -2,21 +2,21 @@ package router
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
-	"log"
 	"log/slog"
 	"maps"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/access"
+	"github.com/slipway-paas/slipway/internal/h1"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
-// Router is an http.Handler that leads requests to instances. All methods are
+// Router leads requests to instances. All methods are
 // safe for concurrent use; changes take effect for the next request, without a
 // lock on a request's way.
 type Router struct {
@@ -48,9 +48,15 @@ type Router struct {
 	httpsPort atomic.Int64  // where ServeTLS listens; 0: nowhere
 	told      atomic.Bool   // the log knows of redirects to nowhere
 
+	// changes counts those of what hosts lead to, so that a connection knows
+	// whether what it remembers still holds.
+	changes atomic.Uint64
+
 	serving
+	limits  h1.Limits   // of requests' heads
+	listens *tls.Config // of handshakes
+	slabs   slabs
 	buffers buffers
-	quiet   *log.Logger // for net/http's remarks
 }
 
 // edge is the control plane, as requests see it. Immutable.
@@ -66,33 +72,20 @@ func New(logger *slog.Logger, opt Options) *Router {
 		log: logger, opt: opt.withDefaults(), start: time.Now(), metrics: access.NewMetrics(),
 		apps: map[string]*app{}, instances: map[string]*instance{}, leaving: map[*instance]bool{},
 		underWay: underWay, wrong: map[string][]string{}, demanding: map[*app]bool{},
-		quiet: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
+	r.limits = h1.Limits{Head: r.opt.MaxHeaderBytes, Target: r.opt.MaxTarget, Fields: r.opt.MaxFields}
 	r.certs.begin()
 	r.onDemand.begin()
 	r.beginTLS()
+	r.listens = r.tlsConfig()
 	r.edge.Store(&edge{})
-	r.begin()
+	r.begin(&r.opt)
+	r.http2 = newHTTP2(r)
 	return r
 }
 
 // now is the router's own clock: it never goes back.
 func (r *Router) now() time.Duration { return time.Since(r.start) }
-
-// ServeHTTP leads one request to an instance and its answer back. It returns
-// when both are done, for an upgraded connection when that is closed.
-func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	x := &exchange{router: r, w: &recorder{ResponseWriter: w}, req: req, began: time.Now()}
-	x.passage.origin = originOf(req, r.opt.TrustedProxies)
-	x.passage.draining = r.draining.Load
-	if !r.open.enter() {
-		x.answer(leaving())
-		return
-	}
-	defer r.open.leave()
-	defer x.finish()
-	x.serve()
-}
 
 // find is the app of a normal host, nil when there is none. The control
 // plane's names cannot be taken by an app.
@@ -129,8 +122,9 @@ func (r *Router) setEdge(state platform.EdgeState) {
 		next.app = r.controlPlane(state.Control)
 	}
 	r.edge.Store(next)
+	r.changes.Add(1)
 	if old.app != nil && old.app != next.app {
-		old.app.route.Load().main[0].remote.carrier.close()
+		old.app.route.Load().main[0].remote.links.close()
 	}
 }
 
@@ -138,7 +132,7 @@ func (r *Router) setEdge(state platform.EdgeState) {
 // may take any time to answer.
 func (r *Router) controlPlane(address string) *app {
 	inst := newInstance("control")
-	inst.remote = &place{address: address, up: address != "", carrier: newUpstream(address, r.opt, 0, &r.buffers, r.quiet)}
+	inst.remote = &place{address: address, up: address != "", links: newUpstream(r, address)}
 	inst.settle()
 	a := &app{control: true}
 	a.route.Store(&route{main: pool{inst}})
@@ -146,7 +140,7 @@ func (r *Router) controlPlane(address string) *app {
 }
 
 func (r *Router) placeAt(address string, up bool) *place {
-	return &place{address: address, up: up, carrier: newUpstream(address, r.opt, r.opt.AnswerTimeout, &r.buffers, r.quiet)}
+	return &place{address: address, up: up, links: newUpstream(r, address)}
 }
 
 // SetInstance tells what this machine knows of one of its instances: where it
@@ -173,7 +167,7 @@ func (r *Router) SetPorts(id, address string, ports map[int]string, up bool) {
 		inst.local = r.placeAt(address, up)
 		inst.local.ports = ports
 	case was.up != up || !maps.Equal(was.ports, ports):
-		inst.local = &place{address: address, up: up, ports: ports, carrier: was.carrier}
+		inst.local = &place{address: address, up: up, ports: ports, links: was.links}
 	}
 	inst.settle()
 	for a := range inst.apps {

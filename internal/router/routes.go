@@ -59,6 +59,7 @@ func (d departure) leave(r *Router) {
 	for _, host := range d.hosts {
 		r.table.leave(host, d.app)
 	}
+	r.changes.Add(1)
 	r.wake(d.app)
 }
 
@@ -97,7 +98,7 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 func routeAfter(old *route, wish platform.Route) *route {
 	next := &route{
 		release: wish.Release, cutover: wish.Cutover,
-		maintenance: wish.Maintenance, httpsOnly: wish.HTTPSOnly, hold: wish.Hold,
+		maintenance: wish.Maintenance, httpsOnly: wish.HTTPSOnly, hold: wish.Hold, edge: wish.Edge,
 		tally: tallyAfter(old, wish.Release),
 	}
 	if old == nil {
@@ -138,6 +139,7 @@ func (r *Router) takeHosts(a *app, hosts []string) (left []string) {
 		}
 	}
 	a.hosts = hosts
+	r.changes.Add(1)
 	return left
 }
 

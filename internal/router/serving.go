@@ -2,9 +2,8 @@ package router
 
 import (
 	"context"
-	"crypto/tls"
+	"errors"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,29 +15,24 @@ type serving struct {
 	open     *turnstile // requests under way
 	cut      context.CancelFunc
 	base     context.Context // of every request; ended by cut
-	lull     *lull
+	watch    watch
+	http2    *http2Server
 
-	serveMu   sync.Mutex // guards the rest
-	began     time.Time  // of the draining
-	servers   []*http.Server
+	serveMu   sync.Mutex    // guards the rest
+	began     time.Duration // of the draining
 	listeners []net.Listener
 }
 
-func (s *serving) begin() {
+func (s *serving) begin(o *Options) {
 	s.open = newTurnstile()
 	s.base, s.cut = context.WithCancel(context.Background())
-	s.lull = newLull()
+	s.watch.begin(o)
 }
 
 // Serve serves plain HTTP/1.1 and HTTP/2 with prior knowledge on ln until the
 // router drains or closes, then returns nil. It takes ln over. Closing it
 // while another process holds the same socket loses no connection.
-func (r *Router) Serve(ln net.Listener) error {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
-	return r.serve(ln, protocols, (*http.Server).Serve)
-}
+func (r *Router) Serve(ln net.Listener) error { return r.serve(ln, false) }
 
 // ServeTLS is Serve for HTTPS: HTTP/2 and HTTP/1.1 as the client chooses, with
 // the certificate for the name it asks for.
@@ -48,45 +42,46 @@ func (r *Router) ServeTLS(ln net.Listener) error {
 		port = addr.Port
 	}
 	r.httpsPort.Store(int64(port))
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	return r.serve(ln, protocols, func(s *http.Server, ln net.Listener) error { return s.Serve(tls.NewListener(ln, s.TLSConfig)) })
+	return r.serve(ln, true)
 }
 
-func (r *Router) serve(ln net.Listener, protocols *http.Protocols, run func(*http.Server, net.Listener) error) error {
-	server := &http.Server{
-		Handler:                      r,
-		Protocols:                    protocols,
-		ReadHeaderTimeout:            r.opt.HeaderTimeout,
-		IdleTimeout:                  r.opt.IdleTimeout,
-		MaxHeaderBytes:               r.opt.MaxHeaderBytes,
-		DisableGeneralOptionsHandler: true, // "OPTIONS *" is the app's
-		TLSConfig:                    r.tlsConfig(),
-		ConnState:                    r.lull.note,
-		BaseContext:                  func(net.Listener) context.Context { return r.base },
-		ErrorLog:                     r.quiet,
-	}
-	if !r.add(server, ln) {
+func (r *Router) serve(ln net.Listener, secure bool) error {
+	if !r.addListener(ln) {
 		return ln.Close()
 	}
-	err := run(server, ln)
-	if r.draining.Load() {
-		return nil
+	defer r.dropListener(ln)
+	r.startWatch()
+	for {
+		conn, err := ln.Accept()
+		switch {
+		case err == nil && r.watch.count.Load() >= int64(r.opt.MaxConnections):
+			turnAway(conn, secure)
+		case err == nil:
+			go r.attend(conn, secure) // ends with the connection, which the router's end cuts
+		case r.draining.Load() || errors.Is(err, net.ErrClosed):
+			_ = ln.Close()
+			return nil
+		default:
+			var passing interface{ Temporary() bool }
+			if !errors.As(err, &passing) || !passing.Temporary() { // too many open files passes
+				return err
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
 	}
-	return err
 }
 
-// add reports false when it is too late to serve.
-func (s *serving) add(server *http.Server, ln net.Listener) bool {
-	s.serveMu.Lock()
-	defer s.serveMu.Unlock()
-	if s.draining.Load() {
-		return false
+// noRoom is what those hear who come when there are as many as there may be.
+var noRoom = []byte("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: text/plain\r\n" +
+	"Content-Length: 53\r\n\r\nThis router has as many connections as it may have.\r\n\r\n")
+
+// turnAway closes a connection that there is no room for.
+func turnAway(conn net.Conn, secure bool) {
+	if !secure {
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Millisecond))
+		_, _ = conn.Write(noRoom) // into its empty buffer
 	}
-	s.servers = append(s.servers, server)
-	s.listeners = append(s.listeners, ln)
-	return true
+	_ = conn.Close()
 }
 
 // StartDraining makes the router leave: it closes its listeners, and every
@@ -98,7 +93,7 @@ func (r *Router) StartDraining() {
 	if r.draining.Swap(true) {
 		return
 	}
-	r.began = time.Now()
+	r.began = r.now()
 	for _, ln := range r.listeners {
 		_ = ln.Close() // closed already is as good
 	}
@@ -110,12 +105,9 @@ func (r *Router) StartDraining() {
 // is cut off and ctx's error returned.
 func (r *Router) Drained(ctx context.Context) error {
 	r.StartDraining()
-	err := r.lull.wait(ctx, r.began, r.opt.Quiet)
-	for _, server := range r.servers {
-		if err == nil {
-			_ = server.Shutdown(ctx) // a second close of its listener is no error of ours
-			err = ctx.Err()
-		}
+	err := r.lull(ctx)
+	if err == nil {
+		err = r.http2.leave(ctx)
 	}
 	if err == nil {
 		select {
@@ -138,12 +130,13 @@ func (r *Router) Close() {
 	r.StartDraining()
 	empty := r.open.shut()
 	r.cut()
-	for _, server := range r.servers {
-		_ = server.Close() // there is nobody to tell
-	}
+	late := time.NewTimer(farewell)
+	defer late.Stop()
+	r.http2.cut()
+	r.watch.end(late.C)
 	select {
 	case <-empty:
-	case <-time.After(farewell):
+	case <-late.C:
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -155,53 +148,21 @@ func (r *Router) Close() {
 	}
 }
 
-// lull knows since when connections have had no request.
-type lull struct {
-	mu      sync.Mutex
-	since   map[net.Conn]time.Time // the quiet ones
-	open    int                    // all, but those given away
-	changed chan struct{}          // holds a token when one ended or fell quiet
-}
-
-func newLull() *lull {
-	return &lull{since: map[net.Conn]time.Time{}, changed: make(chan struct{}, 1)}
-}
-
-// note is http.Server's ConnState.
-func (l *lull) note(conn net.Conn, state http.ConnState) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch state {
-	case http.StateNew:
-		l.open++
-		l.since[conn] = time.Now()
-	case http.StateActive:
-		delete(l.since, conn)
-	case http.StateIdle:
-		l.since[conn] = time.Now()
-	case http.StateHijacked, http.StateClosed:
-		l.open--
-		delete(l.since, conn)
-	}
-	select {
-	case l.changed <- struct{}{}:
-	default:
-	}
-}
-
-// wait blocks until there is no connection, or enough time has passed since
-// start and each quiet connection has been so for as long. Busy ones get that
-// time too: an answer begun before start has not told its client to reconnect.
-func (l *lull) wait(ctx context.Context, start time.Time, enough time.Duration) error {
+// lull blocks until there is no connection, or enough time has passed since
+// the draining began and each quiet connection has been so for as long. Busy
+// ones get that time too: an answer begun before has not told its client to
+// reconnect.
+func (r *Router) lull(ctx context.Context) error {
+	r.watch.asked.Store(true)
 	for {
-		left := l.left(start, enough)
+		left := r.noisy()
 		if left <= 0 {
 			return ctx.Err()
 		}
 		timer := time.NewTimer(left)
 		select {
 		case <-timer.C:
-		case <-l.changed:
+		case <-r.watch.noticed:
 		case <-ctx.Done():
 		}
 		timer.Stop()
@@ -211,18 +172,18 @@ func (l *lull) wait(ctx context.Context, start time.Time, enough time.Duration) 
 	}
 }
 
-func (l *lull) left(start time.Time, enough time.Duration) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var left time.Duration
-	if l.open > 0 {
-		left = enough - time.Since(start)
-	}
-	for _, since := range l.since {
-		if since.Before(start) {
-			since = start
+// noisy is how long lull has to go on waiting.
+func (r *Router) noisy() (left time.Duration) {
+	now, enough := r.now(), r.opt.Quiet
+	left = r.http2.noisy(r.began, now, enough)
+	r.watch.each(func(who watched) {
+		if !who.counts() {
+			return
 		}
-		left = max(left, enough-time.Since(since))
-	}
+		left = max(left, r.began+enough-now)
+		if since, ok := who.quiet(); ok {
+			left = max(left, max(since, r.began)+enough-now)
+		}
+	})
 	return left
 }

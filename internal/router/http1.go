@@ -1,0 +1,566 @@
+package router
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"math"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/h1"
+)
+
+// inward is the connection of a client that speaks HTTP/1.1. One goroutine
+// leads its requests through, one after the other; one more brings the body of
+// a request that does not come with its head.
+type inward struct {
+	wire
+	router *Router
+	peer   peer
+	x      exchange
+	req    h1.Request
+
+	// Of the request that is under way.
+	head    *slab // where the head is, once the body is read into another
+	bare    []byte
+	whole1  []byte // the body, if it came with the head
+	framing framing
+	begun   bool         // the body is read piece by piece
+	waits   bool         // the client waits for 100 (Continue)
+	rest    atomic.Int64 // how much of the body was not read: see framing.left
+
+	// Of its answer.
+	out     []byte // what is not sent yet, in outSlab
+	outSlab *slab
+	chunked bool
+	bare10  bool // the answer ends with the connection
+	final   bool // the connection is closed after it
+	broken  bool // it is not fit for another request, for what was done to it
+
+	inLeft, outLeft time.Duration // how long the client may yet be slow
+
+	// Read by those who watch over connections; on the router's clock.
+	inDue  atomic.Int64 // when reading is given up; 0: not reading
+	outDue atomic.Int64 // when writing is
+	idle   atomic.Int64 // since when there is no request; 0: there is one
+	given  atomic.Bool  // it is a tunnel now
+
+	hurried atomic.Bool // reading has a deadline
+
+	socket net.Conn // the one that was accepted
+	place  seat
+	seen   bool // it had a request under way at the last tick
+
+	leftMu sync.Mutex
+	left   chan struct{} // closed when the client has left; nil: nobody asked
+	away   bool
+}
+
+// attend serves one connection until it ends.
+func (r *Router) attend(conn net.Conn, secure bool) {
+	c := &inward{router: r, socket: conn}
+	c.peer = peer{addr: addrOf(conn.RemoteAddr()), local: addrOf(conn.LocalAddr())}
+	c.idle.Store(max(1, int64(r.now())))
+	c.wire.begin(conn, false, &r.slabs)
+	if !r.watch.add(c) {
+		_ = conn.Close()
+		return
+	}
+	c.inDue.Store(c.from(r.opt.HeaderTimeout))
+	if err := c.introduce(); err != nil {
+		c.close()
+		return
+	}
+	if secure {
+		c.shake() // and goes on in a goroutine of its own
+		return
+	}
+	c.serve()
+}
+
+// introduce finds out who the client is.
+func (c *inward) introduce() error {
+	if of := c.router.opt.ProxyNetworks; len(of) > 0 && isTrusted(bareHost(c.peer.addr), of) {
+		from, err := readProxyHeader(c.conn)
+		if err != nil {
+			c.router.log.Debug("connection began with no valid PROXY header", "peer", c.peer.addr.String(), "err", err)
+			return err
+		}
+		if from.IsValid() {
+			c.peer.addr = from
+		}
+	}
+	if c.peer.name = bareHost(c.peer.addr); !c.peer.addr.IsValid() {
+		c.peer.name = c.conn.RemoteAddr().String()
+	}
+	return nil
+}
+
+// shake does the handshake. That makes a goroutine's stack large for good, so
+// what follows is another's.
+func (c *inward) shake() {
+	conn := tls.Server(c.named(nil), c.router.listens)
+	ctx, cancel := context.WithTimeout(c.router.base, c.router.opt.HeaderTimeout)
+	defer cancel()
+	if err := c.router.handshake(ctx, conn); err != nil {
+		c.router.log.Debug("handshake failed", "peer", c.peer.name, "err", err)
+		c.close()
+		return
+	}
+	state := conn.ConnectionState()
+	if c.peer.tls = &state; state.NegotiatedProtocol == "h2" {
+		c.handOver(conn)
+		return
+	}
+	c.wire.begin(conn, true, &c.router.slabs)
+	go c.serve()
+}
+
+// named is the connection for others than this driver; read came of it already.
+func (c *inward) named(read []byte) net.Conn {
+	if read == nil && addrOf(c.conn.RemoteAddr()) == c.peer.addr {
+		return c.conn
+	}
+	return &named{c.conn, read, net.TCPAddrFromAddrPort(c.peer.addr)}
+}
+
+// handOver gives a connection to the server of HTTP/2.
+func (c *inward) handOver(conn net.Conn) {
+	c.router.watch.remove(c)
+	c.drop()
+	c.router.http2.take(conn)
+}
+
+// close ends the connection. What was not read is lost, and its client's
+// kernel may tell it so before it has read the answer: see linger.
+func (c *inward) close() {
+	_ = closeBare(c.conn)
+	c.drop()
+	c.putHead()
+	c.slabs.put(c.outSlab)
+	c.outSlab, c.out = nil, nil
+	c.router.watch.remove(c)
+}
+
+// serve leads requests through until the connection is to be closed.
+func (c *inward) serve() {
+	given := false // to another server
+	defer func() {
+		if bug := recover(); bug != nil {
+			c.router.log.Error("a request made the router panic", "err", bug, "stack", string(debug.Stack()))
+		}
+		if !given {
+			c.close()
+		}
+	}()
+	c.x.router, c.x.from = c.router, &c.peer
+	for first := true; ; first = false {
+		n, err := c.await(first)
+		switch {
+		case errors.Is(err, errHTTP2):
+			given = true
+			c.handOver(c.named(bytes.Clone(c.buffered())))
+			return
+		case err != nil:
+			c.refuse(err)
+			return
+		}
+		if c.exchange(n); !c.settle() {
+			return
+		}
+	}
+}
+
+var (
+	errHTTP2 = errors.New("the client speaks HTTP/2")
+	preface  = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+)
+
+// await reads a head and returns how many bytes it has.
+func (c *inward) await(first bool) (n int, err error) {
+	if c.r < c.w && c.r > 0 {
+		c.w = copy(c.data, c.buffered())
+		c.r = 0
+	}
+	now := c.router.now()
+	if c.r == c.w {
+		c.yield()
+		c.idle.Store(max(1, int64(now)))
+		if !first {
+			c.inDue.Store(c.from(c.router.opt.IdleTimeout))
+		}
+		c.router.watch.changed()
+		if err := c.fill(); err != nil {
+			return 0, io.EOF // nobody is there to be told
+		}
+	}
+	c.idle.Store(0)
+	c.inDue.Store(c.from(c.router.opt.HeaderTimeout))
+	for {
+		if first && c.peer.tls == nil && bytes.HasPrefix(preface, c.buffered()[:min(len(preface), c.w-c.r)]) {
+			if c.w-c.r >= len(preface) {
+				err = errHTTP2
+				break
+			}
+		} else if n, err = c.req.Parse(c.buffered(), c.router.limits); n > 0 || err != nil {
+			break
+		}
+		if err = c.fill(); err != nil {
+			break
+		}
+	}
+	if c.inDue.Swap(0) < 0 {
+		err = errSlow
+	}
+	return n, err
+}
+
+// from is a time from now on, for those who watch.
+func (c *inward) from(limit time.Duration) int64 { return int64(c.router.watch.now() + limit) }
+
+// refuse answers what is no request.
+func (c *inward) refuse(err error) {
+	var rule *h1.Error
+	var p page
+	switch {
+	case errors.As(err, &rule):
+		p = refused(rule)
+	case errors.Is(err, errSlow) && c.r < c.w:
+		p = slowHead()
+	default:
+		return
+	}
+	var res h1.Response
+	body := p.head(&res, "", "-")
+	back := h1.Back{Length: res.Length, Close: true, Set: c.router.date(nil)}
+	_ = c.put(append(h1.AppendResponse(nil, &res, back), body...))
+	c.linger()
+}
+
+// exchange leads the request through whose head is the first n bytes.
+func (c *inward) exchange(n int) {
+	c.bare = c.data[c.r : c.r+n]
+	c.r += n
+	c.framing.begin(c.req.Length)
+	c.whole1, c.begun, c.waits = nil, false, c.req.Expect && c.req.Length != 0
+	c.chunked, c.bare10, c.final, c.broken = false, false, false, false
+	grace := c.router.opt.RateGrace
+	c.inLeft, c.outLeft = grace, grace
+	if length := c.req.Length; length > 0 && length <= int64(c.w-c.r) {
+		c.whole1 = c.data[c.r : c.r+int(length)]
+		c.r += int(length)
+		c.framing.done = true
+	}
+	if c.rest.Store(c.framing.left); c.framing.done {
+		c.rest.Store(0)
+	}
+	proto := "HTTP/1.1"
+	if c.req.Minor == 0 {
+		proto = "HTTP/1.0"
+	}
+	c.x.begin(&c.req, proto)
+	c.x.run(c)
+}
+
+func (c *inward) whole() (body []byte, ok bool) { return c.whole1, c.whole1 != nil }
+
+// next brings more of the body. The head stays where it is, so the first that
+// is read goes into another buffer.
+func (c *inward) next() ([]byte, error) {
+	if !c.begun {
+		c.begun = true
+		c.part()
+	}
+	if !c.framing.ready(&c.wire) {
+		c.inDue.CompareAndSwap(0, c.from(c.inLeft))
+	}
+	before := c.router.watch.now()
+	data, err := c.framing.next(&c.wire)
+	if c.settleIn(before, len(data)) && err != nil && !errors.Is(err, io.EOF) {
+		err = errSlow
+	}
+	switch {
+	case c.framing.done:
+		c.rest.Store(0)
+	case err != nil:
+		c.rest.Store(math.MaxInt64) // nobody knows where it ends
+	default:
+		c.rest.Store(c.framing.left)
+	}
+	return data, err
+}
+
+// part leaves the head in its buffer and takes another for the body.
+func (c *inward) part() {
+	rest := c.buffered()
+	c.putHead()
+	c.head = c.slab
+	c.slab, c.data = nil, nil
+	c.r, c.w = 0, 0
+	if len(rest) == 0 {
+		return
+	}
+	c.room()
+	if len(rest) > len(c.data) {
+		c.slabs.put(c.slab)
+		c.slab, c.data = nil, make([]byte, len(rest))
+	}
+	c.w = copy(c.data, rest)
+}
+
+func (c *inward) putHead() {
+	c.slabs.put(c.head)
+	c.head = nil
+}
+
+// settleIn ends that reading is watched, and reports whether it took too long.
+// Once the app has begun its answer the two may converse as slowly as they like.
+func (c *inward) settleIn(before time.Duration, n int) (slow bool) {
+	if c.inDue.Swap(0) < 0 {
+		return true
+	}
+	grace := c.router.opt.RateGrace
+	c.inLeft -= c.router.watch.now() - before
+	c.inLeft = min(grace, c.inLeft+time.Duration(n)*time.Second/time.Duration(c.router.opt.MinRate))
+	return false
+}
+
+func (c *inward) trailers() []byte { return c.framing.trailers() }
+
+// patience bounds how long the rest of a body that nobody wants is waited for,
+// and for how much of it.
+const (
+	drainTime  = 500 * time.Millisecond
+	drainBytes = 64 << 10
+)
+
+func (c *inward) hurry() {
+	c.hurried.Store(true)
+	_ = c.conn.SetReadDeadline(time.Now().Add(drainTime))
+}
+
+func (c *inward) interim(res *h1.Response) error {
+	if res.Status == 100 {
+		c.waits = false
+	}
+	c.hold()
+	c.out = h1.AppendResponse(c.out, res, h1.Back{Bodiless: true})
+	return c.flush()
+}
+
+func (c *inward) answer(res *h1.Response, back *h1.Back) error {
+	back.Close = back.Close || c.req.Close || c.broken || !c.mayRest()
+	if !back.Bodiless && back.Length < 0 {
+		back.Length = h1.Chunked
+		if c.req.Minor == 0 {
+			back.Length, back.Close = h1.UntilClose, true
+		}
+	}
+	c.chunked = !back.Bodiless && back.Length == h1.Chunked
+	c.bare10 = !back.Bodiless && back.Length == h1.UntilClose
+	c.final = back.Close
+	c.hold()
+	c.out = h1.AppendResponse(c.out, res, *back)
+	return nil
+}
+
+// mayRest reports whether what is left of the request's body may be read after
+// the answer: a client that still waits to be told to send it may send it, or not.
+func (c *inward) mayRest() bool {
+	rest := c.rest.Load()
+	return rest == 0 || !c.waits && rest <= drainBytes
+}
+
+// hold takes a buffer for what is sent.
+func (c *inward) hold() {
+	if c.outSlab == nil {
+		c.outSlab = c.slabs.get()
+		c.out = c.outSlab[:0]
+	}
+}
+
+// chunkRoom is what a chunk has besides its data, at most.
+const chunkRoom = 12
+
+func (c *inward) write(p []byte) error {
+	c.hold()
+	for len(p) > 0 {
+		if !c.chunked && len(c.out) == 0 && len(p) >= slabSize/4 {
+			return c.put(p)
+		}
+		room := slabSize - len(c.out)
+		if c.chunked {
+			room -= chunkRoom
+		}
+		if room <= slabSize/16 {
+			if err := c.send(); err != nil {
+				return err
+			}
+			continue
+		}
+		piece := p[:min(room, len(p))]
+		if p = p[len(piece):]; c.chunked {
+			c.out = h1.AppendChunkHead(c.out, len(piece))
+		}
+		if c.out = append(c.out, piece...); c.chunked {
+			c.out = append(c.out, '\r', '\n')
+		}
+	}
+	return nil
+}
+
+func (c *inward) end(trailers []byte) error {
+	if c.chunked {
+		c.hold()
+		c.out = h1.AppendChunksEnd(c.out, trailers)
+	}
+	return nil
+}
+
+// flush sends what was kept back, and gives the buffer back: it may take long
+// until there is more.
+func (c *inward) flush() error {
+	if c.outSlab == nil {
+		return nil
+	}
+	err := c.send()
+	c.slabs.put(c.outSlab)
+	c.outSlab, c.out = nil, nil
+	return err
+}
+
+func (c *inward) send() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	err := c.put(c.out)
+	c.out = c.outSlab[:0]
+	return err
+}
+
+// put writes to the client, who may not take too long to take it.
+func (c *inward) put(p []byte) error {
+	before := c.router.watch.now()
+	c.outDue.Store(int64(before + c.outLeft))
+	_, err := c.conn.Write(p)
+	if c.outDue.Swap(0); err != nil {
+		c.broken = true
+		return err
+	}
+	if took := c.router.watch.now() - before; took > 0 {
+		c.outLeft -= took
+	}
+	c.outLeft = min(c.router.opt.RateGrace, c.outLeft+time.Duration(len(p))*time.Second/time.Duration(c.router.opt.MinRate))
+	return nil
+}
+
+func (c *inward) tunnel() *wire {
+	c.given.Store(true)
+	c.broken = true
+	c.router.watch.changed()
+	return &c.wire
+}
+
+// abort closes the connection so that the client cannot take what it got for
+// all there is.
+func (c *inward) abort() {
+	_ = c.flush()
+	c.broken = true
+	if tcp, ok := c.conn.(*net.TCPConn); ok && c.bare10 {
+		_ = tcp.SetLinger(0)
+	}
+	_ = closeBare(c.conn)
+}
+
+func (c *inward) gone() <-chan struct{} {
+	c.leftMu.Lock()
+	defer c.leftMu.Unlock()
+	if c.left == nil {
+		c.left = make(chan struct{})
+		if c.away {
+			close(c.left)
+		}
+	}
+	return c.left
+}
+
+// leaves says that the client has left.
+func (c *inward) leaves() {
+	c.leftMu.Lock()
+	if !c.away {
+		c.away = true
+		if c.left != nil {
+			close(c.left)
+		}
+	}
+	c.leftMu.Unlock()
+	c.x.interrupt(errGone)
+}
+
+// settle makes the connection ready for another request, and reports false
+// when there can be none.
+func (c *inward) settle() bool {
+	if !c.broken && !c.framing.done {
+		c.broken = !c.drain()
+	}
+	if c.broken || c.final {
+		if !c.framing.done {
+			c.linger()
+		}
+		return false
+	}
+	if c.hurried.Swap(false) && c.conn.SetReadDeadline(time.Time{}) != nil {
+		return false
+	}
+	c.putHead()
+	if cap(c.data) > slabSize {
+		c.data = bytes.Clone(c.buffered())
+		c.r, c.w = 0, len(c.data)
+	}
+	return true
+}
+
+// drain reads what is left of a request's body, if it is little and comes soon.
+func (c *inward) drain() (whole bool) {
+	if c.final || !c.mayRest() {
+		return false
+	}
+	c.hurry()
+	for n := 0; n <= drainBytes; {
+		data, err := c.next()
+		if n += len(data); err != nil {
+			return errors.Is(err, io.EOF)
+		}
+	}
+	return false
+}
+
+// lingerBytes is how much a client may send before it notices that nobody reads.
+const lingerBytes = 1 << 20
+
+// linger has the client read the last answer before the connection ends: one
+// that is closed with bytes unread is reset.
+func (c *inward) linger() {
+	conn := c.conn
+	if secure, ok := conn.(*tls.Conn); ok {
+		_ = conn.SetWriteDeadline(time.Now().Add(drainTime))
+		_ = secure.CloseWrite()
+		conn = secure.NetConn()
+	}
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(drainTime))
+	_, err := io.CopyN(io.Discard, conn, lingerBytes)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return
+	}
+}

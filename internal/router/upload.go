@@ -1,0 +1,154 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+)
+
+// replayLimit is how much of a body is kept so that it can be sent again.
+const replayLimit = 64 << 10
+
+// upload brings the body of a request to whoever is to have it, in a goroutine
+// of its own while the answer comes the other way. One that is sent again is
+// begun with what was kept of it.
+type upload struct {
+	client client
+	broke  func(error) // told when the client does not finish the body
+
+	mu     sync.Mutex
+	change sync.Cond // of target, failed and over
+	target link      // nil: nobody takes it now
+	failed error     // why target takes no more
+	over   bool      // nobody will
+	ended  bool      // all of it was read
+	err    error     // why it never will be
+	keep   bool      // kept is all that was read
+	kept   []byte
+	begun  bool          // something was read
+	done   chan struct{} // of the goroutine; nil: there is none
+	sent   func()        // told when target has all of it
+}
+
+// begin readies u for the body of a request; again says that it may be sent twice.
+func (u *upload) begin(c client, again bool, sent func(), broke func(error)) {
+	u.client, u.sent, u.broke = c, sent, broke
+	u.change.L = &u.mu
+	u.target, u.failed, u.err, u.done = nil, nil, nil, nil
+	u.over, u.ended, u.begun = false, false, false
+	u.keep, u.kept = again, u.kept[:0]
+}
+
+// replayable reports whether a new target would see the whole body.
+func (u *upload) replayable() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return (u.keep || !u.begun) && u.err == nil
+}
+
+// to leads the body to l, which has the head: what was kept first.
+func (u *upload) to(l link) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.target = l
+	if u.failed = l.write(u.kept); u.ended {
+		u.finish()
+		return
+	}
+	if u.done == nil {
+		u.done = make(chan struct{})
+		go u.pump(u.done)
+		return
+	}
+	u.change.Broadcast()
+}
+
+// off ends that the target gets any of it, and reports whether it got all. The
+// target is closed by then, or has all.
+func (u *upload) off() (whole bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	whole = u.target != nil && u.ended && u.failed == nil
+	u.target = nil
+	return whole
+}
+
+// stop ends the goroutine.
+func (u *upload) stop() {
+	u.mu.Lock()
+	u.over, u.target = true, nil
+	done, running := u.done, u.done != nil && !u.ended && u.err == nil
+	u.change.Broadcast()
+	u.mu.Unlock()
+	if running {
+		u.client.hurry()
+	}
+	if done != nil {
+		<-done
+	}
+	if cap(u.kept) > 4<<10 {
+		u.kept = nil
+	}
+}
+
+func (u *upload) pump(done chan struct{}) {
+	defer close(done)
+	for u.wanted() {
+		data, err := u.client.next()
+		if !u.pass(data, err) {
+			return
+		}
+	}
+}
+
+// wanted waits until somebody takes more of the body, and reports false when
+// nobody will.
+func (u *upload) wanted() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for !u.over && (u.target == nil || u.failed != nil) {
+		u.change.Wait()
+	}
+	return !u.over
+}
+
+// pass hands on what was read, and reports whether there may be more.
+func (u *upload) pass(data []byte, err error) (more bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.begun = u.begun || len(data) > 0
+	if u.keep = u.keep && len(u.kept)+len(data) <= replayLimit; u.keep {
+		u.kept = append(slices.Grow(u.kept, len(data)), data...)
+	}
+	if len(data) > 0 && u.target != nil && u.failed == nil {
+		u.failed = u.target.write(data)
+	}
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, io.EOF):
+		u.ended = true
+		if u.target != nil {
+			u.finish()
+		}
+	case !u.over:
+		u.err = fmt.Errorf("%w: %w", errClient, err)
+		if errors.Is(err, errSlow) {
+			u.err = errSlow
+		}
+		u.broke(u.err)
+	}
+	return false
+}
+
+// finish tells the target that this was all. u.mu is held.
+func (u *upload) finish() {
+	if u.failed == nil {
+		u.failed = u.target.end(u.client.trailers())
+	}
+	if u.failed == nil {
+		u.sent()
+	}
+}

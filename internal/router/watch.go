@@ -1,0 +1,237 @@
+package router
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// watch looks at all connections now and then: whether one waits for too long,
+// and whether the client of one whose request is under way has left. So no
+// request sets a timer, and what is late is found late by a tick at most.
+type watch struct {
+	tick    time.Duration
+	coarse  atomic.Int64 // the router's clock at the last tick
+	stamp   atomic.Pointer[string]
+	once    sync.Once
+	done    chan struct{} // closed when run has ended; nil: it never began
+	noticed chan struct{} // holds a token when a connection ended or fell quiet
+	asked   atomic.Bool   // somebody waits for that
+	count   atomic.Int64
+	turn    atomic.Uint32
+	shards  [watchShards]watchShard
+}
+
+const watchShards = 16
+
+type watchShard struct {
+	mu  sync.Mutex
+	all map[watched]struct{}
+	end bool // nobody comes in any more
+}
+
+// watched is a connection, or a request of one that something else keeps.
+type watched interface {
+	// look is called at each tick; it does not block.
+	look(now, tick time.Duration)
+	// quiet is since when there was no request; ok: there is none now.
+	quiet() (since time.Duration, ok bool)
+	// counts reports whether its end is waited for when the router drains.
+	counts() bool
+	// cut ends it at once.
+	cut()
+	seat() *seat
+}
+
+// seat is where a watched one is kept.
+type seat struct{ shard uint32 }
+
+func (w *watch) begin(o *Options) {
+	least := o.HeaderTimeout
+	for _, t := range [...]time.Duration{o.IdleTimeout, o.AnswerTimeout, o.RateGrace, o.Quiet} {
+		least = min(least, t)
+	}
+	w.tick = min(max(least/4, 5*time.Millisecond), 250*time.Millisecond)
+	w.noticed = make(chan struct{}, 1)
+	for i := range w.shards {
+		w.shards[i].all = map[watched]struct{}{}
+	}
+}
+
+// now is the router's clock, late by a tick at most.
+func (w *watch) now() time.Duration { return time.Duration(w.coarse.Load()) }
+
+// add reports false when it is too late.
+func (w *watch) add(who watched) bool {
+	at := w.turn.Add(1) % watchShards
+	who.seat().shard = at
+	s := &w.shards[at]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end {
+		return false
+	}
+	s.all[who] = struct{}{}
+	w.count.Add(1)
+	return true
+}
+
+// remove may be called again.
+func (w *watch) remove(who watched) {
+	s := &w.shards[who.seat().shard]
+	s.mu.Lock()
+	_, there := s.all[who]
+	delete(s.all, who)
+	s.mu.Unlock()
+	if there {
+		w.count.Add(-1)
+		w.changed()
+	}
+}
+
+// changed tells who waits for it that a connection ended or fell quiet.
+func (w *watch) changed() {
+	if !w.asked.Load() {
+		return
+	}
+	select {
+	case w.noticed <- struct{}{}:
+	default:
+	}
+}
+
+// each calls f for all; f must not add or remove.
+func (w *watch) each(f func(watched)) {
+	for i := range w.shards {
+		s := &w.shards[i]
+		s.mu.Lock()
+		for who := range s.all {
+			f(who)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// run looks until ctx ends.
+func (w *watch) run(ctx context.Context, clock func() time.Duration) {
+	defer close(w.done)
+	ticker := time.NewTicker(w.tick)
+	defer ticker.Stop()
+	for {
+		now := clock()
+		w.coarse.Store(int64(now))
+		w.date(time.Now())
+		w.each(func(who watched) { who.look(now, w.tick) })
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// start has run begin, once.
+func (r *Router) startWatch() {
+	r.watch.once.Do(func() {
+		r.watch.done = make(chan struct{})
+		r.watch.coarse.Store(int64(r.now()))
+		go r.watch.run(r.base, r.now)
+	})
+}
+
+// end cuts all off, lets nobody in, and waits for them to be gone, until late.
+func (w *watch) end(late <-chan time.Time) {
+	w.asked.Store(true)
+	for i := range w.shards {
+		s := &w.shards[i]
+		s.mu.Lock()
+		s.end = true
+		for who := range s.all {
+			who.cut()
+		}
+		s.mu.Unlock()
+	}
+	for w.count.Load() > 0 {
+		select {
+		case <-w.noticed:
+		case <-late:
+			return
+		}
+	}
+	w.once.Do(func() {}) // it does not begin any more
+	if w.done != nil {
+		<-w.done
+	}
+}
+
+func (w *watch) date(now time.Time) {
+	text := "Date: " + now.UTC().Format(http.TimeFormat) + "\r\n"
+	if old := w.stamp.Load(); old == nil || *old != text {
+		w.stamp.Store(&text)
+	}
+}
+
+// date appends the line that says what time it is.
+func (r *Router) date(dst []byte) []byte {
+	text := r.watch.stamp.Load()
+	if text == nil { // nobody listens: the requests come from a server of the caller's
+		r.watch.date(time.Now())
+		text = r.watch.stamp.Load()
+	}
+	return append(dst, *text...)
+}
+
+func (c *inward) seat() *seat  { return &c.place }
+func (c *inward) counts() bool { return !c.given.Load() }
+
+func (c *inward) quiet() (since time.Duration, ok bool) {
+	idle := c.idle.Load()
+	return time.Duration(idle), idle != 0
+}
+
+func (c *inward) cut() {
+	_ = c.socket.Close()
+	c.leaves()
+}
+
+func (c *inward) look(now, _ time.Duration) {
+	if due := c.inDue.Load(); due > 0 && due <= int64(now) && c.inDue.CompareAndSwap(due, cutOff) {
+		_ = c.socket.SetReadDeadline(time.Unix(1, 0))
+	}
+	if due := c.outDue.Load(); due > 0 && due <= int64(now) && c.outDue.CompareAndSwap(due, cutOff) {
+		_ = c.socket.Close()
+	}
+	if c.idle.Load() != 0 || c.given.Load() {
+		c.seen = false
+		return
+	}
+	c.x.expire(now)
+	if c.seen && hungUp(c.socket) {
+		c.leaves()
+	}
+	c.seen = true
+}
+
+// hungUp reports whether the other end has closed a connection, or its half of
+// it: nobody reads what comes then, in all of HTTP but tunnels.
+func hungUp(conn any) (gone bool) {
+	with, ok := conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := with.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = raw.Control(func(fd uintptr) {
+		polled := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}} //nolint:gosec // a descriptor
+		n, err := unix.Poll(polled, 0)
+		gone = err == nil && n > 0 && polled[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+	})
+	return gone && err == nil
+}

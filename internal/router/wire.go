@@ -1,0 +1,200 @@
+package router
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// slab is what a connection reads into. Connections that wait have none.
+type slab [slabSize]byte
+
+const slabSize = 16 << 10
+
+// slabs are those that nobody uses.
+type slabs struct{ pool sync.Pool }
+
+func (s *slabs) get() *slab {
+	if free, ok := s.pool.Get().(*slab); ok {
+		return free
+	}
+	return new(slab)
+}
+
+func (s *slabs) put(used *slab) {
+	if used != nil {
+		s.pool.Put(used)
+	}
+}
+
+// wire is a connection and the bytes that came from it and were not taken yet.
+// One goroutine reads it at a time.
+type wire struct {
+	conn  net.Conn
+	raw   syscall.RawConn // nil: its bytes come by conn alone (TLS)
+	slabs *slabs
+
+	slab *slab  // what data is a part of; nil: no buffer, or a larger one
+	data []byte // what is there is data[r:w]
+	r, w int
+
+	// What turn does, and what came of it.
+	turn func(fd uintptr) bool // w.look, made once
+	task task
+	send []byte // for ask: what is still to be written
+	err  error
+}
+
+type task uint8
+
+const (
+	toRead  task = iota
+	toAsk        // see that nothing came, write send, read
+	toCheck      // see that nothing came
+)
+
+// begin makes w the wire of a connection; secure says that its bytes are not
+// those that go over the network.
+func (w *wire) begin(conn net.Conn, secure bool, slabs *slabs) {
+	*w = wire{conn: conn, slabs: slabs}
+	if with, ok := conn.(syscall.Conn); ok && !secure {
+		if raw, err := with.SyscallConn(); err == nil {
+			w.raw = raw
+		}
+	}
+	w.turn = w.look
+}
+
+func (w *wire) buffered() []byte { return w.data[w.r:w.w] }
+
+// yield gives the buffer back when nothing is in it.
+func (w *wire) yield() {
+	if w.r == w.w {
+		w.slabs.put(w.slab)
+		w.slab, w.data, w.r, w.w = nil, nil, 0, 0
+	}
+}
+
+// drop forgets what is there, and the buffer.
+func (w *wire) drop() {
+	w.r = w.w
+	w.yield()
+}
+
+// room makes some for more bytes at the end: a buffer, or one twice as large.
+// The bytes keep their places, relative to the first that is there.
+func (w *wire) room() {
+	switch {
+	case w.data == nil:
+		w.slab = w.slabs.get()
+		w.data = w.slab[:]
+	case w.r == w.w:
+		w.r, w.w = 0, 0
+	case w.w < len(w.data):
+	case w.r > 0:
+		w.w = copy(w.data, w.buffered())
+		w.r = 0
+	default:
+		larger := make([]byte, 2*len(w.data))
+		copy(larger, w.data)
+		w.slabs.put(w.slab)
+		w.slab, w.data = nil, larger
+	}
+}
+
+// fill waits for more bytes. A wire without any holds no buffer meanwhile.
+func (w *wire) fill() error {
+	if w.raw == nil {
+		w.room()
+		n, err := w.conn.Read(w.data[w.w:])
+		w.w += n
+		if n > 0 {
+			return nil
+		}
+		return err
+	}
+	w.task = toRead
+	return w.do()
+}
+
+// errTalked: the other side has closed the connection, or has said something
+// without being asked. Nothing was sent.
+var errTalked = errors.New("the connection was no longer silent")
+
+// ask writes p, unless the other side has closed or said something since, and
+// waits for its first bytes. The poller is asked once for both. It is for
+// wires with raw.
+func (w *wire) ask(p []byte) error {
+	w.task, w.send = toAsk, p
+	err := w.do()
+	if rest := w.send; err == nil && len(rest) > 0 { // it did not fit into the socket
+		w.send = nil
+		if _, err = w.conn.Write(rest); err == nil {
+			err = w.fill()
+		}
+	}
+	w.send = nil
+	return err
+}
+
+// check is errTalked when ask would say so.
+func (w *wire) check() error {
+	w.task = toCheck
+	return w.do()
+}
+
+func (w *wire) do() error {
+	w.err = nil
+	if err := w.raw.Read(w.turn); err != nil {
+		return err
+	}
+	return w.err
+}
+
+// look is called by the poller whenever there may be something to read, and
+// says whether that is enough.
+func (w *wire) look(fd uintptr) (enough bool) {
+	w.room()
+	n, err := syscall.Read(int(fd), w.data[w.w:]) //nolint:gosec // a descriptor
+	for errors.Is(err, syscall.EINTR) {
+		n, err = syscall.Read(int(fd), w.data[w.w:]) //nolint:gosec // a descriptor
+	}
+	silent := err == syscall.EAGAIN //nolint:errorlint // it is an Errno, and this is the hot path
+	switch {
+	case w.task != toRead && !silent:
+		w.err = errTalked
+		return true
+	case w.task == toCheck:
+		return true
+	case w.task == toAsk:
+		w.task = toRead
+		w.yield()
+		return !w.write(fd)
+	case silent:
+		w.yield()
+		return false
+	case err != nil:
+		w.err = os.NewSyscallError("read", err)
+	case n == 0:
+		w.err = io.EOF
+	default:
+		w.w += n
+	}
+	return true
+}
+
+// write writes send, and reports whether all of it went.
+func (w *wire) write(fd uintptr) (whole bool) {
+	n, err := syscall.Write(int(fd), w.send) //nolint:gosec // a descriptor
+	if err != nil {
+		if err != syscall.EAGAIN && err != syscall.EINTR { //nolint:errorlint // as above
+			w.err, w.send = errTalked, nil // it had been closed: not a byte of this went
+		}
+		return false
+	}
+	w.send = w.send[n:]
+	return len(w.send) == 0
+}
