@@ -2,7 +2,7 @@ package h1
 
 // Reset empties the head, so that it can be put together from parts.
 func (r *Request) Reset() {
-	r.head.reset()
+	r.reset()
 	r.Method, r.Target, r.Host, r.authority = nil, nil, nil, nil
 	r.Expect, r.Trailers, r.hosts = false, false, 0
 }
@@ -47,7 +47,7 @@ func (r *Request) Check(limits Limits, open bool) error {
 
 // Reset empties the head, so that it can be put together from parts.
 func (r *Response) Reset() {
-	r.head.reset()
+	r.reset()
 	r.Status, r.Reason = 0, nil
 }
 

@@ -16,20 +16,23 @@ func dialed(nc net.Conn, opt Options, slots func()) *Conn {
 	return c
 }
 
-// open sends a request's head on a stream of its own. ErrUnsent says that this
-// connection takes no more, or not now.
-func (c *Conn) openStream(r *h1.Request, onward h1.Onward) (*Stream, error) {
+// openStream sends a request's head on a stream of its own, nil where there is
+// no place; spent says that there never will be.
+func (c *Conn) openStream(r *h1.Request, onward h1.Onward) (s *Stream, spent bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.spent() {
+		return nil, true
+	}
 	if !c.takes() {
-		return nil, ErrUnsent
+		return nil, false
 	}
 	if c.last == 0 {
 		c.last = 1
 	} else {
 		c.last += 2
 	}
-	s := newStream(c, c.last)
+	s = newStream(c, c.last)
 	s.method = append(s.method, r.Method...)
 	c.streams[s.id] = s
 	dst, at := beginHeaders(c.buffer())
@@ -38,18 +41,24 @@ func (c *Conn) openStream(r *h1.Request, onward h1.Onward) (*Stream, error) {
 	if !onward.Body {
 		s.finish()
 	}
-	return s, nil
+	return s, false
 }
 
 // takes reports whether a stream may be opened now. c.mu is held.
 func (c *Conn) takes() bool {
-	return !c.spent() && len(c.streams) < c.opt.MaxStreams && uint32(len(c.streams)) < c.peer.streams && //nolint:gosec // few
+	return len(c.streams) < c.opt.MaxStreams && uint32(len(c.streams)) < c.peer.streams && //nolint:gosec // few
 		len(c.out) < mostBacklog/2
 }
 
 // spent reports whether no stream ever will be.
 func (c *Conn) spent() bool {
 	return c.err != nil || c.closing || c.leaving.asked || c.last > mostWindow-2
+}
+
+func (c *Conn) isSpent() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spent()
 }
 
 // Head waits for the answer's head; each interim one comes before. It holds

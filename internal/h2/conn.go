@@ -141,7 +141,7 @@ func (c *Conn) Serve() error {
 	c.begin()
 	c.end(c.readAll())
 	c.handlers.Wait()
-	if mistake := (*connError)(nil); errors.As(c.err, &mistake) {
+	if mistake, ok := errors.AsType[*connError](c.err); ok {
 		return mistake
 	}
 	return nil // whatever cut it off
@@ -194,8 +194,7 @@ func (c *Conn) readAll() error {
 	}
 	for {
 		err := c.readFrame()
-		var broken *streamError
-		if errors.As(err, &broken) {
+		if _, ok := errors.AsType[*streamError](err); ok {
 			continue // dealt with
 		}
 		if err != nil {
@@ -209,8 +208,7 @@ func (c *Conn) readAll() error {
 func (c *Conn) end(err error) {
 	c.fail(err)
 	<-c.written
-	var mistake *connError
-	if errors.As(err, &mistake) {
+	if _, ok := errors.AsType[*connError](err); ok {
 		c.linger()
 	}
 	c.timer.Stop()
@@ -359,7 +357,7 @@ func putBuffer(buf []byte) {
 // buffer is what is to be written, for appending.
 func (c *Conn) buffer() []byte {
 	if c.out == nil {
-		c.out = (*buffers.Get().(*[]byte))[:0] //nolint:errcheck,forcetypeassert // nothing else is in there
+		c.out = (*buffers.Get().(*[]byte))[:0] // nothing else is in there
 	}
 	return c.out
 }

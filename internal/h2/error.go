@@ -34,12 +34,12 @@ func (e *ResetError) Error() string {
 var (
 	// ErrClosed is a connection that ended under its streams.
 	ErrClosed = errors.New("the connection ended")
-	// ErrUnsent: the peer has not looked at the request (RFC 9113, 8.7): it may
+	// ErrUnsent says that the peer has not looked at the request (RFC 9113, 8.7): it may
 	// be sent again, whatever its method.
 	ErrUnsent = errors.New("the peer has not processed the request")
-	// ErrStalled: the peer opened no window in time.
+	// ErrStalled says that the peer opened no window in time.
 	ErrStalled = errors.New("the peer takes nothing")
-	// ErrAnswered: a second answer, or bytes after the end of one.
+	// ErrAnswered is a second answer, or bytes after the end of one.
 	ErrAnswered = errors.New("the answer has ended")
 )
 

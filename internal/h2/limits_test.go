@@ -195,6 +195,7 @@ func TestADrainedConnectionServesWhatWasSentBeforeItWasKnown(t *testing.T) {
 	if all := strings.Join(got, " "); all != "NO_ERROR first 200 NO_ERROR last 200" && all != "NO_ERROR first NO_ERROR last 200 200" {
 		t.Errorf("got %s", all)
 	}
+	p.nc.Close()
 	if err := <-s.ended; err != nil {
 		t.Errorf("it ended with %v", err)
 	}

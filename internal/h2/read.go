@@ -180,6 +180,7 @@ func (c *Conn) setting(s http2.Setting) error {
 		c.peer.frame = frameSize // more would hold up other streams
 	case http2.SettingInitialWindowSize:
 		return c.rewindow(int(s.Val))
+	default: // nothing that we do depends on the others
 	}
 	return nil
 }
@@ -354,6 +355,7 @@ func (c *Conn) opens(id uint32) (*Stream, error) {
 		return nil, nil
 	case unknown:
 		return nil, protocol("5.1.1", "a stream has a lower number than one before it")
+	case ended, resetByPeer:
 	}
 	return nil, &connError{http2.ErrCodeStreamClosed, "5.1", "HEADERS are for a stream that has ended"}
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -168,7 +169,7 @@ func echo(s *h2.Stream) {
 			}
 			s.Flush()
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			_ = s.End(s.Trailers())
 			return
 		}
@@ -223,7 +224,7 @@ func TestBodiesAndTrailersGoBothWays(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 40 { // at once, on one connection
 			all.Go(func() {
-				body := bytes.Repeat([]byte(fmt.Sprint(i)), i*20_000)
+				body := bytes.Repeat([]byte(fmt.Sprint(i)), i*5_000)
 				req := s.request("POST", "/", io.MultiReader(bytes.NewReader(body)))
 				req.Trailer = http.Header{"Sum": {fmt.Sprint(i)}}
 				res, err := client.Do(req)

@@ -30,11 +30,12 @@ type Stream struct {
 	timer   *time.Timer   // of who writes
 
 	// Guarded by c.mu.
-	in       []byte // came and was not read, from off
-	off      int
-	recv     int   // what our window takes
-	window   int   // what it is when nothing lies unread
-	left     int64 // of the body as it was declared, or negative
+	in       []byte // came and was not read
+	lent     []byte // is being read
+	rest     []byte // of it; the reader's own
+	recv     int    // what our window takes
+	window   int    // what it is when nothing lies unread
+	left     int64  // of the body as it was declared, or negative
 	trailers []byte
 	ended    bool  // the peer is done
 	err      error // why reading ended before that
@@ -58,7 +59,6 @@ type Stream struct {
 	answer   h1.Response
 	interims []*interim
 	headed   bool
-	refused  error
 }
 
 type interim struct {
@@ -145,54 +145,73 @@ func signal(ch chan struct{}) {
 	}
 }
 
-// Read reads the body; io.EOF is its end, after which Trailers are there. A
-// *ResetError says that the peer reset the stream, ErrClosed that the
-// connection ended; what was not read by then is lost. (Takes the lock.)
-func (s *Stream) Read(p []byte) (int, error) {
+// Next is what has come of the body since, and waits for something to come;
+// io.EOF is its end, after which Trailers are there. The bytes hold until the
+// next call, and count against the windows until then. A *ResetError says that
+// the peer reset the stream, ErrClosed that the connection ended; what was not
+// read by then is lost. (Takes the lock, as all exported methods do.)
+func (s *Stream) Next() ([]byte, error) {
 	for {
-		n, err, ready := s.read(p)
-		if ready {
-			return n, err
+		if data, err := s.next(); len(data) > 0 || err != nil {
+			return data, err
 		}
 		<-s.wake
 	}
 }
 
-func (s *Stream) read(p []byte) (n int, err error, ready bool) { //nolint:revive // ready says whether the others mean something
+func (s *Stream) next() ([]byte, error) {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s.consumed()
 	switch {
 	case s.err != nil:
-		return 0, s.err, true
-	case s.off < len(s.in):
-		n = copy(p, s.in[s.off:])
-		s.consumed(n)
-		return n, nil, true
+		return nil, s.err
+	case len(s.in) > 0:
+		s.in, s.lent = s.lent[:0], s.in
+		return s.lent, nil
 	case s.ended:
-		return 0, io.EOF, true
+		return nil, io.EOF
 	}
-	return 0, nil, len(p) == 0
+	return nil, nil
 }
 
-// consumed opens the windows for what was read.
-func (s *Stream) consumed(n int) {
-	s.off += n
-	s.c.buffered -= n
-	if s.off == len(s.in) {
-		s.in, s.off = s.in[:0], 0
-		if s.recv < s.window/2 && s.c.buffered < s.c.opt.Buffered/4 {
-			s.window = min(2*s.window, s.c.opt.MaxWindow) // it is read faster than it comes
+// Read is Next with a copy.
+func (s *Stream) Read(p []byte) (n int, err error) {
+	if len(s.rest) == 0 {
+		if s.rest, err = s.Next(); err != nil {
+			return 0, err
 		}
-	} else if s.off >= 1<<20 || s.off > cap(s.in)/2 {
-		s.in, s.off = s.in[:copy(s.in, s.in[s.off:])], 0
+	}
+	n = copy(p, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
+
+// Ready reports whether Next will not wait.
+func (s *Stream) Ready() bool {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	return len(s.in) > 0 || s.ended || s.err != nil
+}
+
+// consumed opens the windows for what was lent.
+func (s *Stream) consumed() {
+	n := len(s.lent)
+	if n == 0 {
+		return
+	}
+	s.c.buffered -= n
+	s.lent = s.lent[:0]
+	if len(s.in) == 0 && n > s.window/2 && s.c.buffered < s.c.opt.Buffered/4 {
+		s.window = min(2*s.window, s.c.opt.MaxWindow) // it is read faster than it comes
 	}
 	s.credit()
 	s.c.credit()
 }
 
 func (s *Stream) credit() {
-	due := s.window - (len(s.in) - s.off) - s.recv
+	due := s.window - len(s.in) - len(s.lent) - s.recv
 	if s.ended || s.over || s.err != nil || due < s.window/2 {
 		return
 	}
@@ -204,23 +223,15 @@ func (s *Stream) credit() {
 // Trailers are the fields after the body, as lines, once Read has said io.EOF.
 func (s *Stream) Trailers() []byte { return s.trailers }
 
-// Ended reports whether nothing more of the body will come, though some may
-// lie unread. (Takes the lock.)
-func (s *Stream) Ended() bool {
-	s.c.mu.Lock()
-	defer s.c.mu.Unlock()
-	return s.ended && s.off == len(s.in)
-}
-
 // Err is nil until the stream was cut off: by its peer, by the end of the
-// connection, or by Reset. (Takes the lock.)
+// connection, or by Reset.
 func (s *Stream) Err() error {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	return s.gone
 }
 
-// Done is closed when the stream is cut off. (Takes the lock.)
+// Done is closed when the stream is cut off.
 func (s *Stream) Done() <-chan struct{} {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
@@ -234,7 +245,7 @@ func (s *Stream) Done() <-chan struct{} {
 }
 
 // OnCancel has f called once if the stream is cut off, at once if it was. It has
-// a goroutine of its own, and may come late. (Takes the lock.)
+// a goroutine of its own, and may come late.
 func (s *Stream) OnCancel(f func()) {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
@@ -247,7 +258,7 @@ func (s *Stream) OnCancel(f func()) {
 
 // Answer sends a head; more may follow an interim one. A body follows if
 // back.Bodiless is not set, unless back.Length is 0. What is sent waits for
-// Flush, End or a full buffer. (Takes the lock, as all that follow.)
+// Flush, End or a full buffer.
 func (s *Stream) Answer(r *h1.Response, back h1.Back) error {
 	c := s.c
 	c.mu.Lock()
@@ -400,21 +411,19 @@ func (c *Conn) enqueue(s *Stream, want int) {
 	c.poke() // what is to be written may be what it waits for
 }
 
-// next lets the first of those that wait and may send go on, and reports
-// whether there was one.
-func (c *Conn) next() bool {
+// next lets the first of those that wait and may send go on.
+func (c *Conn) next() {
 	if len(c.out) >= mostOut {
-		return false
+		return
 	}
 	for i, s := range c.queue {
 		if s.want == 0 || c.send > 0 {
 			c.queue = append(c.queue[:i], c.queue[i+1:]...)
 			s.queued, s.called = false, true
 			s.mayWrite()
-			return true
+			return
 		}
 	}
-	return false
 }
 
 // sleep waits for a window or a turn, within bounds. c.mu is held but while it
@@ -478,6 +487,8 @@ func (c *Conn) release(s *Stream) {
 		c.reset(s, NoError, &ResetError{NoError, false})
 	}
 	c.discard(s)
+	c.buffered -= len(s.lent)
+	s.lent, s.rest = nil, nil
 	if s.zombie {
 		s.zombie = false
 		c.zombies--
@@ -489,8 +500,8 @@ func (c *Conn) release(s *Stream) {
 // discard drops what came and was not read.
 func (c *Conn) discard(s *Stream) {
 	s.discard = true
-	c.buffered -= len(s.in) - s.off
-	s.in, s.off = nil, 0
+	c.buffered -= len(s.in)
+	s.in = nil
 }
 
 // settle takes leave of a stream that both sides have ended.
