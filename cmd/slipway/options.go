@@ -53,6 +53,8 @@ type options struct {
 	// requests. Heeded by a node when it starts.
 	HoldRequests int
 	HoldTime     time.Duration
+	// edge says what apps have whose teams set nothing.
+	edge edgeOptions
 	// API is where the REST API answers besides the edge. Keep it on loopback:
 	// it speaks plain HTTP.
 	API string
@@ -203,6 +205,7 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	flags.Int64Var(&o.MaxImage, "max-image", 10240, "largest image, its compressed layers together, in MiB")
 	flags.DurationVar(&o.PullTimeout, "pull-timeout", 30*time.Minute, "longest time to bring an image from its registry")
 	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
+	o.edge.flags(flags)
 	o.cnbFlags(flags)
 	o.directoryFlags(flags)
 	o.runtime.flags(flags)
@@ -332,7 +335,7 @@ func (o *options) validate() error {
 	if err := errors.Join(o.checkRegistries(), o.checkCNB()); err != nil {
 		return err
 	}
-	if err := errors.Join(o.runtime.validate(), o.access.validate()); err != nil {
+	if err := errors.Join(o.runtime.validate(), o.access.validate(), o.edge.validate()); err != nil {
 		return err
 	}
 	o.Domain = strings.ToLower(strings.TrimSuffix(o.Domain, "."))

@@ -25,6 +25,7 @@ type Edge struct {
 	Overload     *EdgeOverload     `json:"overload,omitempty"`
 	Log          *EdgeLog          `json:"log,omitempty"`
 	Clients      *EdgeClients      `json:"clients,omitempty"`
+	TLS          string            `json:"tls,omitempty" enum:"modern,intermediate" doc:"TLS 1.3 alone, or 1.2 as well."`
 }
 
 // EdgeTimeouts bound waits of an app's requests.

@@ -25,7 +25,7 @@ func TestWhatIsShownOfAnEdgeCanBeTyped(t *testing.T) {
 		"rates":[{"by":"client","per_second":10,"burst":20,"path":"/login"},{"by":"header:X-Key","per_second":0.5,"concurrent":4},{"by":"app","concurrent":7}],
 		"overload":{"mode":"observe","limit":8,"target":"20ms","user":"cookie:s","classes":[{"class":"critical","method":"POST","path":"/pay"},
 			{"class":"bulk","path":"= /x","header":"X-B","value":"* a"},{"class":"background","process":"worker"}]},
-		"log":{"sample":105}}`
+		"log":{"sample":105},"tls":"modern"}`
 	var want api.Edge
 	if err := json.Unmarshal([]byte(text), &want); err != nil {
 		t.Fatal(err)

@@ -504,7 +504,7 @@ var plainPlaces = []struct {
 	{"sticky", "balance.sticky", plainText}, {"slow-start", "balance.slow_start", plainText}, {"retries", "balance.retries", plainText},
 	{"retry-budget", "balance.retry_budget", plainText}, {"hedge", "balance.hedge", plainText}, {"max-concurrent", "balance.max_concurrent", plainText},
 	{"overload", "overload.mode", plainText}, {"overload-limit", "overload.limit", plainText}, {"overload-target", "overload.target", plainText},
-	{"overload-user", "overload.user", plainText}, {"log", "log.sample", sampleText},
+	{"overload-user", "overload.user", plainText}, {"log", "log.sample", sampleText}, {"tls", "tls", plainText},
 }
 
 func at(words map[string]any, place string) any {

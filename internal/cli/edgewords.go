@@ -222,6 +222,7 @@ func doorWords() []edgeWord {
 	return []edgeWord{
 		denyWord(),
 		plainWord("realm", "Staging", "what browsers say they are asked a password for", "auth.realm", asText),
+		plainWord("tls", "modern", "what browsers must speak: modern is TLS 1.3 alone, intermediate 1.2 as well", "tls", asText, "modern", "intermediate"),
 		clientCAWord(),
 		plainWord("client-certs", "optional", "whether clients must show a certificate: required or optional", "clients.optional", asCertWish, "required", "optional"),
 		rateWord(),

@@ -84,6 +84,14 @@ type Options struct {
 	TCPPorts PortRange
 	// Edge is what apps have whose teams set nothing else: see platform.Edge.Over.
 	Edge platform.Edge
+	// HTTPSOnly sends plain HTTP to HTTPS where a team has not chosen.
+	HTTPSOnly bool
+	// Whitelist are addresses and networks to which every app is served, beside
+	// those of its own; with WhitelistYields only apps that have none.
+	Whitelist       []string
+	WhitelistYields bool
+	// DefaultApp gets the requests for hosts that no app has. Empty: 404.
+	DefaultApp string
 	// Volumes keeps the data of the apps' volumes.
 	Volumes volume.Dir
 	// Destroyed is told of every destroyed app, after its last instance.

@@ -166,7 +166,7 @@ func (c *Controller) writeRoute(ctx context.Context, app string, release int, cu
 	}
 	route := &platform.Route{
 		App: app, Hosts: rows.hosts, Release: release, Cutover: cutover, Maintenance: rows.settings.Maintenance,
-		Allow: allowed(rows.settings.Whitelist), HTTPSOnly: rows.tls.Enforced != nil && *rows.tls.Enforced,
+		Allow: allowed(c.whitelist(rows.settings)), HTTPSOnly: c.httpsOnly(rows.tls),
 		TCP: tcpRoutes(rows.ports), Edge: rows.edge.Over(c.options.Edge),
 		Backends: backends(instances, release, addressedBy(rows.services), portsBy(rows.ports), now),
 	}
@@ -183,10 +183,32 @@ func (c *Controller) writeRoute(ctx context.Context, app string, release int, cu
 		route.Backends = now.Backends
 	}
 	route.Paths = pathRoutes(rows.services, func(process string) bool { return leads(rows.app, instances, route, now, process) })
+	if app == c.options.DefaultApp {
+		route.Hosts = append(route.Hosts, "*")
+	}
 	if !rows.settings.Routable {
 		route.Hosts, route.Backends, route.Paths, route.TCP, route.Hold = nil, nil, nil, nil, false
 	}
 	return c.fleet.SetRoute(app, route)
+}
+
+// whitelist is whom an app is served to: the operator's word and its team's.
+func (c *Controller) whitelist(s platform.Settings) []string {
+	if c.options.WhitelistYields && len(s.Whitelist) > 0 {
+		return s.Whitelist
+	}
+	if len(c.options.Whitelist) == 0 {
+		return s.Whitelist
+	}
+	return union(c.options.Whitelist, s.Whitelist)
+}
+
+// httpsOnly is what the team chose, else the operator.
+func (c *Controller) httpsOnly(tls platform.TLS) bool {
+	if tls.Enforced != nil {
+		return *tls.Enforced
+	}
+	return c.options.HTTPSOnly
 }
 
 // leads reports whether the paths of a service are led away from web. A

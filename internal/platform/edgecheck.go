@@ -108,6 +108,9 @@ func (e Edge) Validate() error {
 		c.number("log.sample", int64(*sample), 0, 1000)
 	}
 	c.clients(e.Clients)
+	if e.TLS != "" && e.TLS != TLSModern && e.TLS != TLSIntermediate {
+		c.reject("tls", "%q is neither modern (TLS 1.3) nor intermediate (1.2 and 1.3).", clipped(e.TLS))
+	}
 	if c.weight > MaxPathWeight {
 		c.reject("", "The regular expressions of this app's edge are too large to be matched quickly: write prefixes, such as /users.")
 	}

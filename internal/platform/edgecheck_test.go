@@ -29,7 +29,7 @@ const everything = `{
 	"rates": [{"by": "header:X-Key", "per_second": 0.5, "burst": 20, "concurrent": 4, "path": "/login"}],
 	"overload": {"mode": "on", "limit": 8, "target": "20ms", "user": "cookie:session",
 		"classes": [{"class": "critical", "method": "POST", "path": "/pay", "header": "X-Vip", "value": "*", "process": "web"}]},
-	"log": {"sample": 0}
+	"log": {"sample": 0}, "tls": "modern", "traces": true
 }`
 
 func hash(t testing.TB) string {
@@ -152,8 +152,9 @@ func TestWhatIsWrongIsNamedWithItsFieldAndItsCure(t *testing.T) {
 		`{"clients":{"ca":"hello"}}`:                                                   "clients.ca: Write 1 to 50 certificates in PEM",
 		`{"clients":{"ca":"-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"}}`: "clients.ca: This has a EC PRIVATE KEY",
 		`{"clients":{"ca":"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}}`:       "clients.ca: Certificate 1 cannot be read",
-		`[]`:   "An edge is a JSON object",
-		`{}{}`: "Something follows",
+		`{"tls":"ssl3"}`: `tls: "ssl3" is neither modern`,
+		`[]`:             "An edge is a JSON object",
+		`{}{}`:           "Something follows",
 	} {
 		_, err := platform.ParseEdge([]byte(strings.ReplaceAll(text, "HASH", hash(t))))
 		switch {

@@ -106,7 +106,8 @@ type InstanceSpec struct {
 // Route leads the requests of some hosts to instances of one release.
 type Route struct {
 	App string `json:"app"`
-	// Hosts are full names, lower case; "*.example.com" matches one label or more.
+	// Hosts are full names, lower case; "*.example.com" matches one label or
+	// more, "*" every name that is nobody else's.
 	Hosts       []string `json:"hosts"`
 	Release     int      `json:"release"`
 	Maintenance bool     `json:"maintenance,omitempty"`

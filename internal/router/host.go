@@ -66,8 +66,15 @@ func portOf(hostport []byte) []byte {
 	return hostport[colon+1:]
 }
 
-// normalPattern is normalHost for the hosts of a route, which may begin with "*.".
+// anyHost is the pattern of every host that nobody else has.
+const anyHost = "*"
+
+// normalPattern is normalHost for the hosts of a route, which may begin with
+// "*.", or be anyHost.
 func normalPattern(pattern string) (string, bool) {
+	if pattern == anyHost {
+		return anyHost, true
+	}
 	if suffix, ok := strings.CutPrefix(pattern, "*."); ok {
 		host, ok := normalHost(suffix)
 		return "*." + host, ok

@@ -69,8 +69,8 @@ func (o *onDemand) await(r *Router, ctx context.Context, host string) *certifica
 }
 
 func (r *Router) isApps(host string) bool {
-	a := r.find(host)
-	return a != nil && !a.control
+	_, named := r.table.lookup(host) // what anyHost stands for is nobody's name
+	return named && !r.edge.Load().hosts[host]
 }
 
 // ask notes a host and reports false where there is no room to.

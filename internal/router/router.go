@@ -93,7 +93,10 @@ func (r *Router) find(host string) *app {
 	if e := r.edge.Load(); e.hosts[host] {
 		return e.app
 	}
-	a, _ := r.table.lookup(host)
+	if a, ok := r.table.lookup(host); ok {
+		return a
+	}
+	a, _ := r.table.at(keyOf(anyHost))
 	return a
 }
 
