@@ -124,3 +124,18 @@ func TestNoRequestFailsWhileAnAppIsRenamed(t *testing.T) {
 	close(stop)
 	load.Wait()
 }
+
+func TestAHostThatNobodyHasGoesToTheAppThatTakesAny(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", route("blog", 1, backend(t, says("blog"))))
+	lobby := route("lobby", 1, backend(t, says("lobby")))
+	lobby.Hosts = []string{"lobby.test", "*"}
+	e.SetRoute("lobby", lobby)
+	for host, want := range map[string]string{"blog.test": "blog", "lobby.test": "lobby", "nobody.test": "lobby", "a.b.c": "lobby", "127.0.0.1": "lobby"} {
+		e.get(host).want(t, 200, want)
+	}
+	lobby.Hosts = lobby.Hosts[:1]
+	e.SetRoute("lobby", lobby)
+	e.get("nobody.test").want(t, 404, "No app answers to the name nobody.test")
+	e.get("lobby.test").want(t, 200, "lobby")
+}
