@@ -19,13 +19,10 @@ func classify() (table [256]uint8) {
 	}
 	table[' '] |= valueByte
 	table['\t'] |= valueByte
-	for _, b := range []byte(`"<>\^` + "`{|}") {
-		table[b] &^= targetByte
-	}
-	// Browsers send these as they are; nothing reads a message's end from them.
-	for _, b := range []byte("\"<>^`{|}") {
-		table[b] |= targetByte
-	}
+	// Of what no URI holds, browsers send quotes, brackets and the like as they
+	// are, and nothing reads a message's end from them.
+	table['\\'] &^= targetByte
+	table['#'] &^= targetByte // a fragment is never sent: RFC 9112, 3.2
 	for b := '0'; b <= '9'; b++ {
 		table[b] |= tokenByte | hostByte
 	}

@@ -154,8 +154,10 @@ func (s *sample) readLog(path string) error {
 	return nil
 }
 
-func bodies(p proxy, d time.Duration) (sample, error)       { return fetch(p, "http://"+p.plain+"/big") }
-func secureBodies(p proxy, d time.Duration) (sample, error) { return fetch(p, "https://"+p.secure+"/big") }
+func bodies(p proxy, d time.Duration) (sample, error) { return fetch(p, "http://"+p.plain+"/big") }
+func secureBodies(p proxy, d time.Duration) (sample, error) {
+	return fetch(p, "https://"+p.secure+"/big")
+}
 
 // fetch takes 100 MB five times, one after the other.
 func fetch(p proxy, url string) (sample, error) {
@@ -191,22 +193,27 @@ func get(client *http.Client, url string) (int64, error) {
 	return io.Copy(io.Discard, res.Body)
 }
 
-// memory prints what open connections cost.
-func memory(proxies []proxy) {
-	fmt.Printf("\nconnections, KB each\n%-12s %14s %14s %14s\n", "", "9,900 idle", "2,000 idle TLS", "1,000 WebSockets")
-	for _, p := range proxies {
-		fmt.Printf("%-12s", p.name)
-		for _, k := range []struct {
-			count int
-			open  func(proxy) (net.Conn, error)
-		}{{9_900, idle}, {2_000, idleTLS}, {1_000, webSocket}} {
-			kb, err := costOf(p, k.count, k.open)
-			if err != nil {
-				fail(fmt.Errorf("%s: %w", p.name, err))
-			}
-			fmt.Printf(" %14.1f", kb)
+// holds are what open connections are measured as.
+var holds = []struct {
+	name  string
+	count int
+	open  func(proxy) (net.Conn, error)
+}{{"open idle", 9_900, idle}, {"open TLS", 2_000, idleTLS}, {"open WebSockets", 1_000, webSocket}}
+
+// memory prints what open connections cost. Its processes must be fresh: what
+// they have freed before would be used again.
+func memory(proxies []proxy, name string, count int, open func(proxy) (net.Conn, error)) {
+	fmt.Printf("\n%s, %d of them\n%-12s %14s %8s\n", name, count, "", "KB each", "x nginx")
+	first := 0.0
+	for i, p := range proxies {
+		kb, err := costOf(p, count, open)
+		if err != nil {
+			fail(fmt.Errorf("%s: %w", p.name, err))
 		}
-		fmt.Println()
+		if i == 0 {
+			first = kb
+		}
+		fmt.Printf("%-12s %14.1f %8.2f\n", p.name, kb, ratio(kb, first))
 	}
 }
 
@@ -261,17 +268,28 @@ func webSocket(p proxy) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = io.WriteString(conn, "GET /ws HTTP/1.1\r\nHost: "+host+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nhello")
+	_, err = io.WriteString(conn, "GET /ws HTTP/1.1\r\nHost: "+host+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	if err != nil {
 		return nil, err
 	}
+	if err := until(conn, "\r\n\r\n"); err != nil {
+		return nil, err
+	}
+	if _, err := io.WriteString(conn, "hello"); err != nil {
+		return nil, err
+	}
+	return conn, until(conn, "hello")
+}
+
+// until reads up to what ends with the text.
+func until(conn net.Conn, text string) error {
 	var answer []byte
-	for buf := make([]byte, 1024); !bytes.HasSuffix(answer, []byte("\r\n\r\nhello")); {
+	for buf := make([]byte, 1024); !bytes.HasSuffix(answer, []byte(text)); {
 		n, err := conn.Read(buf)
 		if err != nil {
-			return nil, fmt.Errorf("%w after %q", err, answer)
+			return fmt.Errorf("%w after %q", err, answer)
 		}
 		answer = append(answer, buf[:n]...)
 	}
-	return conn, nil
+	return nil
 }

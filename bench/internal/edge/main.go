@@ -77,13 +77,16 @@ func main() {
 		}
 		proxies = append(proxies, p)
 	}
+	for _, h := range holds {
+		if os.Args[3] == h.name {
+			memory(proxies, h.name, h.count, h.open)
+			return
+		}
+	}
 	for _, k := range kinds {
 		if wanted(k.name) {
 			measure(k, proxies, rounds, time.Duration(seconds)*time.Second)
 		}
-	}
-	if wanted("connections") {
-		memory(proxies)
 	}
 }
 
