@@ -246,6 +246,10 @@ func (h *head) nominate(name []byte) {
 	}
 }
 
+// Framed reports whether the head says how long its body is, if only that it
+// has no bytes.
+func (h *head) Framed() bool { return h.lengths+h.codings > 0 }
+
 // Get is the value of the first field of that name, in lower case; nil: none.
 func (h *head) Get(name string) []byte {
 	for i := range h.Fields {

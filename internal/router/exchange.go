@@ -215,7 +215,7 @@ func (x *exchange) left() {
 func (x *exchange) onward() h1.Onward {
 	x.origin.bearer = x.route.clients.bearer(x.from.tls)
 	x.set = x.origin.lines(x.set[:0])
-	return h1.Onward{Length: x.req.Length, Body: x.hasBody, Drop: isOurs, Set: x.set}
+	return h1.Onward{Length: x.req.Length, Body: x.hasBody || x.req.Framed(), Drop: isOurs, Set: x.set}
 }
 
 // back is how an answer's head goes to the client, and takes note that it came.
@@ -251,7 +251,7 @@ func (x *exchange) failed(err error, whole bool) step {
 	case errors.Is(err, errSlow):
 		return answerWith(slowBody())
 	case errors.Is(err, errClient):
-		return answerWith(badBody())
+		return answerWith(badBody(err))
 	case x.app.control:
 		return answerWith(controlDown())
 	case errors.Is(err, errRefused):

@@ -2,6 +2,7 @@ package router
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"net/http"
@@ -153,7 +154,11 @@ func tooSlow(app string) page {
 	}
 }
 
-func badBody() page {
+func badBody(err error) page {
+	var rule *h1.Error
+	if errors.As(err, &rule) {
+		return refused(rule)
+	}
 	return page{
 		status: http.StatusBadRequest, title: "Bad request",
 		text: "The request's body ended early or was malformed.",
