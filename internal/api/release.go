@@ -33,6 +33,9 @@ type Receipt struct {
 	TookMS        int64   `json:"took_ms" doc:"From the shift to the last drained connection."`
 	Undone        bool    `json:"undone"`
 	Reason        string  `json:"reason" doc:"Why it was undone."`
+
+	Strategy string        `json:"strategy,omitempty" doc:"How the requests were led over; absent: at once."`
+	Steps    []CutoverStep `json:"steps,omitempty" doc:"What both releases had while they served side by side."`
 }
 
 // Rollback is the body of POST /v2/apps/<id>/releases/rollback/; without a

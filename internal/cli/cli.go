@@ -122,7 +122,7 @@ func (c *cli) addVerbs(root *cobra.Command) {
 		c.rollbackCmd(), c.sbomCmd(), c.buildsCmd(), c.branchCmd(), c.gitCmd(), c.labelsCmd(), c.destroyCmd())
 	add(groupRun, c.configCmd(), c.groupsCmd(), c.limitsCmd(), c.healthchecksCmd(), c.autoscaleCmd(), c.cronCmd(), c.timeoutsCmd(), c.lifecycleCmd(),
 		c.tagsCmd(), c.registryCmd(), c.volumesCmd(), c.imagesCmd())
-	add(groupDoor, c.domainsCmd(), c.certsCmd(), c.tlsCmd(), c.servicesCmd(), c.edgeCmd(), c.portsCmd(), c.whitelistCmd(), c.maintenanceCmd(), c.routingCmd(),
+	add(groupDoor, c.domainsCmd(), c.certsCmd(), c.tlsCmd(), c.servicesCmd(), c.edgeCmd(), c.portsCmd(), c.cutoverCmd(), c.whitelistCmd(), c.maintenanceCmd(), c.routingCmd(),
 		c.settingsCmd())
 	add(groupPeople, c.whoamiCmd(), c.keysCmd(), c.tokensCmd(), c.permsCmd(), c.authCmd(), c.passwdCmd(), c.contextsCmd(), c.logoutCmd())
 	add(GroupPlatform, c.stackCmd(), c.usersCmd(), c.auditCmd(), c.doctorCmd(), c.metricsCmd(), c.versionCmd(), c.completionCmd())

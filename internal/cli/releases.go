@@ -126,6 +126,11 @@ func (c *cli) releaseText(r api.Release, build *api.Build) {
 	f.add("By", r.Owner)
 	f.add("When", c.when(r.Created))
 	f.add("Receipt", receiptText(r.Receipt))
+	if r.Receipt != nil {
+		for i, step := range r.Receipt.Steps {
+			f.add(fmt.Sprintf("Step %d", i+1), stepText(step, r.Receipt.From, r.Receipt.To))
+		}
+	}
 	if r.Build != nil {
 		f.add("Build", *r.Build)
 	}
@@ -147,6 +152,7 @@ func receiptText(r *api.Receipt) string {
 		P99Before: milliseconds(r.P99BeforeMS), P99After: milliseconds(r.P99AfterMS),
 		Held: r.Held, HeldLongest: milliseconds(r.HeldLongestMS),
 		Took: time.Duration(r.TookMS) * time.Millisecond, Undone: r.Undone, Reason: r.Reason,
+		Strategy: platform.StrategyKind(r.Strategy), Steps: make([]platform.CutoverStep, len(r.Steps)),
 	}.String()
 }
 

@@ -86,6 +86,8 @@ func whole(t *testing.T) *contract {
 		"GET /v2/apps/blog/tls/": tlsOn, "POST /v2/apps/blog/tls/": "201 " + tlsOn,
 		"GET /v2/apps/blog/services/": `{"services":[{"procfile_type":"api","path_pattern":"/api"}]}`, "POST /v2/apps/blog/services/": "201 ", "DELETE /v2/apps/blog/services/": "204 ",
 		"GET /v2/apps/blog/edge/": wholeEdge, "POST /v2/apps/blog/edge/": wholeEdge, "DELETE /v2/apps/blog/edge/": "204 ",
+		"GET /v2/apps/blog/cutover/": cutoverAnswer, "POST /v2/apps/blog/cutover/": "201 " + cutoverAnswer,
+		"POST /v2/apps/blog/cutover/promote/": cutoverAnswer, "POST /v2/apps/blog/cutover/abort/": cutoverAnswer,
 		"GET /v2/apps/blog/ports/": `{"ports":[{"listen":30001,"procfile_type":"worker","port":9000,"proxy":0}]}`, "POST /v2/apps/blog/ports/": `201 {"listen":30001,"procfile_type":"worker","port":9000,"proxy":0}`, "DELETE /v2/apps/blog/ports/30001/": "204 ",
 		"GET /v2/apps/blog/volumes/": `{"volumes":[{"name":"data","mounts":{"web":"/data"},"data":true,"removed":false,"held_by":[]}]}`, "POST /v2/apps/blog/volumes/": `{"name":"data","mounts":{"web":"/data"},"data":true,"removed":false,"held_by":[]}`, "DELETE /v2/apps/blog/volumes/data/": "204 ",
 	}
@@ -280,6 +282,10 @@ var rows = []struct{ route, line, sends string }{
 	{"POST /v2/apps/{app}/edge/", "edge page 404 --remove", `{"pages":{"404":null}}`},
 	{"POST /v2/apps/{app}/edge/", "edge apply -f edge.json", `{"max_body":"1M"}`},
 	{"DELETE /v2/apps/{app}/edge/", "edge reset", ""},
+	{"GET /v2/apps/{app}/cutover/", "cutover", ""},
+	{"POST /v2/apps/{app}/cutover/", "cutover set strategy=staged steps=1%,50% pause=", `{"pause":"","steps":"1%,50%","strategy":"staged"}`},
+	{"POST /v2/apps/{app}/cutover/promote/", "cutover promote", ""},
+	{"POST /v2/apps/{app}/cutover/abort/", "cutover abort", ""},
 	{"GET /v2/apps/{app}/ports/", "ports list", ""},
 	{"POST /v2/apps/{app}/ports/", "ports add worker 9000 --listen 30001 --proxy 2", `{"procfile_type":"worker","port":9000,"listen":30001,"proxy":2}`},
 	{"DELETE /v2/apps/{app}/ports/{listen}/", "ports remove 30001", ""},
@@ -415,3 +421,5 @@ func TestAPlatformOfDeisKnowsOneRole(t *testing.T) {
 	c.answers["GET /v2/apps/blog/perms/"] = `{"users":["carol"]}`
 	worker(t, c).types("perms").want(t, 0, "USER   ROLE\nbob    owner\ncarol  operator\n", "")
 }
+
+const cutoverAnswer = `{"strategy":{"strategy":"staged","steps":"1%,50%"},"under_way":{"release":3,"from":2,"strategy":{"strategy":"staged"},"step":2,"steps":["1 % of requests","50 % of requests"],"waits":"for 30s","since":"2016-10-18T20:29:38Z","started":"2016-10-18T20:29:08Z","word":"","by":"","undone":"","old":{"requests":10,"failed":0,"p99_ms":1.5},"new":{"requests":10,"failed":1,"p99_ms":2},"done":[{"name":"1 % of requests","old":{"requests":99,"failed":0,"p99_ms":1},"new":{"requests":1,"failed":0,"p99_ms":1},"took_ms":30000}]}}`

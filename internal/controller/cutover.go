@@ -9,15 +9,21 @@ import (
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
-// cutover shifts the app's traffic to the new release and watches it. It
-// returns the receipt; with an error when the budget was passed and the
-// traffic was led back.
-func (c *Controller) cutover(ctx context.Context, w wish) (*platform.Receipt, error) {
+// cutover shifts the app's traffic to the new release, in steps or at once, and
+// watches it. It returns the receipt; with an error when the traffic was led
+// back.
+func (c *Controller) cutover(ctx context.Context, w wish, steps *steps) (*platform.Receipt, error) {
 	next := w.next.release
 	if routableProcess(w.next) == "" && c.fleet.Route(next.App) == nil {
 		return nil, nil
 	}
 	started := time.Now()
+	if steps != nil {
+		if err := c.walk(ctx, w, steps); err != nil {
+			return c.setBack(ctx, w, steps, err)
+		}
+		started = steps.Started
+	}
 	number, version, err := c.shiftRoute(ctx, next.App, next.Version)
 	if err != nil {
 		return nil, err
@@ -28,22 +34,32 @@ func (c *Controller) cutover(ctx context.Context, w wish) (*platform.Receipt, er
 	if !w.current.hasBuild() {
 		return nil, nil // a first deploy shifts nothing away from anybody
 	}
-	report, err := c.watchCutover(ctx, next.App, number)
+	budget := c.budgetOf(steps.strategy(w))
+	report, err := c.watchCutover(ctx, next.App, number, budget)
 	if err != nil {
 		return nil, err
 	}
-	receipt := &platform.Receipt{
-		From: report.From, To: next.Version,
-		Requests: report.Requests, Failed: report.Failed,
-		P99Before: report.P99Before, P99After: report.P99After,
-		Held: report.Held, HeldLongest: report.HeldLongest,
-		Took: time.Since(started),
-	}
-	reason := c.overBudget(report)
+	receipt := receiptOf(w, report, started, steps)
+	reason := budget.broken(report)
 	if reason == "" {
 		return receipt, nil
 	}
 	return c.undo(ctx, w, receipt, reason)
+}
+
+// receiptOf words what a cutover cost.
+func receiptOf(w wish, r platform.CutoverReport, started time.Time, steps *steps) *platform.Receipt {
+	receipt := &platform.Receipt{
+		From: r.From, To: w.next.release.Version,
+		Requests: r.Requests, Failed: r.Failed,
+		P99Before: r.P99Before, P99After: r.P99After,
+		Held: r.Held, HeldLongest: r.HeldLongest,
+		Took: time.Since(started),
+	}
+	if steps != nil {
+		receipt.Strategy, receipt.Steps = steps.Strategy.Kind, steps.Done
+	}
+	return receipt
 }
 
 // undo leads the traffic back to the release that served before.
@@ -53,14 +69,20 @@ func (c *Controller) undo(ctx context.Context, w wish, receipt *platform.Receipt
 	if h := c.handoverOf(w); len(h.heirs) > 0 {
 		return receipt, errors.Join(undone, c.handBack(ctx, w, h))
 	}
-	_, version, err := c.shiftRoute(ctx, w.app.ID, w.current.release.Version)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.acked(ctx, version); err != nil {
+	if err := c.leadBack(ctx, w); err != nil {
 		return nil, err
 	}
 	return receipt, undone
+}
+
+// leadBack leads the requests to the release that served before, and returns
+// when the routers know.
+func (c *Controller) leadBack(ctx context.Context, w wish) error {
+	_, version, err := c.shiftRoute(ctx, w.app.ID, w.current.release.Version)
+	if err != nil {
+		return err
+	}
+	return c.acked(ctx, version)
 }
 
 // ackTimeout is how long the routers may take to acknowledge a shift. A
@@ -82,7 +104,7 @@ const watchTick = 20 * time.Millisecond
 // watchCutover looks at the routers' counts until the old release is drained
 // and, under traffic, until the watch is over; at most DrainWait, so that one
 // long download does not hold up a deploy. It ends at once past the budget.
-func (c *Controller) watchCutover(ctx context.Context, app string, number int64) (platform.CutoverReport, error) {
+func (c *Controller) watchCutover(ctx context.Context, app string, number int64, b budget) (platform.CutoverReport, error) {
 	started := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, c.options.DrainWait)
 	defer cancel()
@@ -92,10 +114,10 @@ func (c *Controller) watchCutover(ctx context.Context, app string, number int64)
 	err := c.await(ctx, app, tick.C, func() (bool, error) {
 		var known bool
 		report, known = c.fleet.Cutover(app, number)
-		if !known {
-			return false, nil
+		if !known || report.Shifting {
+			return false, nil // or known as it was before the last shift
 		}
-		if c.overBudget(report) != "" {
+		if b.broken(report) != "" {
 			return true, nil
 		}
 		traffic := report.BeforeRequests > 0 || report.Requests > 0
@@ -106,26 +128,4 @@ func (c *Controller) watchCutover(ctx context.Context, app string, number int64)
 		err = nil
 	}
 	return report, err
-}
-
-// overBudget says in words how the new release breaks the budget, or nothing.
-func (c *Controller) overBudget(r platform.CutoverReport) string {
-	if r.From == 0 {
-		return ""
-	}
-	rate, before := share(r.ToFailed, r.ToRequests), share(r.BeforeFailed, r.BeforeRequests)
-	if r.ToFailed >= c.options.BudgetFailures && rate > before+c.options.FailureBudget {
-		return fmt.Sprintf("%d of %d requests failed on v%d, %.1f %% before", r.ToFailed, r.ToRequests, r.To, 100*before)
-	}
-	if r.ToRequests >= c.options.LatencyRequests && r.P99Before > 0 && r.P99After > r.P99Before+c.options.LatencyBudget {
-		return fmt.Sprintf("p99 rose from %s to %s", r.P99Before.Round(time.Millisecond), r.P99After.Round(time.Millisecond))
-	}
-	return ""
-}
-
-func share(part, whole int64) float64 {
-	if whole == 0 {
-		return 0
-	}
-	return float64(part) / float64(whole)
 }

@@ -136,6 +136,8 @@ type wish struct {
 	current *deployable
 	// next is the oldest release that has not come to its end.
 	next *deployable
+	// strategy is how requests are led to it.
+	strategy platform.Strategy
 	// forgotten are volumes of the app whose data shall go.
 	forgotten []string
 }
@@ -164,6 +166,9 @@ func (c *Controller) wish(ctx context.Context, id string) (wish, error) {
 			return err
 		}
 		if w.forgotten, err = tx.ForgottenVolumes(w.app.UUID); err != nil {
+			return err
+		}
+		if w.strategy, err = tx.Strategy(id); err != nil {
 			return err
 		}
 		unfinished, err := tx.UnfinishedReleases(id)
@@ -282,16 +287,20 @@ func (c *Controller) await(ctx context.Context, app string, tick <-chan time.Tim
 	}
 }
 
-// outcome blocks until the release has come to its end, and returns it; its
-// error is the release's own failure, or ctx's.
+// outcome blocks until the release has come to its end, or its cutover waits
+// for somebody or for long, and returns it; its error is the release's own
+// failure, or ctx's.
 func (c *Controller) outcome(ctx context.Context, app string, version int) (platform.Release, error) {
 	var release platform.Release
+	left := false
 	err := c.await(ctx, app, nil, func() (bool, error) {
 		err := c.store.Read(ctx, func(tx *store.Tx) (err error) {
-			release, err = tx.Release(app, version)
+			if release, err = tx.Release(app, version); err == nil && !release.State.Done() {
+				left, err = waitsLong(tx, release)
+			}
 			return err
 		})
-		return release.State.Done(), err
+		return left || release.State.Done(), err
 	})
 	if err == nil && release.State == platform.ReleaseFailed {
 		err = &platform.UserError{Kind: platform.ErrInvalid, Message: "(app::deploy): " + release.Exception}

@@ -96,7 +96,13 @@ func idle(tx *store.Tx, app platform.App) error {
 	if err != nil {
 		return err
 	}
-	if len(unfinished) > 0 {
+	switch {
+	case len(unfinished) == 1:
+		if steps, err := inSteps(tx, unfinished[0]); steps || err != nil {
+			return err // which another may take the place of
+		}
+		fallthrough
+	case len(unfinished) > 0:
 		return busy(tx, app.ID, unfinished[0])
 	}
 	return unnamed(tx, app)
@@ -139,9 +145,9 @@ func (c *Controller) awaitIdle(ctx context.Context, app string) error {
 			if err != nil {
 				return err
 			}
-			unfinished, err := tx.UnfinishedReleases(app)
-			free = len(unfinished) == 0 && a.RenamedFrom == ""
-			return err
+			err = idle(tx, a)
+			free = err == nil
+			return unless(err, platform.ErrBusy)
 		})
 		return free, err
 	})

@@ -93,6 +93,9 @@ func (c *Controller) push(ctx context.Context, caller platform.Caller, app strin
 	if err != nil {
 		return err
 	}
+	if !release.State.Done() {
+		return nil // the cutover has said that it goes on by itself
+	}
 	if err := c.removeSources(ctx, app, src.Commit); err != nil {
 		c.log.WarnContext(ctx, "old sources stayed", "app", app, "err", err)
 	}

@@ -45,11 +45,12 @@ func (c *Controller) deploy(ctx context.Context, w wish) (*platform.Receipt, err
 		return nil, err
 	}
 	h := c.handoverOf(w)
+	steps, err := c.stepsOf(ctx, w, h)
+	if err != nil {
+		return nil, err
+	}
 	if !c.begun(w.app.ID, h) {
-		if err := c.scheduler.Apply(ctx, c.sideBySide(w, h)); err != nil {
-			return nil, err
-		}
-		if err := c.awaitUp(ctx, w, without(c.nextGroups(w), h.heirs)); err != nil {
+		if err := c.startBeside(ctx, w, h, steps); err != nil {
 			return nil, err
 		}
 	}
@@ -58,7 +59,19 @@ func (c *Controller) deploy(ctx context.Context, w wish) (*platform.Receipt, err
 			return nil, err
 		}
 	}
-	return c.cutover(ctx, w)
+	return c.cutover(ctx, w, steps)
+}
+
+// startBeside starts the next release's instances, as many of them as its
+// cutover begins with, and returns when they are up.
+func (c *Controller) startBeside(ctx context.Context, w wish, h handover, steps *steps) error {
+	groups := steps.starting(without(c.nextGroups(w), h.heirs))
+	work := c.workload(w.app, w.current)
+	work.Groups = append(work.Groups, groups...)
+	if err := c.scheduler.Apply(ctx, work); err != nil {
+		return err
+	}
+	return c.awaitUp(ctx, w, groups)
 }
 
 // awaitNode blocks until a node has said what it runs: there is none to deploy
@@ -67,14 +80,6 @@ func (c *Controller) awaitNode(ctx context.Context, d *deployable) error {
 	ctx, cancel := context.WithTimeout(ctx, c.deployTimeout(d))
 	defer cancel()
 	return c.fleet.WaitSynced(ctx)
-}
-
-// sideBySide asks for the instances of both releases of a rollout, each with
-// its own formation, but for those that cannot run beside others.
-func (c *Controller) sideBySide(w wish, h handover) platform.Workload {
-	work := c.workload(w.app, w.current)
-	work.Groups = append(work.Groups, without(c.nextGroups(w), h.heirs)...)
-	return work
 }
 
 // nextGroups are the groups of the release that is rolled out.
@@ -250,7 +255,7 @@ func (c *Controller) succeed(ctx context.Context, w wish, receipt *platform.Rece
 	release := w.next.release
 	release.State, release.Receipt, release.Updated = platform.ReleaseSucceeded, receipt, time.Now()
 	err := c.store.Write(ctx, func(tx *store.Tx) error {
-		if err := tx.UpdateRelease(release); err != nil {
+		if err := errors.Join(tx.UpdateRelease(release), tx.DeleteCutover(release.App)); err != nil {
 			return err
 		}
 		if err := takeFormation(tx, w); err != nil {
@@ -301,7 +306,7 @@ func (c *Controller) fail(ctx context.Context, w wish, receipt *platform.Receipt
 		}
 	}
 	err := c.store.Write(ctx, func(tx *store.Tx) error {
-		if err := tx.UpdateRelease(release); err != nil {
+		if err := errors.Join(tx.UpdateRelease(release), tx.DeleteCutover(release.App)); err != nil {
 			return err
 		}
 		return tx.InsertEvent(event(platform.Caller{User: release.Owner}, "release.failed", release.App, map[string]string{"release": release.Tag(), "cause": release.Exception}))

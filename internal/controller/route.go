@@ -35,16 +35,23 @@ func (c *Controller) lockRoute(app string) (unlock func()) {
 // the nodes' state that holds it. It does not wait for the routers.
 func (c *Controller) refreshRoute(ctx context.Context, app string) (version int64, err error) {
 	defer c.lockRoute(app)()
-	release, cutover := 0, int64(0)
+	to := target{}
 	now := c.fleet.Route(app)
 	if now == nil {
 		if led, err := c.ledByFormer(ctx, app); led || err != nil {
 			return 0, err
 		}
 	} else {
-		release, cutover = now.Release, now.Cutover
+		to = target{now.Release, now.Shift, now.Cutover}
 	}
-	return c.writeRoute(ctx, app, release, cutover, holdAsIs)
+	return c.writeRoute(ctx, app, to, holdAsIs)
+}
+
+// target is what requests are led to.
+type target struct {
+	release int
+	shift   *platform.Shift // nil: to that release alone
+	cutover int64
 }
 
 // refreshHeld is refreshRoute for a route that holds.
@@ -86,16 +93,18 @@ func (c *Controller) told(ctx context.Context, version int64) {
 // shiftRoute leads the app's requests to a release and returns the number of
 // the cutover and the version of the nodes' state that holds it.
 func (c *Controller) shiftRoute(ctx context.Context, app string, release int) (cutover, version int64, err error) {
-	return c.shift(ctx, app, release, holdUntilUp)
+	return c.shift(ctx, app, release, nil, holdUntilUp)
 }
 
 // shiftHeld is shiftRoute for a release that may have nobody up yet: requests
 // wait until it has.
 func (c *Controller) shiftHeld(ctx context.Context, app string, release int) (cutover, version int64, err error) {
-	return c.shift(ctx, app, release, holdBegins)
+	return c.shift(ctx, app, release, nil, holdBegins)
 }
 
-func (c *Controller) shift(ctx context.Context, app string, release int, hold holding) (cutover, version int64, err error) {
+// shift leads the app's requests to a release, or with by to that and another.
+// The steps of a cutover have one number.
+func (c *Controller) shift(ctx context.Context, app string, release int, by *platform.Shift, hold holding) (cutover, version int64, err error) {
 	defer c.lockRoute(app)()
 	cutover = 1
 	if now := c.fleet.Route(app); now != nil {
@@ -104,7 +113,7 @@ func (c *Controller) shift(ctx context.Context, app string, release int, hold ho
 			cutover++
 		}
 	}
-	version, err = c.writeRoute(ctx, app, release, cutover, hold)
+	version, err = c.writeRoute(ctx, app, target{release, by, cutover}, hold)
 	return cutover, version, err
 }
 
@@ -147,7 +156,7 @@ func (c *Controller) edgeRows(ctx context.Context, app string) (rows edgeRows, e
 
 // writeRoute hands fleet the app's route as the rows want it. An unroutable
 // app has none.
-func (c *Controller) writeRoute(ctx context.Context, app string, release int, cutover int64, hold holding) (int64, error) {
+func (c *Controller) writeRoute(ctx context.Context, app string, to target, hold holding) (int64, error) {
 	rows, err := c.edgeRows(ctx, app)
 	if errors.Is(err, platform.ErrNotFound) {
 		return 0, nil // destroyed meanwhile: the lane sweeps
@@ -165,10 +174,16 @@ func (c *Controller) writeRoute(ctx context.Context, app string, release int, cu
 		now = new(platform.Route)
 	}
 	route := &platform.Route{
-		App: app, Hosts: rows.hosts, Release: release, Cutover: cutover, Maintenance: rows.settings.Maintenance,
+		App: app, Hosts: rows.hosts, Release: to.release, Shift: to.shift, Cutover: to.cutover, Maintenance: rows.settings.Maintenance,
 		Allow: allowed(c.whitelist(rows.settings)), HTTPSOnly: c.httpsOnly(rows.tls),
 		TCP: tcpRoutes(rows.ports), Edge: rows.edge.Over(c.options.Edge),
-		Backends: backends(instances, release, addressedBy(rows.services), portsBy(rows.ports), now),
+		Backends: backends(instances, to.release, addressedBy(rows.services), portsBy(rows.ports), now),
+	}
+	if to.shift != nil {
+		for _, b := range backends(instances, to.shift.From, addressedBy(rows.services), portsBy(rows.ports), now) {
+			b.Release = to.shift.From
+			route.Backends = append(route.Backends, b)
+		}
 	}
 	switch {
 	case hold == holdBegins:
@@ -176,7 +191,7 @@ func (c *Controller) writeRoute(ctx context.Context, app string, release int, cu
 	case hold == holdAsIs || !c.fleet.Synced():
 		route.Hold = now.Hold
 	default:
-		route.Hold = now.Hold && c.held(app, instances, release)
+		route.Hold = now.Hold && c.held(app, instances, to.release)
 	}
 	if routed && !c.fleet.Synced() {
 		// The nodes have not said yet what runs: what was in the route stays.

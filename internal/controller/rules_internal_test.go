@@ -9,7 +9,7 @@ import (
 )
 
 func TestACutoverIsUndoneByFailuresAndByLatencyButNotByChance(t *testing.T) {
-	c := &Controller{options: Options{}.withDefaults()}
+	b := (&Controller{options: Options{}.withDefaults()}).budgetOf(platform.Strategy{})
 	for name, test := range map[string]struct {
 		report platform.CutoverReport
 		undone bool
@@ -24,7 +24,7 @@ func TestACutoverIsUndoneByFailuresAndByLatencyButNotByChance(t *testing.T) {
 		"slower than the budget":               {platform.CutoverReport{From: 1, ToRequests: 100, P99Before: time.Millisecond, P99After: 3 * time.Second}, true},
 		"slower, but seen too rarely to judge": {platform.CutoverReport{From: 1, ToRequests: 5, P99Before: time.Millisecond, P99After: 3 * time.Second}, false},
 	} {
-		if reason := c.overBudget(test.report); (reason != "") != test.undone {
+		if reason := b.broken(test.report); (reason != "") != test.undone {
 			t.Errorf("%s: %q", name, reason)
 		}
 	}

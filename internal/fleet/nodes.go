@@ -224,6 +224,22 @@ func add(a, b platform.CutoverReport) platform.CutoverReport {
 	a.Draining += b.Draining
 	a.Held += b.Held
 	a.HeldLongest = max(a.HeldLongest, b.HeldLongest)
+	a.Shifting = a.Shifting || b.Shifting
+	return addStep(a, b)
+}
+
+// addStep adds what was counted of one step; of two steps the later one's
+// counts are left, 0 being the last.
+func addStep(a, b platform.CutoverReport) platform.CutoverReport {
+	switch {
+	case a.Step == b.Step:
+		a.Old, a.New = a.Old.Add(b.Old), a.New.Add(b.New)
+		a.OldLately, a.NewLately = a.OldLately.Add(b.OldLately), a.NewLately.Add(b.NewLately)
+		a.Mirror = a.Mirror.Add(b.Mirror)
+	case b.Step == 0 || a.Step != 0 && b.Step > a.Step:
+		a.Step, a.Old, a.New = b.Step, b.Old, b.New
+		a.OldLately, a.NewLately, a.Mirror = b.OldLately, b.NewLately, b.Mirror
+	}
 	return a
 }
 
@@ -365,6 +381,7 @@ func (f *Fleet) takeCutovers(r platform.NodeReport) {
 				delete(a.cutovers, k)
 			case k.node == key.node && k.n == key.n && k.started < key.started:
 				old.Draining = 0 // that router has gone
+				old.OldLately, old.NewLately = platform.SideCount{}, platform.SideCount{}
 				a.cutovers[k] = old
 			}
 		}

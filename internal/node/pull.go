@@ -87,6 +87,7 @@ func (p *puller) attend(ctx context.Context) (answered bool) {
 	}
 	p.setConnected(true)
 	nudge(p.logs.kick)
+	nudge(p.reports.shifted) // one may have begun before this process
 	have, _ := p.look()
 	if have.Version > 0 {
 		// Nothing newer than this was ever begun here, so what is not in it may go.
@@ -159,7 +160,7 @@ func (p *puller) apply(news platform.NodeState, epoch string) {
 	for _, id := range changed {
 		before, after := old.Apps[id].Route, next.Apps[id].Route
 		p.router.SetRoute(id, after)
-		if after != nil && after.Cutover != 0 && (before == nil || before.Cutover != after.Cutover) {
+		if after != nil && after.Cutover != 0 && (before == nil || before.Cutover != after.Cutover || after.Shift != nil) {
 			nudge(p.reports.shifted)
 		}
 	}

@@ -135,7 +135,7 @@ func (r *reporter) run(ctx context.Context) {
 // counts reports whether a cutover is under way.
 func (r *reporter) counts() bool {
 	for _, c := range r.cutovers() {
-		if c.Draining > 0 || time.Since(c.Started) < counted {
+		if c.Shifting || c.Draining > 0 || time.Since(c.Started) < counted {
 			return true
 		}
 	}
@@ -189,7 +189,7 @@ func (r *reporter) freshCutovers(all bool) []platform.CutoverReport {
 	defer r.mu.Unlock()
 	var fresh []platform.CutoverReport
 	for _, c := range r.cutovers() {
-		recent := c.Draining > 0 || time.Since(c.Started) < 2*counted
+		recent := c.Shifting || c.Draining > 0 || time.Since(c.Started) < 2*counted
 		if recent && (all || r.sent[c.App] != c) {
 			fresh = append(fresh, c)
 		}

@@ -194,17 +194,3 @@ type ClientCerts struct {
 	// Optional lets those in who have none; X-Client-Cert-* tell which is which.
 	Optional bool `json:"optional,omitempty"`
 }
-
-// Shift is a cutover in steps: two releases serve an app side by side.
-type Shift struct {
-	// Weight is how many of 10,000 go to the new release, the rest to the old.
-	Weight int `json:"weight"`
-	// By is request (each for itself) or client: who came to a release stays
-	// there while the weight only grows.
-	By string `json:"by,omitempty"`
-	// Canary conditions send a request to the new release whatever the weight.
-	Canary []Condition `json:"canary,omitempty"`
-	// Mirror is how many of 10,000 safe requests of the old release are sent to
-	// the new one too; nobody sees those answers.
-	Mirror int `json:"mirror,omitempty"`
-}

@@ -218,6 +218,16 @@ type CutoverReport struct {
 	P99After       time.Duration `json:"p99_after"`
 	// Draining counts requests still open to the old release.
 	Draining int `json:"draining"`
+	// Shifting is set while two releases serve: see Route.Shift.
+	Shifting bool `json:"shifting,omitempty"`
+	// Step is Shift.Step of what follows, 0 once the new release serves alone:
+	// what each release had since the step began, and about the last two seconds.
+	Step      int         `json:"step,omitempty"`
+	Old       SideCount   `json:"old,omitzero"`
+	New       SideCount   `json:"new,omitzero"`
+	OldLately SideCount   `json:"old_lately,omitzero"`
+	NewLately SideCount   `json:"new_lately,omitzero"`
+	Mirror    MirrorCount `json:"mirror,omitzero"`
 	// Held counts requests that waited while no instance was up, and HeldLongest
 	// is how long one did: see Route.Hold. The times above are without it.
 	Held        int64         `json:"held,omitempty"`

@@ -204,6 +204,10 @@ type Receipt struct {
 	Took   time.Duration
 	Undone bool
 	Reason string // why it was undone
+	// Strategy is how the requests were led over; empty: at once. Steps are the
+	// parts in which two releases served side by side.
+	Strategy StrategyKind  `json:",omitempty"`
+	Steps    []CutoverStep `json:",omitempty"`
 }
 
 func (r Receipt) String() string {
@@ -214,6 +218,9 @@ func (r Receipt) String() string {
 	}
 	if r.Held > 0 {
 		text += fmt.Sprintf(", held %d requests for at most %d ms", r.Held, r.HeldLongest.Milliseconds())
+	}
+	if len(r.Steps) > 0 {
+		text += fmt.Sprintf(", %s in %s", r.Strategy, plural(len(r.Steps), "step"))
 	}
 	text += fmt.Sprintf(", took %d ms", r.Took.Milliseconds())
 	if r.Undone {

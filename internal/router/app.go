@@ -42,6 +42,9 @@ type route struct {
 	services    map[string]pool // by process type
 	edge        platform.Edge   // what the team set
 	tally       *tally          // of all backends; nil for the control plane
+
+	shift *shift // nil: one release serves
+	old   *route // of the other release; nil with shift
 }
 
 // pool is instances that may stand in for each other.
@@ -52,6 +55,9 @@ func (rt *route) backends() []*instance {
 	all := slices.Clone(rt.main)
 	for _, service := range rt.services {
 		all = append(all, service...)
+	}
+	if rt.old != nil {
+		all = append(all, rt.old.backends()...)
 	}
 	return all
 }
@@ -70,7 +76,8 @@ func (rt *route) list(inst *instance, process string) {
 
 // acquire enters an instance of the app's current route that v may go to and
 // that is not among tried; the caller must leave its door. Without an instance
-// it says why. A nil route means that the app is gone.
+// it says why. The route is that of the instance's release, and nil when the
+// app is gone.
 //
 // After entering it looks at the route again: whoever changes the route and
 // then finds nobody inside an instance that left it knows that nobody comes.
@@ -80,14 +87,13 @@ func (a *app) acquire(now time.Duration, tried []*instance, v *visit) (*route, *
 		if rt == nil {
 			return nil, nil, gone
 		}
-		pool, why := rt.admit(v)
+		side, inst, why := rt.choose(now, tried, v)
 		if why != admitted {
 			return rt, nil, why
 		}
-		inst := pool.pick(now, tried)
 		if inst != nil && inst.door.enter() {
 			if a.route.Load() == rt {
-				return rt, inst, admitted
+				return side, inst, admitted
 			}
 			inst.door.leave()
 			continue

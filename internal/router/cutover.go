@@ -18,6 +18,48 @@ type cutover struct {
 	held, longest        atomic.Int64 // those who waited for an instance, and how long one did
 	after                histogram    // latencies of the new release
 	ended                atomic.Bool
+	step                 atomic.Pointer[stage]
+}
+
+// stage counts what both releases had since one step of a cutover began.
+type stage struct {
+	number   int // 0: the new release serves alone
+	old, new side
+	mirror   mirrored
+}
+
+// side is what one release had, in all and lately.
+type side struct {
+	requests, failed atomic.Int64
+	latency          histogram
+	lately           window
+}
+
+// lately is the width of the slots that say what was a moment ago.
+const lately = 500 * time.Millisecond
+
+func (s *side) add(now, latency time.Duration, failed bool) {
+	s.requests.Add(1)
+	if failed {
+		s.failed.Add(1)
+	}
+	if latency >= 0 {
+		s.latency.add(latency)
+	}
+	s.lately.add(lately, now, latency, failed)
+}
+
+func (s *side) counts(now time.Duration) (all, recent platform.SideCount) {
+	all = platform.SideCount{Requests: s.requests.Load(), Failed: s.failed.Load(), P99: quantile(0.99, &s.latency)}
+	recent.Requests, recent.Failed, recent.P99 = s.lately.sum(lately, now)
+	return all, recent
+}
+
+// begin starts to count a step, unless it is the one that is counted.
+func (c *cutover) begin(number int) {
+	if s := c.step.Load(); s == nil || s.number != number {
+		c.step.Store(&stage{number: number})
+	}
 }
 
 // newCutover is the count of a shift that happens now.
@@ -33,7 +75,7 @@ func newCutover(now time.Duration, a *app, number int64, from, to *tally) *cutov
 }
 
 // add counts one request that ended, whichever release had it.
-func (c *cutover) add(t *tally, latency time.Duration, failed bool) {
+func (c *cutover) add(now time.Duration, t *tally, latency time.Duration, failed bool) {
 	if c.ended.Load() {
 		return
 	}
@@ -41,8 +83,15 @@ func (c *cutover) add(t *tally, latency time.Duration, failed bool) {
 	if failed {
 		c.failed.Add(1)
 	}
+	s := c.step.Load()
+	if s != nil && t == c.from {
+		s.old.add(now, latency, failed)
+	}
 	if t != c.to {
 		return
+	}
+	if s != nil {
+		s.new.add(now, latency, failed)
 	}
 	c.toRequests.Add(1)
 	if failed {
@@ -68,7 +117,7 @@ func (c *cutover) waited(d time.Duration) {
 }
 
 // report is the count as it stands.
-func (c *cutover) report() platform.CutoverReport {
+func (c *cutover) report(now time.Duration) platform.CutoverReport {
 	r := c.began
 	r.Requests, r.Failed = c.requests.Load(), c.failed.Load()
 	r.ToRequests, r.ToFailed = c.toRequests.Load(), c.toFailed.Load()
@@ -76,6 +125,12 @@ func (c *cutover) report() platform.CutoverReport {
 	r.P99After = quantile(0.99, &c.after)
 	if c.from != nil && c.from != c.to {
 		r.Draining = int(c.from.open.Load())
+	}
+	if s := c.step.Load(); s != nil {
+		r.Step, r.Shifting = s.number, s.number != 0
+		r.Old, r.OldLately = s.old.counts(now)
+		r.New, r.NewLately = s.new.counts(now)
+		r.Mirror = s.mirror.count()
 	}
 	return r
 }

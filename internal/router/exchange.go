@@ -90,7 +90,7 @@ func (x *exchange) begin(req *h1.Request, proto string) {
 	x.attempts, x.uncounted = 0, false
 	x.status, x.bytes, x.answered, x.broken = 0, 0, 0, false
 	x.origin.read(req, x.from, x.router.opt.TrustedProxies)
-	x.visit = visit{client: x.origin.client, https: x.origin.proto == "https", written: req.Path(), router: x.router, conn: x.from.tls}
+	x.visit = visit{client: x.origin.client, https: x.origin.proto == "https", written: req.Path(), router: x.router, conn: x.from.tls, req: req}
 	x.limits()
 }
 
@@ -307,7 +307,7 @@ func (x *exchange) count(now time.Duration, failed bool) {
 	}
 	x.route.tally.add(now, latency, failed)
 	if c := x.app.cutover.Load(); c != nil {
-		c.add(x.route.tally, latency, failed)
+		c.add(now, x.route.tally, latency, failed)
 		if x.held > 0 {
 			c.waited(x.held)
 		}

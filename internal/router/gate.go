@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/slipway-paas/slipway/internal/h1"
 )
 
 // refusal is why a request goes to no instance. What decides it, in this
@@ -52,6 +54,8 @@ type visit struct {
 	router *Router
 	app    *app
 	conn   *tls.ConnectionState // nil: plain HTTP
+	req    *h1.Request          // nil: nothing of it is known
+	lot    lot                  // which of two releases it goes to
 }
 
 // path is the path as a server reads it.
@@ -62,30 +66,24 @@ func (v *visit) path() string {
 	return v.decoded
 }
 
-// admit decides about a visit, and names the instances that it may go to.
-func (rt *route) admit(v *visit) (pool, refusal) {
+// admit decides about a visit, and names the process type that it may go to:
+// empty for the main one.
+func (rt *route) admit(v *visit) (process string, why refusal) {
 	switch {
 	case !allowed(rt.allow, v.client):
-		return nil, stranger
+		return "", stranger
 	case rt.maintenance:
-		return nil, resting
+		return "", resting
 	case rt.httpsOnly && !v.https:
-		return nil, insecure
+		return "", insecure
 	}
 	if why := rt.clients.judge(v.router, v.app, v.conn, time.Now()); why != admitted {
-		return nil, why
+		return "", why
 	}
 	if rt.paths == nil {
-		return rt.main, admitted
+		return "", admitted
 	}
-	process, why := rt.paths.process(v.path())
-	if why != admitted {
-		return nil, why
-	}
-	if process != "" {
-		return rt.services[process], admitted
-	}
-	return rt.main, admitted
+	return rt.paths.process(v.path())
 }
 
 // page is what a refused request is answered with.

@@ -132,10 +132,10 @@ func (r *Router) awaited(g *guest) bool {
 	}
 	if g.host == "" {
 		tr, leads := rt.tcp[g.port]
-		return !leads || rt.pool(tr.Process).pickPort(tr.Port, nil) != nil
+		return !leads || rt.pickPort(tr, nil) != nil
 	}
-	pool, why := rt.admit(g.visit)
-	return why != admitted || pool.pick(r.now(), nil) != nil
+	_, inst, why := rt.choose(r.now(), nil, g.visit)
+	return why != admitted || inst != nil
 }
 
 // of is the app that what g came by leads to now.

@@ -28,7 +28,7 @@ func (r *Router) Snapshot() access.Snapshot {
 		}
 	}
 	for _, a := range r.young {
-		report := a.cutover.Load().report()
+		report := a.cutover.Load().report(r.now())
 		s.Cutovers = append(s.Cutovers, access.Cutover{
 			App: a.name, To: report.To, Requests: report.Requests, Failed: report.Failed, Draining: report.Draining,
 		})

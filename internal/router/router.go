@@ -188,15 +188,23 @@ func (r *Router) replace(old *instance) *instance {
 	fresh.apps, fresh.remote = old.apps, old.remote
 	r.instances[old.id] = fresh
 	for a := range fresh.apps {
-		next := *a.route.Load()
-		next.main = next.main.with(fresh, old)
-		next.services = maps.Clone(next.services)
-		for process, p := range next.services {
-			next.services[process] = p.with(fresh, old)
-		}
-		a.route.Store(&next)
+		a.route.Store(a.route.Load().with(fresh, old))
 	}
 	return fresh
+}
+
+// with is the route with fresh in the place of old.
+func (rt *route) with(fresh, old *instance) *route {
+	next := *rt
+	next.main = next.main.with(fresh, old)
+	next.services = maps.Clone(next.services)
+	for process, p := range next.services {
+		next.services[process] = p.with(fresh, old)
+	}
+	if next.old != nil {
+		next.old = next.old.with(fresh, old)
+	}
+	return &next
 }
 
 // with is the pool with fresh in the place of old.

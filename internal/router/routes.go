@@ -74,7 +74,7 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 	old := a.route.Load()
 	next := routeAfter(old, wish)
 	for _, backend := range wish.Backends {
-		next.list(r.listed(a, backend), backend.Process)
+		next.of(backend.Release).list(r.listed(a, backend), backend.Process)
 	}
 	r.beginCutover(a, old, next)
 	a.route.Store(next)
@@ -86,7 +86,7 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 		r.demanding[a] = true
 	}
 	hosts, wrong := normalPatterns(wish.Hosts)
-	r.complain("app "+name, slices.Concat(wrong, next.allow.Wrong(), next.paths.complaints(), next.clients.complaints()))
+	r.complain("app "+name, slices.Concat(wrong, next.allow.Wrong(), next.paths.complaints(), next.clients.complaints(), next.shift.complaints()))
 	left := r.takeHosts(a, hosts)
 	r.takePorts(a, old, next)
 	r.wake(a)
@@ -108,6 +108,7 @@ func routeAfter(old *route, wish platform.Route) *route {
 	next.allow = match.NetworksAfter(old.allow, wish.Allow)
 	next.paths = pathsAfter(old.paths, wish.Paths)
 	next.clients, next.tlsProfile = policyAfter(old.clients, wish.Edge.Clients), profileOf(wish.Edge.TLS)
+	next.old, next.shift = next.beside(old, wish), shiftOf(wish)
 	return next
 }
 

@@ -65,30 +65,45 @@ func quantile(q float64, of ...*histogram) time.Duration {
 	return bucketStart(buckets)
 }
 
-// A tally covers the last minute, in slots: three whole ones and the current.
+// A tally covers the last minute, in slots of a window: three whole ones and
+// the current.
 const (
 	slots     = 4
 	slotWidth = 15 * time.Second
 )
 
 // tally counts the requests of one release of one app over about the last
-// minute. Slots are made when first needed, so an idle app costs nothing.
-// Times are on the router's clock.
+// minute. Times are on the router's clock.
 type tally struct {
 	release int
 	open    atomic.Int64 // requests under way, WebSockets included
-	slots   [slots]atomic.Pointer[slot]
-}
-
-type slot struct {
-	number           int64 // which 15 s of the router's clock
-	requests, failed atomic.Int64
-	latency          histogram
+	minute  window
 }
 
 // add counts one ended request. A negative latency is counted as none.
 func (t *tally) add(now, latency time.Duration, failed bool) {
-	s := t.slot(now)
+	t.minute.add(slotWidth, now, latency, failed)
+}
+
+// lastMinute sums what ended within the last 45 to 60 seconds.
+func (t *tally) lastMinute(now time.Duration) (requests, failed int64, p99 time.Duration) {
+	return t.minute.sum(slotWidth, now)
+}
+
+// window counts what ended within the last slots, all of one width. They are
+// made when first needed, so that who has no requests costs nothing.
+type window struct {
+	slots [slots]atomic.Pointer[slot]
+}
+
+type slot struct {
+	number           int64 // which width of the router's clock
+	requests, failed atomic.Int64
+	latency          histogram
+}
+
+func (w *window) add(width, now, latency time.Duration, failed bool) {
+	s := w.slot(width, now)
 	s.requests.Add(1)
 	if failed {
 		s.failed.Add(1)
@@ -98,9 +113,9 @@ func (t *tally) add(now, latency time.Duration, failed bool) {
 	}
 }
 
-func (t *tally) slot(now time.Duration) *slot {
-	number := int64(now / slotWidth)
-	at := &t.slots[number%slots]
+func (w *window) slot(width, now time.Duration) *slot {
+	number := int64(now / width)
+	at := &w.slots[number%slots]
 	for {
 		s := at.Load()
 		if s != nil && s.number >= number {
@@ -113,12 +128,12 @@ func (t *tally) slot(now time.Duration) *slot {
 	}
 }
 
-// lastMinute sums what ended within the last 45 to 60 seconds.
-func (t *tally) lastMinute(now time.Duration) (requests, failed int64, p99 time.Duration) {
-	first := int64(now/slotWidth) - slots + 1
+// sum is what the last three whole slots and the current counted.
+func (w *window) sum(width, now time.Duration) (requests, failed int64, p99 time.Duration) {
+	first := int64(now/width) - slots + 1
 	var latencies []*histogram
-	for i := range t.slots {
-		s := t.slots[i].Load()
+	for i := range w.slots {
+		s := w.slots[i].Load()
 		if s == nil || s.number < first {
 			continue
 		}

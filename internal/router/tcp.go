@@ -78,6 +78,16 @@ func (rt *route) pool(process string) pool {
 	return rt.services[process]
 }
 
+// pickPort is the instance that a connection goes to: of the old release, while
+// two serve, as long as that has one.
+func (rt *route) pickPort(tr platform.TCPRoute, tried []*instance) *instance {
+	first, second := rt.poolsOf(tr.Process)
+	if inst := first.pickPort(tr.Port, tried); inst != nil {
+		return inst
+	}
+	return second.pickPort(tr.Port, tried)
+}
+
 // pickPort is the instance with the fewest open of those that have the port and
 // are not among tried.
 func (p pool) pickPort(port int, tried []*instance) *instance {
@@ -184,7 +194,8 @@ func (r *Router) reach(ctx context.Context, conn net.Conn, port int) (*app, *ins
 			tried = append(tried, inst)
 		} else {
 			r.crowded(a, port)
-			tried = append(tried, rt.pool(rt.tcp[port].Process)...)
+			first, second := rt.poolsOf(rt.tcp[port].Process)
+			tried = append(append(tried, first...), second...)
 		}
 		a.tcpOpen.Add(-1)
 		inst.door.leave()
@@ -209,7 +220,7 @@ func (a *app) acquirePort(port int, client string, tried []*instance) (*route, *
 		if !leads {
 			return nil, nil
 		}
-		inst := rt.pool(tr.Process).pickPort(tr.Port, tried)
+		inst := rt.pickPort(tr, tried)
 		if inst != nil && inst.door.enter() {
 			if a.route.Load() == rt {
 				return rt, inst

@@ -10,8 +10,10 @@ import (
 
 // tallyAfter is the count of a release that follows old, which may be nil.
 func tallyAfter(old *route, release int) *tally {
-	if old != nil && old.release == release {
-		return old.tally
+	for ; old != nil; old = old.old {
+		if old.release == release {
+			return old.tally
+		}
 	}
 	return &tally{release: release}
 }
@@ -24,8 +26,16 @@ func (r *Router) beginCutover(a *app, old, next *route) {
 	if old != nil {
 		seen, from = old.cutover, old.tally
 	}
+	if next.old != nil {
+		from = next.old.tally
+	}
+	if c := a.cutover.Load(); c != nil && next.cutover == seen {
+		c.begin(next.step())
+	}
 	if next.cutover != 0 && next.cutover != seen {
-		a.cutover.Store(newCutover(r.now(), a, next.cutover, from, next.tally))
+		c := newCutover(r.now(), a, next.cutover, from, next.tally)
+		c.begin(next.step())
+		a.cutover.Store(c)
 		if !a.young {
 			a.young = true
 			r.young = append(r.young, a)
@@ -37,17 +47,20 @@ func (r *Router) beginCutover(a *app, old, next *route) {
 const youth = time.Minute
 
 // Cutovers are the counts of the last cutover of each app, by app, running or
-// ended, that began within the last minute or has requests open to the old
-// release yet. So its cost is that of what moves, however many apps there are.
+// ended, that began within the last minute, leads to two releases or has requests open
+// to the old one yet. So its cost is that of what moves, however many apps there are.
 func (r *Router) Cutovers() []platform.CutoverReport {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var reports []platform.CutoverReport
 	r.young = slices.DeleteFunc(r.young, func(a *app) bool {
-		report := a.cutover.Load().report()
-		a.young = r.apps[a.name] == a && (report.Draining > 0 || time.Since(report.Started) <= youth)
+		c := a.cutover.Load()
+		report := c.report(r.now())
+		a.young = r.apps[a.name] == a && (report.Shifting || report.Draining > 0 || time.Since(report.Started) <= youth)
 		if a.young {
 			reports = append(reports, report)
+		} else {
+			c.step.Store(nil) // nobody looks at it any more
 		}
 		return !a.young
 	})
@@ -59,7 +72,7 @@ func (r *Router) Cutovers() []platform.CutoverReport {
 // one. It is there until the app's next cutover or its removal.
 func (r *Router) Cutover(app string) (platform.CutoverReport, bool) {
 	if c := r.cutover(app); c != nil {
-		return c.report(), true
+		return c.report(r.now()), true
 	}
 	return platform.CutoverReport{}, false
 }
@@ -111,6 +124,9 @@ func (r *Router) Traffic(app string) Traffic {
 	if rt := a.route.Load(); rt != nil {
 		t.LastMinute, t.Failed, t.P99 = rt.tally.lastMinute(r.now())
 		t.Open = int(rt.tally.open.Load())
+		if rt.old != nil {
+			t.Open += int(rt.old.tally.open.Load())
+		}
 	}
 	return t
 }

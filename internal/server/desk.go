@@ -56,6 +56,10 @@ type Desk interface {
 	Ports(ctx context.Context, caller platform.Caller, app string) ([]platform.Port, error)
 	AddPort(ctx context.Context, caller platform.Caller, app string, port controller.NewPort) (platform.Port, error)
 	RemovePort(ctx context.Context, caller platform.Caller, app string, listen int) error
+	CutoverOf(ctx context.Context, caller platform.Caller, app string) (controller.CutoverStatus, error)
+	SetStrategy(ctx context.Context, caller platform.Caller, app string, words map[string]string) (controller.CutoverStatus, error)
+	PromoteCutover(ctx context.Context, caller platform.Caller, app string) (controller.CutoverStatus, error)
+	AbortCutover(ctx context.Context, caller platform.Caller, app string) (controller.CutoverStatus, error)
 	Volumes(ctx context.Context, caller platform.Caller, app string) ([]controller.VolumeStatus, error)
 	SetVolume(ctx context.Context, caller platform.Caller, app, name string, mounts map[string]*string) (platform.Volume, error)
 	RemoveVolume(ctx context.Context, caller platform.Caller, app, name string, data bool) error

@@ -47,6 +47,7 @@ var sound = map[string]string{
 	"DELETE /v2/apps/{app}/services/":        `{"procfile_type":"web"}`,
 	"POST /v2/apps/{app}/edge/":              `{"timeouts":{"answer":"30s"},"max_body":"10M","compress":["gzip"],"hsts":{"max_age":"1y"},"redirects":[{"to":"/x"}],"matches":[{"if":[{"header":"A","value":"*"}],"process":"web"}],"pages":{"404":"x"},"deny":["10.0.0.0/8"],"auth":{"users":{"bob":"correct horse"}},"headers":{"X-A":"1"},"request_start":true,"protocol":"h2c","proxy":1,"balance":{"sticky":"cookie"},"rates":[{"by":"client","per_second":1}],"overload":{"mode":"on"},"log":{"sample":1},"clients":null,"tls":"modern","traces":true}`,
 	"POST /v2/apps/{app}/ports/":             `{"procfile_type":"web","port":9000,"listen":30001,"proxy":1}`,
+	"POST /v2/apps/{app}/cutover/":           `{"strategy":"staged","steps":"1%,50%","pause":null}`,
 	"POST /v2/apps/{app}/volumes/":           `{"name":"data","mounts":{"web":"/data"}}`,
 	"POST /v2/stacks/":                       `{"name":"none","suite":"bookworm","packages":["bash"],"mirror":"http://example.com/","use":true}`,
 	"POST /v2/images/gc/":                    `{"dry_run":true}`,

@@ -209,7 +209,7 @@ func operationID(r *route) string {
 
 // tag is the most particular noun in the path.
 func tag(r *route) string {
-	nouns := []string{"hooks", "auth", "users", "admin", "audit", "tokens", "keys", "certs", "perms", "builds", "config", "releases", "pods", "domains", "settings", "whitelist", "tls", "services", "edge", "volumes", "ports", "apps"}
+	nouns := []string{"hooks", "auth", "users", "admin", "audit", "tokens", "keys", "certs", "perms", "builds", "config", "releases", "pods", "domains", "settings", "whitelist", "tls", "services", "edge", "cutover", "volumes", "ports", "apps"}
 	for _, noun := range nouns {
 		if slices.Contains(r.segments, noun) {
 			return noun
