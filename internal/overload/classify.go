@@ -1,6 +1,7 @@
 package overload
 
 import (
+	"cmp"
 	"bytes"
 	"fmt"
 	"net/netip"
@@ -16,7 +17,7 @@ import (
 type Visit struct {
 	Head    *h1.Request
 	Path    string // decoded and clean: see match.CleanPath
-	Process string // the type that serves it
+	Process string // the type that serves it; empty: the main one
 	Client  netip.Addr
 	Unix    int64 // the time in seconds, for the hour
 }
@@ -61,6 +62,9 @@ func LevelsAfter(old *Levels, app string, key Key, wish platform.Overload) *Leve
 	return l
 }
 
+// mainProcess stands for all types that serve what no path is for.
+const mainProcess = "web"
+
 // maxClasses bounds the rules of an app, each of which may cost a match.
 const maxClasses = 100
 
@@ -68,6 +72,9 @@ func (l *Levels) add(wish platform.OverloadClass, left *int) (err error) {
 	rule := classRule{method: wish.Method, header: strings.ToLower(wish.Header), process: wish.Process, value: wish.Value}
 	if rule.class, err = ParseClass(wish.Class); err != nil {
 		return err
+	}
+	if platform.Routable(rule.process) {
+		rule.process = mainProcess
 	}
 	if len(l.rules) == maxClasses {
 		return fmt.Errorf("an app may have %d rules", maxClasses)
@@ -99,7 +106,7 @@ func (l *Levels) class(v *Visit) Class {
 }
 
 func (r *classRule) meets(v *Visit) bool {
-	if r.method != "" && r.method != string(v.Head.Method) || r.process != "" && r.process != v.Process {
+	if r.method != "" && r.method != string(v.Head.Method) || r.process != "" && r.process != cmp.Or(v.Process, mainProcess) {
 		return false
 	}
 	if r.header != "" {

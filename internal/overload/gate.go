@@ -264,7 +264,8 @@ func (g *Gate) patience() time.Duration {
 	return patient
 }
 
-// Release gives back a slot. held is how long it was had; answered is how long
+// Release gives back a slot. held is how long it was had, negative when that
+// says nothing; answered is how long
 // the instance took to begin its answer, negative when it did not, or failed.
 func (g *Gate) Release(now, held, answered time.Duration) {
 	g.mu.Lock()
@@ -298,6 +299,22 @@ func (g *Gate) finish(now time.Duration) {
 	called.append(g.pump(now))
 	g.mu.Unlock()
 	called.call()
+}
+
+// Forgive ends that n slots are taken whose requests go on where no others go
+// any more: at instances that left. They are not released.
+func (g *Gate) Forgive(now time.Duration, n int) {
+	g.mu.Lock()
+	g.take(now, -n)
+	g.settle(now)
+}
+
+// Shedding reports whether requests of some levels are turned away: then none
+// should be sent a second time.
+func (g *Gate) Shedding() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.cursor.level < Lowest
 }
 
 // Tick does what is due: it is called when a Waiter's Deadline is over.

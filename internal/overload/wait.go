@@ -2,26 +2,11 @@ package overload
 
 import "time"
 
-// Await is Enter and Ask for callers that may block: it returns once the
+// Await is for callers that may block, once Ask said Wait: it returns when the
 // request has a slot (None) or is turned away, or done is closed, which left
-// reports. clock is the clock of all the gate's times. Nothing is allocated
-// while nothing is short.
-func (g *Gate) Await(clock func() time.Duration, level func() Level, done <-chan struct{}) (why Reason, left bool) {
-	now := clock()
-	if g.Enter(now) {
-		return None, false
-	}
-	ready := make(chan Reason, 1)
-	w := &Waiter{Ready: func(why Reason) { ready <- why }}
-	switch verdict, why := g.Ask(now, level(), w); verdict {
-	case Go, Shed:
-		return why, false
-	default:
-		return g.await(clock, w, ready, done)
-	}
-}
-
-func (g *Gate) await(clock func() time.Duration, w *Waiter, ready <-chan Reason, done <-chan struct{}) (why Reason, left bool) {
+// reports. w's Ready sends to ready, which has room for one. clock is the clock
+// of all the gate's times.
+func (g *Gate) Await(clock func() time.Duration, w *Waiter, ready <-chan Reason, done <-chan struct{}) (why Reason, left bool) {
 	for {
 		timer := time.NewTimer(max(g.Deadline(clock(), w), 0) + time.Millisecond)
 		select {
@@ -35,8 +20,11 @@ func (g *Gate) await(clock func() time.Duration, w *Waiter, ready <-chan Reason,
 			if g.Leave(w) {
 				return None, true
 			}
-			// It was decided before: a slot is given back by the caller.
-			return <-ready, false
+			why = <-ready // it was decided before
+			if why == None {
+				g.Release(clock(), -1, -1)
+			}
+			return why, true
 		}
 	}
 }

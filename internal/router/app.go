@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/match"
+	"github.com/slipway-paas/slipway/internal/overload"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -19,6 +20,7 @@ type app struct {
 	cutover atomic.Pointer[cutover] // nil before the first
 	tcpOpen atomic.Int64            // connections of its TCP routes
 	lobby   lobby                   // those who wait for an instance
+	share   overload.Share          // of what the router can do
 	last    atomic.Int64            // end of the last request, on the router's clock; 0: none
 
 	// Guarded by Router.mu.
@@ -41,6 +43,7 @@ type route struct {
 	main        pool            // for what paths leads nowhere else
 	services    map[string]pool // by process type
 	edge        platform.Edge   // what the team set
+	bounds      *bounds         // nil for the control plane
 	tally       *tally          // of all backends; nil for the control plane
 
 	shift *shift // nil: one release serves

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/h1"
+	"github.com/slipway-paas/slipway/internal/match"
+	"github.com/slipway-paas/slipway/internal/overload"
 )
 
 // maxRetries is how often a request that may be sent again is.
@@ -49,7 +51,8 @@ type exchange struct {
 	broken   bool          // the app broke its answer off
 
 	memo memo
-	set  []byte // lines for a head, written anew each time
+	admission
+	set []byte // lines for a head, written anew each time
 	walk
 }
 
@@ -66,7 +69,7 @@ type step struct {
 	do    action
 	place *place // toSend: where to; then sent or failed is called
 	page  page   // toAnswer
-	guest *guest // toWait: until its let is closed, or until; then waited is called
+	guest *guest // toWait: until its let is closed, or until; then waited is called. nil: for a slot
 	until time.Time
 }
 
@@ -89,6 +92,7 @@ func (x *exchange) begin(req *h1.Request, proto string) {
 	x.route, x.inst, x.inside, x.tried = nil, nil, false, x.tried[:0]
 	x.attempts, x.uncounted = 0, false
 	x.status, x.bytes, x.answered, x.broken = 0, 0, 0, false
+	x.admission.begin()
 	x.origin.read(req, x.from, x.router.opt.TrustedProxies)
 	x.visit = visit{client: x.origin.client, https: x.origin.proto == "https", written: req.Path(), router: x.router, conn: x.from.tls, req: req}
 	x.limits()
@@ -176,9 +180,15 @@ func (x *exchange) next() step {
 		}
 		switch {
 		case why == empty && rt.hold:
+			x.giveBack() // for others, and in is asked for again then
+			x.in = false
 			return x.queue()
 		case inst == nil:
 			return answerWith(x.refuse(why))
+		}
+		if s, ok := x.admitted(); !ok {
+			inst.door.leave()
+			return s
 		}
 		return x.enter(inst)
 	}
@@ -188,6 +198,7 @@ func (x *exchange) next() step {
 // door it is in.
 func (x *exchange) enter(inst *instance) step {
 	x.inst, x.inside = inst, true
+	x.bind()
 	x.attempts++
 	if x.route.tally != nil {
 		x.route.tally.open.Add(1)
@@ -205,6 +216,7 @@ func (x *exchange) left() {
 		return
 	}
 	x.inside = false
+	x.unbind()
 	x.inst.door.leave()
 	if x.route.tally != nil {
 		x.route.tally.open.Add(-1)
@@ -214,7 +226,7 @@ func (x *exchange) left() {
 // onward is how the head goes to the instance.
 func (x *exchange) onward() h1.Onward {
 	x.origin.bearer = x.route.clients.bearer(x.from.tls)
-	x.set = x.origin.lines(x.set[:0])
+	x.set = x.levelLine(x.origin.lines(x.set[:0]))
 	return h1.Onward{Length: x.req.Length, Body: x.hasBody || x.req.Framed(), Drop: isOurs, Set: x.set}
 }
 
@@ -227,12 +239,14 @@ func (x *exchange) back(res *h1.Response) h1.Back {
 	}
 	return h1.Back{
 		Length: res.Length, Bodiless: res.Bodiless(x.req.Method), OldPeer: x.req.Minor == 0,
-		Close: x.router.draining.Load(), Drop: isRequestID, Set: x.set,
+		Close: x.router.draining.Load(), Drop: isForUs, Set: x.set,
 	}
 }
 
-func isRequestID(name []byte) bool {
-	return len(name) == len(requestIDHeader) && bytes.EqualFold(name, []byte(requestIDHeader))
+// isForUs reports whether a field of an answer is for the router alone, or
+// written by it.
+func isForUs(name []byte) bool {
+	return match.Is(name, "x-request-id") || match.Is(name, loadLevel)
 }
 
 // failed says what is done about a request whose attempt ended without a byte
@@ -287,8 +301,10 @@ func (x *exchange) finish() {
 	if x.guest != nil {
 		x.router.onItsWay(x.guest)
 	}
+	x.giveBack()
+	x.admission.held.Release()
 	now := x.router.now()
-	failed := x.broken || x.status >= 500
+	failed := x.broken || x.status >= 500 && x.shed == overload.None
 	if x.app != nil {
 		x.app.last.Store(int64(max(now, 1)))
 	}
@@ -303,7 +319,7 @@ func (x *exchange) finish() {
 func (x *exchange) count(now time.Duration, failed bool) {
 	latency := time.Duration(-1)
 	if x.answered > 0 {
-		latency = x.answered - x.began - x.held
+		latency = x.answered - x.began - x.held - x.queued
 	}
 	x.route.tally.add(now, latency, failed)
 	if c := x.app.cutover.Load(); c != nil {
@@ -319,7 +335,7 @@ func (x *exchange) access(failed bool) Access {
 		Time: x.router.start.Add(x.began), Duration: x.router.now() - x.began, Client: x.origin.client,
 		Host: x.host, Method: string(x.req.Method), Path: x.visit.path(), Proto: x.proto,
 		Status: x.status, Bytes: x.bytes, Attempts: x.attempts,
-		RequestID: string(x.origin.id), Failed: failed,
+		RequestID: string(x.origin.id), Failed: failed, Why: x.shed.String(),
 	}
 	if x.app != nil {
 		a.App = x.app.name

@@ -50,6 +50,7 @@ type visit struct {
 	https   bool
 	written []byte // the path as it was written
 	decoded string // the same decoded, once somebody asked for it
+	process string // the type that it may go to, once admitted; empty: the main one
 
 	router *Router
 	app    *app
@@ -80,10 +81,12 @@ func (rt *route) admit(v *visit) (process string, why refusal) {
 	if why := rt.clients.judge(v.router, v.app, v.conn, time.Now()); why != admitted {
 		return "", why
 	}
+	v.process = ""
 	if rt.paths == nil {
 		return "", admitted
 	}
-	return rt.paths.process(v.path())
+	v.process, why = rt.paths.process(v.path())
+	return v.process, why
 }
 
 // page is what a refused request is answered with.

@@ -17,6 +17,7 @@ type instance struct {
 	place atomic.Pointer[place] // nil: nobody knows where it is
 	// suspect is when, on the router's clock, it may be trusted again.
 	suspect atomic.Int64
+	slots   atomic.Int64 // of gates, that its requests have: see admission
 
 	// Guarded by Router.mu.
 	local   *place            // what the node said of it; nil: nothing

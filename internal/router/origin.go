@@ -135,7 +135,7 @@ func isOurs(name []byte) bool {
 	}
 	switch string(plain[:len(name)]) {
 	case "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port",
-		"x-forwarded-server", "x-forwarded-prefix", "x-forwarded-ssl", "x-real-ip", "x-request-id",
+		"x-forwarded-server", "x-forwarded-prefix", "x-forwarded-ssl", "x-real-ip", "x-request-id", "x-request-level",
 		"x-client-cert-verified", "x-client-cert-subject", "x-client-cert-fingerprint":
 		return true
 	}

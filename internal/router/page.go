@@ -213,3 +213,17 @@ func (p page) render(accept, id string) (kind, text string) {
 	}
 	return "text/plain; charset=utf-8", fmt.Sprintf("%d %s\n\n%s\n\nrequest %s\n", p.status, p.title, p.text, id)
 }
+
+func overloaded(app string, retry int) page {
+	return page{
+		status: http.StatusServiceUnavailable, title: "App is overloaded", retry: retry,
+		text: fmt.Sprintf("The app %s is asked for more than it can do at the moment. Try again later.", app),
+	}
+}
+
+func tooMany(app string, retry int) page {
+	return page{
+		status: http.StatusTooManyRequests, title: "Too many requests", retry: retry,
+		text: fmt.Sprintf("The app %s has had too many requests of this kind. Try again later.", app),
+	}
+}

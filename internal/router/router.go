@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/slipway-paas/slipway/internal/access"
 	"github.com/slipway-paas/slipway/internal/h1"
+	"github.com/slipway-paas/slipway/internal/overload"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -52,6 +54,12 @@ type Router struct {
 	// whether what it remembers still holds.
 	changes atomic.Uint64
 
+	// guard keeps this process from more than it can do; lag is its measure, and
+	// the watch's.
+	guard   *overload.Guard
+	lag     overload.Lag
+	userKey overload.Key // of users' levels and clients' buckets
+
 	serving
 	limits  h1.Limits   // of requests' heads
 	listens *tls.Config // of handshakes
@@ -71,8 +79,9 @@ func New(logger *slog.Logger, opt Options) *Router {
 	r := &Router{
 		log: logger, opt: opt.withDefaults(), start: time.Now(), metrics: access.NewMetrics(),
 		apps: map[string]*app{}, instances: map[string]*instance{}, leaving: map[*instance]bool{},
-		underWay: underWay, wrong: map[string][]string{}, demanding: map[*app]bool{},
+		guard: overload.NewGuard(0), underWay: underWay, wrong: map[string][]string{}, demanding: map[*app]bool{},
 	}
+	_, _ = rand.Read(r.userKey[:]) // never fails
 	r.limits = h1.Limits{Head: r.opt.MaxHeaderBytes, Target: r.opt.MaxTarget, Fields: r.opt.MaxFields}
 	r.certs.begin()
 	r.onDemand.begin()
@@ -174,6 +183,7 @@ func (r *Router) SetPorts(id, address string, ports map[int]string, up bool) {
 	}
 	inst.settle()
 	for a := range inst.apps {
+		a.resize(r.now())
 		r.wake(a)
 	}
 	if was != nil && was.address != address {
@@ -229,6 +239,9 @@ func (r *Router) RemoveInstance(id string) {
 	was := inst.local
 	inst.local, inst.removed = nil, true
 	inst.settle()
+	for a := range inst.apps {
+		a.resize(r.now())
+	}
 	was.closeIdle()
 	r.forget(inst)
 }

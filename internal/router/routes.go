@@ -76,9 +76,14 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 	for _, backend := range wish.Backends {
 		next.of(backend.Release).list(r.listed(a, backend), backend.Process)
 	}
+	next.bounds = boundsAfter(old, a, next, r.userKey, r.now())
+	if next.old != nil {
+		next.old.bounds = next.bounds
+	}
 	r.beginCutover(a, old, next)
 	a.route.Store(next)
 	if old != nil {
+		old.forgive(r.now(), next)
 		r.unlist(a, old.backends(), next.backends())
 	}
 	delete(r.demanding, a)
@@ -86,7 +91,7 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 		r.demanding[a] = true
 	}
 	hosts, wrong := normalPatterns(wish.Hosts)
-	r.complain("app "+name, slices.Concat(wrong, next.allow.Wrong(), next.paths.complaints(), next.clients.complaints(), next.shift.complaints()))
+	r.complain("app "+name, slices.Concat(wrong, next.allow.Wrong(), next.paths.complaints(), next.bounds.complaints(), next.clients.complaints(), next.shift.complaints()))
 	left := r.takeHosts(a, hosts)
 	r.takePorts(a, old, next)
 	r.wake(a)
@@ -152,6 +157,9 @@ func (r *Router) listed(a *app, b platform.Backend) *instance {
 		r.instances[b.Instance] = inst
 	}
 	inst.apps[a] = struct{}{}
+	if inst.slots.Load() < 0 {
+		inst.slots.Store(0) // it had left
+	}
 	if was := inst.remote; was == nil && b.Address != "" || was != nil && was.address != b.Address {
 		inst.remote = nil
 		if b.Address != "" {

@@ -102,8 +102,11 @@ func (x *exchange) takeBody() {
 	x.upload.begin(x.client, x.repeatable(), x.bodySent, x.interrupt)
 }
 
-// await has a request wait in its lobby.
+// await has a request wait in its lobby, or in the queue of its gate.
 func (x *exchange) await(s step) step {
+	if s.guest == nil {
+		return x.slotted(x.gate.Await(x.router.now, &x.waiter, x.ready, x.client.gone()))
+	}
 	late := time.NewTimer(time.Until(s.until))
 	defer late.Stop()
 	left := false
@@ -215,6 +218,7 @@ func (x *exchange) converse(l link) (more bool, err error) {
 	if due := x.due.Load(); due != cutOff {
 		x.due.CompareAndSwap(due, noLimit)
 	}
+	x.heard(&x.res)
 	if x.res.Status == 101 {
 		return false, x.upgrade(l)
 	}

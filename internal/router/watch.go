@@ -117,8 +117,8 @@ func (w *watch) each(f func(watched)) {
 	}
 }
 
-// run looks until ctx ends.
-func (w *watch) run(ctx context.Context, clock func() time.Duration) {
+// run looks until ctx ends, and calls also each time.
+func (w *watch) run(ctx context.Context, clock func() time.Duration, also func()) {
 	defer close(w.done)
 	ticker := time.NewTicker(w.tick)
 	defer ticker.Stop()
@@ -127,6 +127,7 @@ func (w *watch) run(ctx context.Context, clock func() time.Duration) {
 		w.coarse.Store(int64(now))
 		w.date(time.Now())
 		w.each(func(who watched) { who.look(now, w.tick) })
+		also()
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -140,7 +141,7 @@ func (r *Router) startWatch() {
 	r.watch.once.Do(func() {
 		r.watch.done = make(chan struct{})
 		r.watch.coarse.Store(int64(r.now()))
-		go r.watch.run(r.base, r.now)
+		go r.watch.run(r.base, r.now, r.late)
 	})
 }
 
