@@ -37,11 +37,12 @@ func (c *Client) Edge(ctx context.Context, app string) (api.Edge, error) {
 	return edge, c.get(ctx, path("apps", app, "edge"), &edge)
 }
 
-// PatchEdge merges patch into that (RFC 7396) and returns what came of it;
+// PatchEdge merges patch into that (RFC 7396) and returns what came of it, which
+// the routers have then; it waits for instances that a match leads to;
 // platform.ErrConflict when nothing changes.
 func (c *Client) PatchEdge(ctx context.Context, app string, patch map[string]any) (api.Edge, error) {
 	var edge api.Edge
-	return edge, c.post(ctx, path("apps", app, "edge"), patch, &edge)
+	return edge, c.deploy(ctx, path("apps", app, "edge"), patch, &edge)
 }
 
 // ResetEdge takes all of it away; platform.ErrConflict when there is nothing.

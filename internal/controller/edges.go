@@ -47,6 +47,7 @@ func (c *Controller) ResetEdge(ctx context.Context, caller platform.Caller, app 
 
 func (c *Controller) changeEdge(ctx context.Context, caller platform.Caller, app string, edit func(platform.Edge) (platform.Edge, error)) (platform.Edge, error) {
 	var edge platform.Edge
+	var had, has map[string]bool
 	err := c.store.Write(ctx, func(tx *store.Tx) error {
 		if _, err := may(tx, caller, app, platform.RoleOperator); err != nil {
 			return err
@@ -62,6 +63,11 @@ func (c *Controller) changeEdge(ctx context.Context, caller platform.Caller, app
 		if len(attrs) == 0 {
 			return unchanged(caller)
 		}
+		services, err := tx.Services(app)
+		if err != nil {
+			return err
+		}
+		had, has = addressedBy(services, before), addressedBy(services, edge)
 		if err := tx.PutEdge(app, edge, time.Now()); err != nil {
 			return err
 		}
@@ -71,7 +77,29 @@ func (c *Controller) changeEdge(ctx context.Context, caller platform.Caller, app
 		return platform.Edge{}, err
 	}
 	c.note(app, "INFO edge of %s updated", app)
-	return edge.WithoutSecrets(), c.reroute(ctx, app)
+	if err := c.reroute(ctx, app); err != nil || maps.Equal(had, has) {
+		return edge.WithoutSecrets(), err
+	}
+	c.wake(app) // after the routers: some of its instances get or lose their address
+	return edge.WithoutSecrets(), c.matched(ctx, app, had, has)
+}
+
+// matched waits until the instances of process types that matches lead to now
+// are up with an address. Until then web answers, and goes on when they do not
+// come up.
+func (c *Controller) matched(ctx context.Context, app string, had, has map[string]bool) error {
+	for _, process := range slices.Sorted(maps.Keys(has)) {
+		if had[process] {
+			continue
+		}
+		if err := c.turnedOver(ctx, app, process); err != nil {
+			return &platform.UserError{
+				Kind: platform.ErrUnavailable, Message: "(edge): " + err.Error(),
+				Cure: "The match stays, and web answers until " + process + " listens on the port in PORT.",
+			}
+		}
+	}
+	return c.reroute(ctx, app)
 }
 
 // maxEdgeAttr is the longest value that the audit trail keeps of a word; of

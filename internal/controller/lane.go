@@ -148,7 +148,7 @@ type deployable struct {
 	config  platform.Config
 	build   platform.Build // zero when the release has none
 	app     string         // uuid of its app
-	// addressed are the process types that services of the app name.
+	// addressed are the process types that services and matches of the app name.
 	addressed map[string]bool
 	// ports are those of its process types that ports of the edge lead to.
 	ports map[string][]int
@@ -211,7 +211,11 @@ func loadDeployable(tx *store.Tx, release platform.Release) (*deployable, error)
 	if err != nil {
 		return d, err
 	}
-	d.addressed = addressedBy(services)
+	edge, err := tx.Edge(release.App)
+	if err != nil {
+		return d, err
+	}
+	d.addressed = addressedBy(services, edge)
 	ports, err := tx.Ports(release.App)
 	d.ports = portsBy(ports)
 	return d, err

@@ -177,10 +177,10 @@ func (c *Controller) writeRoute(ctx context.Context, app string, to target, hold
 		App: app, Hosts: rows.hosts, Release: to.release, Shift: to.shift, Cutover: to.cutover, Maintenance: rows.settings.Maintenance,
 		Allow: allowed(c.whitelist(rows.settings)), HTTPSOnly: c.httpsOnly(rows.tls),
 		TCP: tcpRoutes(rows.ports), Edge: rows.edge.Over(c.options.Edge),
-		Backends: backends(instances, to.release, addressedBy(rows.services), portsBy(rows.ports), now),
+		Backends: backends(instances, to.release, addressedBy(rows.services, rows.edge), portsBy(rows.ports), now),
 	}
 	if to.shift != nil {
-		for _, b := range backends(instances, to.shift.From, addressedBy(rows.services), portsBy(rows.ports), now) {
+		for _, b := range backends(instances, to.shift.From, addressedBy(rows.services, rows.edge), portsBy(rows.ports), now) {
 			b.Release = to.shift.From
 			route.Backends = append(route.Backends, b)
 		}
@@ -197,7 +197,11 @@ func (c *Controller) writeRoute(ctx context.Context, app string, to target, hold
 		// The nodes have not said yet what runs: what was in the route stays.
 		route.Backends = now.Backends
 	}
-	route.Paths = pathRoutes(rows.services, func(process string) bool { return leads(rows.app, instances, route, now, process) })
+	lead := func(process string) bool { return leads(rows.app, instances, route, now, process) }
+	route.Paths = pathRoutes(rows.services, lead)
+	route.Edge.Matches = slices.DeleteFunc(slices.Clone(route.Edge.Matches), func(m platform.Match) bool {
+		return !platform.Routable(m.Process) && !lead(m.Process)
+	})
 	if app == c.options.DefaultApp {
 		route.Hosts = append(route.Hosts, "*")
 	}
@@ -226,11 +230,12 @@ func (c *Controller) httpsOnly(tls platform.TLS) bool {
 	return c.options.HTTPSOnly
 }
 
-// leads reports whether the paths of a service are led away from web. A
+// leads reports whether what a service or a match names is led away from web. A
 // process type that has just got its service, or just been started, first has
 // to be up: until then web answers, as it did before.
 func leads(app platform.App, instances []platform.Instance, route, now *platform.Route, process string) bool {
-	if app.Formation[process] == 0 || slices.ContainsFunc(now.Paths, func(p platform.PathRoute) bool { return p.Process == process }) {
+	if app.Formation[process] == 0 || slices.ContainsFunc(now.Paths, func(p platform.PathRoute) bool { return p.Process == process }) ||
+		slices.ContainsFunc(now.Edge.Matches, func(m platform.Match) bool { return m.Process == process }) {
 		return true
 	}
 	return slices.ContainsFunc(instances, func(i platform.Instance) bool {

@@ -241,9 +241,15 @@ func pathRoutes(services []platform.Service, leads func(process string) bool) []
 	return routes
 }
 
-// addressedBy are the process types that services lead paths to.
-func addressedBy(services []platform.Service) map[string]bool {
-	addressed := make(map[string]bool, len(services))
+// addressedBy are the process types that requests are led to besides web: by
+// the paths of services, and by the headers and cookies of matches.
+func addressedBy(services []platform.Service, edge platform.Edge) map[string]bool {
+	addressed := make(map[string]bool, len(services)+len(edge.Matches))
+	for _, match := range edge.Matches {
+		if !platform.Routable(match.Process) {
+			addressed[match.Process] = true
+		}
+	}
 	for _, service := range services {
 		addressed[service.Process] = true
 	}
