@@ -118,6 +118,8 @@ var grants = []struct{ row, may, body string }{
 	{"DELETE /v2/apps/<app>/whitelist/", forAdmins, `{"addresses":["192.0.2.1"]}`},
 	{"GET /v2/apps/<app>/tls/", forViewers, ""},
 	{"POST /v2/apps/<app>/tls/", forOperators, `{"https_enforced":true}`},
+	{"GET /v2/apps/<app>/tls/certificates/", forViewers, ""},
+	{"POST /v2/apps/<app>/tls/certificates/", forOperators, `{"automatic":true}`},
 	{"GET /v2/apps/<app>/services/", forViewers, ""},
 	{"POST /v2/apps/<app>/services/", forOperators, `{"procfile_type":"web","path_pattern":"/x"}`},
 	{"DELETE /v2/apps/<app>/services/", forAdmins, `{"procfile_type":"web"}`},

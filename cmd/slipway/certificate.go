@@ -8,8 +8,12 @@ import (
 	"time"
 )
 
+// edgePause is the time between two looks at whether the edge's certificate and
+// the keys of session tickets, which are for an hour each, are to be renewed.
+const edgePause = 10 * time.Minute
+
 // keepCertificate sets the edge again whenever its certificate has to change:
-// once a day, so that it is renewed before it ends, and when an app comes whose
+// now and then, so that it is renewed before it ends, and when an app comes whose
 // name no wildcard stands for. It blocks until ctx ends.
 func (p *plane) keepCertificate(ctx context.Context, log *slog.Logger, o *options) {
 	came := make(chan struct{}, 1)
@@ -21,8 +25,8 @@ func (p *plane) keepCertificate(ctx context.Context, log *slog.Logger, o *option
 			}
 		}
 	}()
-	day := time.NewTicker(24 * time.Hour)
-	defer day.Stop()
+	tick := time.NewTicker(edgePause)
+	defer tick.Stop()
 	for {
 		if err := p.setEdge(ctx, o); err != nil {
 			log.Warn("the edge's certificate was not renewed", "err", err)
@@ -32,7 +36,7 @@ func (p *plane) keepCertificate(ctx context.Context, log *slog.Logger, o *option
 			select {
 			case <-ctx.Done():
 				return
-			case <-day.C:
+			case <-tick.C:
 				waiting = false
 			case <-came:
 				waiting = strings.Join(p.certificateHosts(o), " ") == listed

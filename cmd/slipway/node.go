@@ -89,6 +89,7 @@ func runNode(ctx context.Context, log *slog.Logger, o *options, owned bool) erro
 		},
 	}
 	options.Router.TrustedProxies, options.Router.HTTPSPort = o.trustedProxies, o.HTTPSPort
+	options.Router.TLSProfile = o.TLSProfile
 	options.Router.HoldRequests, options.Router.HoldTime = o.HoldRequests, o.HoldTime
 	return node.Run(ctx, log, options, engine)
 }
@@ -161,7 +162,7 @@ func ensureNode(ctx context.Context, log *slog.Logger, o *options, again bool) e
 	}
 	cmd := exec.Command(self, "node", "--state", o.State, "--http", o.HTTP, "--https", o.HTTPS, fmt.Sprintf("--verbose=%t", o.Verbose), //nolint:noctx // it outlives us
 		"--https-port", strconv.Itoa(o.HTTPSPort), "--trusted-proxies", o.TrustedProxies,
-		"--tcp-ports", o.TCPPorts, "--hold-requests", strconv.Itoa(o.HoldRequests), "--hold-time", o.HoldTime.String(),
+		"--tcp-ports", o.TCPPorts, "--hold-requests", strconv.Itoa(o.HoldRequests), "--hold-time", o.HoldTime.String(), "--tls-profile", o.TLSProfile,
 		"--secret-key-file", o.SecretKeyFile, "--"+ownedFlag)
 	cmd.Args = slices.Concat(cmd.Args, o.runtime.arguments(), o.access.arguments())
 	cmd.Env = o.withSecretKeys(os.Environ())

@@ -161,6 +161,10 @@ type options struct {
 	// environment: everybody on the machine can read a flag.
 	LDAP             auth.DirectoryOptions
 	LDAPPasswordFile string
+	acme             acmeOptions
+	// TLSProfile is modern (TLS 1.3) or intermediate (1.2 as well). Heeded by a
+	// node when it starts.
+	TLSProfile string
 }
 
 func (o *options) flags(flags *pflag.FlagSet) {
@@ -206,6 +210,8 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.PullTimeout, "pull-timeout", 30*time.Minute, "longest time to bring an image from its registry")
 	flags.BoolVar(&o.Verbose, "verbose", false, "log every request")
 	o.edge.flags(flags)
+	flags.StringVar(&o.TLSProfile, "tls-profile", platform.TLSIntermediate, "what HTTPS takes: modern (TLS 1.3), intermediate (1.2 as well)")
+	o.acme.flags(flags)
 	o.cnbFlags(flags)
 	o.directoryFlags(flags)
 	o.runtime.flags(flags)
@@ -339,6 +345,12 @@ func (o *options) validate() error {
 		return err
 	}
 	o.Domain = strings.ToLower(strings.TrimSuffix(o.Domain, "."))
+	if err := o.acme.validate(o.Domain); err != nil {
+		return err
+	}
+	if o.TLSProfile != platform.TLSModern && o.TLSProfile != platform.TLSIntermediate {
+		return fmt.Errorf("--tls-profile: %q is neither modern nor intermediate", o.TLSProfile)
+	}
 	switch {
 	case !domainName.MatchString(o.Domain):
 		return fmt.Errorf("--domain: %q is not a domain name", o.Domain)

@@ -25,6 +25,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/builder/cnb"
 	"github.com/slipway-paas/slipway/internal/builder/dockerfile"
 	"github.com/slipway-paas/slipway/internal/cert"
+	"github.com/slipway-paas/slipway/internal/cert/acme"
 	"github.com/slipway-paas/slipway/internal/controller"
 	"github.com/slipway-paas/slipway/internal/doctor"
 	"github.com/slipway-paas/slipway/internal/fleet"
@@ -66,6 +67,7 @@ Every option is also SLIPWAY_<NAME> in the environment, and "name = value" in th
 			if err := o.takeDirectoryPassword(); err != nil {
 				return err
 			}
+			o.acme.takeSecrets()
 			return serve(cmd.Context(), logger(o.Verbose), &o)
 		},
 	}
@@ -112,6 +114,9 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 	if err := p.controller.Start(ctx); err != nil {
 		return err
 	}
+	if err := p.startACME(ctx, o); err != nil {
+		return err
+	}
 	p.awaitEdge(ctx, log)
 	if err := announce(o); err != nil {
 		return err
@@ -141,8 +146,9 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 type plane struct {
 	controller *controller.Controller
 	fleet      *fleet.Fleet
-	password   string // of the registry
-	edge       int64  // the version that setEdge made
+	keeper     *acme.Keeper // nil: certificates are not got from anybody
+	password   string       // of the registry
+	edge       int64        // the version that setEdge made
 	doors      []door
 	opened     inOrder
 }
@@ -201,11 +207,17 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 		return nil, err
 	}
 	p.opened.add(lines.Close)
-	if p.fleet, err = fleet.Open(log, fleet.Options{Dir: o.path("fleet"), Logs: lines, Keys: ring}); err != nil {
+	if p.fleet, err = fleet.Open(log, fleet.Options{Dir: o.path("fleet"), Logs: lines, Keys: ring, Asked: p.asked}); err != nil {
 		return nil, err
 	}
 	p.opened.add(closing(p.fleet.Close))
 
+	if p.keeper, err = o.openACME(log, db, p.fleet); err != nil {
+		return nil, err
+	}
+	if p.keeper != nil {
+		p.opened.add(closing(p.keeper.Close))
+	}
 	directory, err := o.openDirectory(log)
 	if err != nil {
 		return nil, err
@@ -213,7 +225,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	users := auth.New(log, db, auth.Options{
 		Registration: o.Registration, Directory: directory,
 		Cancelled: func(ctx context.Context, username string) {
-			if err := p.controller.RefreshEdge(ctx); err != nil {
+			if err := errors.Join(p.controller.RefreshEdge(ctx), p.controller.CertifyAll(ctx)); err != nil {
 				log.Warn("certificates of a cancelled user stayed", "user", username, "err", err)
 			}
 		},
@@ -271,7 +283,7 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	scheduler := local.New(log, p.fleet)
 	p.opened.add(closing(scheduler.Close))
 	p.controller = controller.New(log, controller.Parts{
-		Store: db, Blobs: bucket, Build: picker.Build, Images: puller, Scheduler: scheduler, Fleet: p.fleet, Logs: lines, Stacks: stacks, Shelf: shelf, SBOM: papers,
+		Store: db, Blobs: bucket, Build: picker.Build, Images: puller, Scheduler: scheduler, Fleet: p.fleet, Logs: lines, Stacks: stacks, Shelf: shelf, SBOM: papers, Authority: p.authority(),
 	}, controller.Options{
 		Domain: o.Domain, URL: o.appURL, Reserved: reserved, DeployTimeout: o.DeployTimeout, Version: version, CronRuns: o.CronRuns, InstanceMemory: o.instanceMemory(),
 		NodeTags: o.NodeTags, DefaultTags: o.DefaultTags, ImageQuota: o.ImageQuota << 20,
@@ -294,8 +306,25 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 	if err := p.setEdge(ctx, o); err != nil {
 		return nil, err
 	}
-	api := server.New(log, p.controller, users, func(ctx context.Context) []doctor.Finding { return examine(ctx, o, p.fleet, box.Offer()) }, o.serverOptions(p.fleet, builderKey))
+	api := server.New(log, p.controller, users, func(ctx context.Context) []doctor.Finding {
+		return append(examine(ctx, o, p.fleet, box.Offer()), examineCertificates(p.keeper)...)
+	}, o.serverOptions(p.fleet, builderKey))
 	return p, p.listen(log, o, api, shelf, git)
+}
+
+// asked is told by the nodes which hosts clients came for.
+func (p *plane) asked(hosts []string) {
+	if p.keeper != nil {
+		p.keeper.Asked(hosts)
+	}
+}
+
+// authority is who gets certificates by itself; nil: nobody.
+func (p *plane) authority() controller.Authority {
+	if p.keeper == nil {
+		return nil // not a nil *acme.Keeper, which is somebody
+	}
+	return p.keeper
 }
 
 // reserved are names that lead to the platform itself, or did on Deis.
@@ -309,9 +338,13 @@ func (p *plane) setEdge(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
+	tickets, err := p.controller.Tickets(ctx)
+	if err != nil {
+		return err
+	}
 	p.edge, err = p.controller.SetEdge(ctx, platform.EdgeState{
 		Domain:       o.Domain,
-		ControlHosts: []string{"slipway." + o.Domain, "deis." + o.Domain, "git." + o.Domain, "registry." + o.Domain},
+		ControlHosts: o.controlHosts(), Tickets: tickets, OnDemand: o.acme.Mode == "on" && o.acme.OnDemand,
 		// Not by their ports: while this process restarts, an app could listen there.
 		Control:  "unix:" + o.apiSocket(),
 		Registry: "unix:" + o.registrySocket(), RegistryUser: registryUser, RegistryPassword: p.password,

@@ -20,6 +20,30 @@ type TLSPatch struct {
 	HTTPSEnforced bool `json:"https_enforced"`
 }
 
+// HostCertificates say what the hosts of an app are served with.
+type HostCertificates struct {
+	Automatic bool              `json:"automatic" doc:"Whether the app's domains get certificates by themselves, where the platform can get any."`
+	Hosts     []HostCertificate `json:"hosts"`
+}
+
+// HostCertificate is one of them.
+type HostCertificate struct {
+	Host     string `json:"host"`
+	Source   string `json:"source" enum:"uploaded,automatic,platform" doc:"uploaded, automatic (from an authority), or the platform's own."`
+	Name     string `json:"name,omitempty" doc:"Of the upload, or what the automatic certificate is for."`
+	Issuer   string `json:"issuer,omitempty"`
+	Expires  *Time  `json:"expires,omitempty" format:"date-time"`
+	Problem  string `json:"problem,omitempty" doc:"Why there is none, or no newer one."`
+	Attempts int    `json:"attempts,omitempty"`
+	NextTry  *Time  `json:"next_try,omitempty" format:"date-time"`
+	Waiting  string `json:"waiting,omitempty"`
+}
+
+// Automatic is the body of POST /v2/apps/<id>/tls/certificates/.
+type Automatic struct {
+	Automatic bool `json:"automatic"`
+}
+
 // Services lead paths of an app to other process types than web.
 type Services struct {
 	Services []Service `json:"services"`

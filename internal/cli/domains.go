@@ -29,7 +29,14 @@ func (c *cli) domainsListCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, _ := s.where(ctx) // without it, the names stay short
+			p, _ := s.where(ctx)                                               // without it, the names stay short
+			if certificates, err := s.HostCertificates(ctx, app); err == nil { // a platform of before knows nothing of them
+				defer func() {
+					for _, line := range certificateNotes(certificates) {
+						c.stderr.say("%s", line)
+					}
+				}()
+			}
 			return page[api.Domain]{
 				items: domains, total: count, none: app + " has no domain. Add one with: slipway domains add " + app,
 				heads: []string{"DOMAIN", "HOST", "ADDED", "BY"},

@@ -86,6 +86,19 @@ func (c *Client) SetTLS(ctx context.Context, app string, enforced bool) (api.TLS
 	return tls, c.post(ctx, path("apps", app, "tls"), api.TLSPatch{HTTPSEnforced: enforced}, &tls)
 }
 
+// HostCertificates says what each of the app's hosts is served with.
+func (c *Client) HostCertificates(ctx context.Context, app string) (api.HostCertificates, error) {
+	var all api.HostCertificates
+	return all, c.get(ctx, path("apps", app, "tls", "certificates"), &all)
+}
+
+// SetAutomatic says whether the app's domains get certificates by themselves; once
+// more tries at once what failed.
+func (c *Client) SetAutomatic(ctx context.Context, app string, automatic bool) (api.HostCertificates, error) {
+	var all api.HostCertificates
+	return all, c.post(ctx, path("apps", app, "tls", "certificates"), api.Automatic{Automatic: automatic}, &all)
+}
+
 // Services are the process types that paths of the app lead to, newest first.
 func (c *Client) Services(ctx context.Context, app string) ([]api.Service, error) {
 	var all api.Services

@@ -61,6 +61,7 @@ func (c *Controller) createApp(ctx context.Context, caller platform.Caller, id s
 	c.note(id, "INFO %s", rows.release.Summary)
 	c.note(id, "INFO appsettings %s-%s updated", id, short(rows.settings.UUID))
 	c.note(id, "INFO domain %s added", id)
+	c.certify(ctx, id, false)
 	c.wake(id)
 	return rows.app, nil
 }

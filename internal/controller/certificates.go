@@ -127,6 +127,7 @@ func (c *Controller) RemoveCertificate(ctx context.Context, caller platform.Call
 	}
 	for _, domain := range served {
 		c.note(domain.App, "INFO certificate %s detached from %s", name, domain.Domain)
+		c.certify(ctx, domain.App, false)
 	}
 	return c.reedge(ctx, name)
 }
@@ -164,7 +165,9 @@ func (c *Controller) Attach(ctx context.Context, caller platform.Caller, name, d
 	}
 	c.note(d.App, "INFO certificate %s attached to %s", name, d.Domain)
 	c.warnOf(certificate, d)
-	return c.reedge(ctx, name)
+	err = c.reedge(ctx, name)
+	c.certify(ctx, d.App, false) // once the upload is served
+	return err
 }
 
 // warnOf tells the app's log why clients will refuse a certificate.
@@ -203,6 +206,7 @@ func (c *Controller) Detach(ctx context.Context, caller platform.Caller, name, d
 		return err
 	}
 	c.note(d.App, "INFO certificate %s detached from %s", name, d.Domain)
+	c.certify(ctx, d.App, false)
 	return c.reedge(ctx, name)
 }
 

@@ -175,6 +175,8 @@ type Parts struct {
 	Stacks *stack.Stacks
 	// SBOM attaches documents to images; nil: nobody does.
 	SBOM *sbom.Clerk
+	// Authority gets certificates by itself; nil: nobody does.
+	Authority Authority
 }
 
 // Controller owns the verbs. All are safe for concurrent use; each checks the
@@ -223,6 +225,9 @@ type Controller struct {
 	routes     map[string]*sync.Mutex // one writer of an app's route at a time
 	closed     bool
 
+	authority   Authority
+	certifyLock sync.Mutex // from what is read to what is wanted
+
 	edgeLock sync.Mutex
 	edge     bool // SetEdge was called
 }
@@ -231,6 +236,9 @@ type Controller struct {
 func New(log *slog.Logger, parts Parts, options Options) *Controller {
 	options = options.withDefaults()
 	work, stop := context.WithCancel(context.Background())
+	if parts.Authority == nil {
+		parts.Authority = nobody{}
+	}
 	c := &Controller{
 		log:       log,
 		options:   options,
@@ -244,6 +252,7 @@ func New(log *slog.Logger, parts Parts, options Options) *Controller {
 		stacks:    parts.Stacks,
 		shelf:     parts.Shelf,
 		sbom:      parts.SBOM,
+		authority: parts.Authority,
 		building:  make(chan struct{}, options.Builds),
 		cronning:  make(chan struct{}, options.CronRuns),
 		notices:   newNotices(),

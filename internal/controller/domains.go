@@ -52,6 +52,7 @@ func (c *Controller) AddDomain(ctx context.Context, caller platform.Caller, app,
 		return platform.Domain{}, err
 	}
 	c.note(app, "INFO domain %s added", name)
+	c.certify(ctx, app, false)
 	return d, c.reroute(ctx, app)
 }
 
@@ -160,6 +161,7 @@ func (c *Controller) RemoveDomain(ctx context.Context, caller platform.Caller, a
 		return err
 	}
 	c.note(app, "INFO domain %s removed", d.Domain)
+	c.certify(ctx, app, false)
 	if d.Certificate != "" {
 		err = c.reedge(ctx, d.Certificate)
 	}

@@ -249,6 +249,7 @@ func (c *Controller) sweep(ctx context.Context, app string) error {
 	if _, err := c.fleet.Remove(app); err != nil {
 		return err
 	}
+	c.certify(ctx, app, false)
 	if err := c.RefreshEdge(ctx); err != nil { // its domains had certificates
 		return err
 	}

@@ -57,6 +57,7 @@ func (c *Controller) Rename(ctx context.Context, caller platform.Caller, app, id
 	if err != nil {
 		return platform.App{}, err
 	}
+	c.recertifyRenamed(ctx, app, id)
 	c.wake(id)
 	if err := c.recron(context.WithoutCancel(ctx), app, id); err != nil {
 		return platform.App{}, err
@@ -336,8 +337,16 @@ func (c *Controller) renameFailed(ctx context.Context, w wish, cause error) erro
 		return err
 	}
 	c.note(id, "ERROR (rename): %s did not come up as %s and keeps its name: %s", old, id, cause)
+	c.recertifyRenamed(ctx, id, old)
 	c.wake(old)
 	return c.recron(ctx, id, old)
+}
+
+// recertifyRenamed has the certificates wanted by the new id, then not by the
+// old: those of custom domains are at no moment nobody's.
+func (c *Controller) recertifyRenamed(ctx context.Context, old, id string) {
+	c.certify(ctx, id, false)
+	c.certify(ctx, old, false)
 }
 
 // ledByFormer reports whether an app is being renamed, so that its requests are

@@ -37,6 +37,9 @@ type Options struct {
 	// long. Default 30 s; too short, and nodes stop instances that are about to
 	// be asked for again.
 	Settle time.Duration
+	// Asked is told of hosts that clients came for and that have no certificate:
+	// see platform.NodeReport. It must not block. Default nil: nobody is.
+	Asked func(hosts []string)
 }
 
 // Logs stores lines of instances. Lines are handed to it in order per
@@ -53,6 +56,7 @@ type Fleet struct {
 	disk   *disk
 	opened time.Time
 	settle time.Duration
+	asked  func(hosts []string)
 	closed context.Context
 	close  context.CancelFunc
 	work   sync.WaitGroup
@@ -110,7 +114,7 @@ func Open(log *slog.Logger, o Options) (*Fleet, error) {
 		return nil, fmt.Errorf("open the fleet's state in %s: %w", o.Dir, err)
 	}
 	f := &Fleet{
-		log: log, logs: o.Logs, disk: d, settle: o.Settle, opened: time.Now(), said: time.Now(),
+		log: log, logs: o.Logs, disk: d, settle: o.Settle, asked: o.Asked, opened: time.Now(), said: time.Now(),
 		apps: make(map[string]*app), nodes: make(map[string]*node), runs: make(map[string]*run),
 		lost: make(map[string]bool), homes: make(map[string]string), unclaimed: make(map[string]map[string]platform.Instance),
 		subs: make(map[*subscriber]struct{}),

@@ -182,6 +182,9 @@ func (f *Fleet) serveReport(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "a report needs its node's id", http.StatusBadRequest)
 		return
 	}
+	if len(report.Asked) > 0 && f.asked != nil {
+		f.asked(report.Asked)
+	}
 	if !f.report(report, r.Header.Get(epochHeader)) {
 		http.Error(w, "report everything first", http.StatusConflict)
 		return

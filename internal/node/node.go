@@ -174,6 +174,8 @@ func (n *node) assemble() (err error) {
 	marks := marks{n.log, filepath.Join(n.opt.Dir, "hooks")}
 	n.super = newSupervisor(n.log, n.opt.ID, n.runtime, n.front, n.logs, n.reports, marks)
 	n.reports.look, n.reports.cutovers, n.reports.edge = n.super.look, n.router.Cutovers, n.router.Problems
+	n.reports.asked = n.router.Asked
+	n.router.OnAsked(func() { nudge(n.reports.prompt) })
 	n.puller = &puller{
 		log: n.log, link: n.link, socket: n.opt.ControlSocket, file: n.file, router: n.front,
 		super: n.super, reports: n.reports, logs: n.logs, registry: n.setRegistry, run: n.run, reseal: n.reseal, routed: n.ports.follow,

@@ -25,6 +25,7 @@ type reporter struct {
 	look     func(ids map[string]bool) []platform.Instance
 	cutovers func() []platform.CutoverReport
 	edge     func() []string // what is wrong with the router's table
+	asked    func() []string // hosts that wait for a certificate
 	kick     chan struct{}   // capacity 1: there is something to say
 	prompt   chan struct{}   // capacity 1: and somebody waits for it
 	shifted  chan struct{}   // capacity 1: a cutover began
@@ -155,7 +156,7 @@ func (r *reporter) send(ctx context.Context, everything bool) error {
 }
 
 func (r *reporter) sendOnce(ctx context.Context, everything bool) error {
-	report := platform.NodeReport{Node: r.link.node, Runtime: r.info, Problems: r.listProblems()}
+	report := platform.NodeReport{Node: r.link.node, Runtime: r.info, Problems: r.listProblems(), Asked: r.asked()}
 	r.mu.Lock()
 	report.Acked = r.acked
 	report.Full = r.full || everything

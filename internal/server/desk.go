@@ -47,6 +47,8 @@ type Desk interface {
 	RemoveWhitelist(ctx context.Context, caller platform.Caller, app string, addresses []string) error
 	TLS(ctx context.Context, caller platform.Caller, app string) (platform.TLS, error)
 	SetTLS(ctx context.Context, caller platform.Caller, app string, enforced bool) (platform.TLS, error)
+	HostCertificates(ctx context.Context, caller platform.Caller, app string) (all []platform.HostCertificate, automatic bool, err error)
+	SetAutomatic(ctx context.Context, caller platform.Caller, app string, automatic bool) error
 	Services(ctx context.Context, caller platform.Caller, app string) ([]platform.Service, error)
 	SetService(ctx context.Context, caller platform.Caller, app, process, pattern string) (changed bool, err error)
 	RemoveService(ctx context.Context, caller platform.Caller, app, process string) error

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/slipway-paas/slipway/internal/api"
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -29,6 +30,44 @@ func (s *server) setTLS(c *call) (answer, error) {
 		return answer{}, err
 	}
 	return created(wireTLS(tls))
+}
+
+func (s *server) listHostCertificates(c *call) (answer, error) {
+	all, automatic, err := s.desk.HostCertificates(c.ctx(), c.caller, c.app())
+	if err != nil {
+		return answer{}, err
+	}
+	body := api.HostCertificates{Automatic: automatic, Hosts: make([]api.HostCertificate, 0, len(all))}
+	for _, one := range all {
+		body.Hosts = append(body.Hosts, api.HostCertificate{
+			Host: one.Host, Source: one.Source, Name: one.Name, Issuer: one.Issuer, Expires: timeOrNil(one.Expires),
+			Problem: one.Problem, Attempts: one.Attempts, NextTry: timeOrNil(one.NextTry), Waiting: one.Waiting,
+		})
+	}
+	return ok(body)
+}
+
+func timeOrNil(t time.Time) *api.Time {
+	if t.IsZero() {
+		return nil
+	}
+	at := api.At(t)
+	return &at
+}
+
+func (s *server) setAutomatic(c *call) (answer, error) {
+	f := c.body
+	automatic := f.boolean("automatic")
+	if !f.has("automatic") {
+		f.reject("automatic", isRequired)
+	}
+	if err := f.err(); err != nil {
+		return answer{}, err
+	}
+	if err := s.desk.SetAutomatic(c.ctx(), c.caller, c.app(), *automatic); err != nil {
+		return answer{}, err
+	}
+	return s.listHostCertificates(c)
 }
 
 func wireTLS(t platform.TLS) api.TLS {

@@ -232,6 +232,22 @@ func (d *memoryDesk) SetTLS(_ context.Context, caller platform.Caller, id string
 	return app.tls, nil
 }
 
+func (d *memoryDesk) HostCertificates(_ context.Context, caller platform.Caller, id string) ([]platform.HostCertificate, bool, error) {
+	app, err := d.of(caller, id, platform.RoleViewer)
+	if err != nil {
+		return nil, false, err
+	}
+	return []platform.HostCertificate{{Host: id + ".example.com", Source: platform.SourcePlatform}}, app.tls.Automatic == nil || *app.tls.Automatic, nil
+}
+
+func (d *memoryDesk) SetAutomatic(_ context.Context, caller platform.Caller, id string, automatic bool) error {
+	app, err := d.of(caller, id, platform.RoleOperator)
+	if err == nil {
+		app.tls.Automatic = &automatic
+	}
+	return err
+}
+
 func (d *memoryDesk) Services(_ context.Context, caller platform.Caller, id string) ([]platform.Service, error) {
 	app, err := d.of(caller, id, platform.RoleViewer)
 	if err != nil {

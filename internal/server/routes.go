@@ -135,6 +135,8 @@ func table() []route {
 		{method: post, path: of + "whitelist/", handle: (*server).addWhitelist, takes: api.Whitelist{}, status: 201, gives: api.Whitelist{}, also: []int{409}, summary: "Serve an app to some addresses only"},
 		{method: del, path: of + "whitelist/", handle: (*server).removeWhitelist, takes: api.Whitelist{}, status: empty, also: []int{422}, summary: "Take addresses off that list"},
 		{method: get, path: of + "tls/", handle: (*server).getTLS, status: 200, gives: api.TLS{}, summary: "Get how an app treats plain HTTP"},
+		{method: get, path: of + "tls/certificates/", handle: (*server).listHostCertificates, status: 200, gives: api.HostCertificates{}, summary: "List what each of an app's hosts is served with, and why it has no certificate"},
+		{method: post, path: of + "tls/certificates/", handle: (*server).setAutomatic, takes: api.Automatic{}, status: 200, gives: api.HostCertificates{}, summary: "Get certificates by themselves, or not; once more tries at once what failed"},
 		{method: post, path: of + "tls/", handle: (*server).setTLS, takes: api.TLSPatch{}, status: 201, gives: api.TLS{}, also: []int{409}, summary: "Send plain HTTP to HTTPS, or not"},
 		{method: get, path: of + "services/", handle: (*server).listServices, status: 200, gives: api.Services{}, summary: "List the paths that lead to other process types"},
 		{method: post, path: of + "services/", handle: (*server).setService, takes: api.Service{}, status: 201, also: []int{204}, summary: "Lead paths to a process type"},

@@ -37,6 +37,17 @@ func (tx *Tx) Domains(app string, page platform.Page) ([]platform.Domain, int, e
 	})
 }
 
+// AutomaticDomains are the app's domains that have no certificate attached and
+// want one by themselves, in order; of every app when app is empty.
+func (tx *Tx) AutomaticDomains(app string) ([]platform.Domain, error) {
+	query, args := "SELECT "+domainColumns+` FROM domains WHERE certificate IS NULL
+		AND NOT EXISTS (SELECT 1 FROM tls WHERE tls.app = domains.app AND tls.automatic = FALSE)`, []any{}
+	if app != "" {
+		query, args = query+" AND app = ?", append(args, app)
+	}
+	return all(tx, scanDomain, query+" ORDER BY domain COLLATE BINARY", args...)
+}
+
 // DomainsUnder lists the domains below a host name, of any app, in order. It
 // reads all domains: for what is done once in an app's life.
 func (tx *Tx) DomainsUnder(host string) ([]platform.Domain, error) {

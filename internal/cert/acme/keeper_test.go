@@ -323,7 +323,9 @@ func TestNoRequestFailsWhileCertificatesAreRenewed(t *testing.T) {
 	ask := func(kept bool) {
 		transport := &http.Transport{
 			TLSClientConfig: &tls.Config{ServerName: "blog.test", RootCAs: roots}, DisableKeepAlives: !kept, ForceAttemptHTTP2: kept,
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", p.tls) },
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "tcp", p.tls)
+			},
 		}
 		defer transport.CloseIdleConnections()
 		for {
