@@ -72,6 +72,13 @@ func testMain(m *testing.M) int {
 //	image KIND REPOSITORY:TAG   makes an image and gives it to that; KIND is
 //	                    static (one Go program from scratch), portless, foreign
 //	                    (for another machine) or debian (a server in Perl)
+//	authority start [SECONDS]   starts a certificate authority that looks for proofs at
+//	                    the platform's ports, and a name server for the zone test that
+//	                    leads there; SLIPWAY_ACME_CA and _CA_ROOT name it, dns.conf holds
+//	                    the settings of --acme-dns rfc2136, issued-by.pem is who signs.
+//	                    "authority stop" ends it, "authority again" starts it anew
+//	secure HOST         asks the edge by HTTPS until that authority has signed the
+//	                    host's certificate, 20 s at most; the answer is on stdout
 //	service redis|postgres   starts one for this script; its URL is in
 //	                    $REDIS_URL or $SLIPWAY_DATABASE
 //
@@ -99,10 +106,13 @@ func TestScripts(t *testing.T) {
 			"get":      getCommand,
 			"await":    awaitCommand,
 			"service":  serviceCommand,
-			"terminal": terminalCommand,
-			"load":     loadCommand,
-			"disk":     diskCommand,
-			"mirror":   mirrorCommand(t),
+
+			"authority": authorityCommand,
+			"secure":    secureCommand,
+			"terminal":  terminalCommand,
+			"load":      loadCommand,
+			"disk":      diskCommand,
+			"mirror":    mirrorCommand(t),
 
 			"image":     imageCommand(t),
 			"elsewhere": elsewhereCommand,
@@ -131,6 +141,9 @@ func setup(env *testscript.Env) error {
 	env.Values["platform"] = p
 	env.Defer(p.end)
 	env.Values["seat"] = &seat{}
+	issuer := &authority{}
+	env.Values["authority"] = issuer
+	env.Defer(issuer.end)
 	env.Values["elsewhere"] = &elsewhere{}
 	env.Setenv("PATH", bin+":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/go/bin")
 	env.Setenv("HOME", env.WorkDir)
@@ -228,6 +241,7 @@ func environment(ts *testscript.TestScript) (env []string) {
 		"SLIPWAY_DOMAIN", "SLIPWAY_DATABASE", "SLIPWAY_RUNTIME", "SLIPWAY_MAX_PUSH", "SLIPWAY_SECRET_KEY",
 		"SLIPWAY_BUILD_DISK", "SLIPWAY_BUILD_MEMORY", "SLIPWAY_BUILD_SILENCE", "SLIPWAY_BUILD_TIMEOUT", "SLIPWAY_REGISTRY_MIRRORS", "SLIPWAY_MAX_IMAGE",
 		"SLIPWAY_INSECURE_REGISTRIES", "SLIPWAY_CNB_BUILDER", "SLIPWAY_CNB_DEFAULT",
+		"SLIPWAY_ACME", "SLIPWAY_ACME_CA", "SLIPWAY_ACME_CA_ROOT", "SLIPWAY_ACME_DNS", "SLIPWAY_ACME_DNS_FILE", "SLIPWAY_ACME_RETRY", "SLIPWAY_ACME_ON_DEMAND",
 		"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN",
 	} {
 		env = append(env, name+"="+ts.Getenv(name))
