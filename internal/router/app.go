@@ -9,6 +9,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/match"
 	"github.com/slipway-paas/slipway/internal/overload"
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/rules"
 )
 
 // app is what hosts lead to. It stays the same while its route changes, so
@@ -37,6 +38,7 @@ type route struct {
 	hold        bool                      // requests wait while nobody is up
 	tcp         map[int]platform.TCPRoute // by port of the edge
 	allow       *match.Networks
+	rules       *rules.Rules // nil: the team asked for nothing
 	paths       *paths
 	clients     *clientPolicy   // nil: certificates of clients are not asked for
 	tlsProfile  string          // empty: the router's

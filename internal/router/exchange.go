@@ -10,6 +10,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/h1"
 	"github.com/slipway-paas/slipway/internal/match"
 	"github.com/slipway-paas/slipway/internal/overload"
+	"github.com/slipway-paas/slipway/internal/rules"
 )
 
 // maxRetries is how often a request that may be sent again is.
@@ -50,6 +51,11 @@ type exchange struct {
 	answered time.Duration // when the answer's head came; 0: it has not
 	broken   bool          // the app broke its answer off
 
+	told     rules.Told
+	shown    rules.Shown
+	notTold  func([]byte) bool // dropOnward, made once
+	notShown func([]byte) bool // dropBack
+
 	memo memo
 	admission
 	set []byte // lines for a head, written anew each time
@@ -79,13 +85,17 @@ const (
 	toSend action = iota
 	toAnswer
 	toWait
-	toCut // nobody can be told anything: cut the client off visibly
+	toProve // prove is called, which may take long
+	toCut   // nobody can be told anything: cut the client off visibly
 )
 
 func answerWith(p page) step { return step{do: toAnswer, page: p} }
 
 // begin readies the exchange for a request, whose head holds until it ends.
 func (x *exchange) begin(req *h1.Request, proto string) {
+	if x.notTold == nil {
+		x.notTold, x.notShown = x.dropOnward, x.dropBack
+	}
 	x.req, x.proto = req, proto
 	x.began = x.router.now()
 	x.host, x.app, x.guest, x.held = "", nil, nil, 0
@@ -147,6 +157,7 @@ func (x *exchange) lookup() (ok bool) {
 		*m = memo{raw: append(m.raw[:0], x.req.Host...), host: host, app: x.router.find(host), at: at}
 	}
 	x.host, x.app = m.host, m.app
+	x.visit.host = x.host
 	return true
 }
 
@@ -183,6 +194,8 @@ func (x *exchange) next() step {
 			x.giveBack() // for others, and in is asked for again then
 			x.in = false
 			return x.queue()
+		case why == unproven:
+			return step{do: toProve}
 		case inst == nil:
 			return answerWith(x.refuse(why))
 		}
@@ -226,20 +239,21 @@ func (x *exchange) left() {
 // onward is how the head goes to the instance.
 func (x *exchange) onward() h1.Onward {
 	x.origin.bearer = x.route.clients.bearer(x.from.tls)
-	x.set = x.levelLine(x.origin.lines(x.set[:0]))
-	return h1.Onward{Length: x.req.Length, Body: x.hasBody || x.req.Framed(), Drop: isOurs, Set: x.set}
+	x.set = x.tell(x.levelLine(x.origin.lines(x.set[:0])))
+	return h1.Onward{Length: x.req.Length, Body: x.hasBody || x.req.Framed(), Drop: x.notTold, Set: x.set}
 }
 
 // back is how an answer's head goes to the client, and takes note that it came.
 func (x *exchange) back(res *h1.Response) h1.Back {
 	x.answered, x.status = x.router.now(), res.Status
-	x.set = x.origin.idLine(x.set[:0])
+	length := x.show(res)
+	x.set = x.shown.Append(x.origin.idLine(x.set[:0]))
 	if res.Get("date") == nil && res.Status >= 200 {
 		x.set = x.router.date(x.set)
 	}
 	return h1.Back{
-		Length: res.Length, Bodiless: res.Bodiless(x.req.Method), OldPeer: x.req.Minor == 0,
-		Close: x.router.draining.Load(), Drop: isForUs, Set: x.set,
+		Length: length, Bodiless: res.Bodiless(x.req.Method), OldPeer: x.req.Minor == 0,
+		Close: x.router.draining.Load(), Drop: x.notShown, Set: x.set,
 	}
 }
 
@@ -264,6 +278,9 @@ func (x *exchange) failed(err error, whole bool) step {
 		return step{do: toCut}
 	case errors.Is(err, errSlow):
 		return answerWith(slowBody())
+	case errors.Is(err, errTooLarge):
+		x.uncounted = true
+		return answerWith(tooLarge(x.route.rules.MaxBody()))
 	case errors.Is(err, errClient):
 		return answerWith(badBody(err))
 	case x.app.control:

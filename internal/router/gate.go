@@ -15,6 +15,7 @@ import (
 // order, the first that holds:
 //
 //	unknown host                                404  exchange.first, gone
+//	the client is in a denied network           403  denied
 //	the client's address is in no allowed one   403  stranger
 //	the app is in maintenance                   503  resting
 //	plain HTTP, and the app is for HTTPS only   301  insecure
@@ -22,6 +23,7 @@ import (
 //	  and there is none                         403  uncertified
 //	  and the connection is for another name,
 //	  or from before it asked                   421  misdirected
+//	the team's rules say so                     3xx, 401, 413, 429  ruled, unproven: see package rules
 //	the path is too long to be matched          414  tooLong
 //	the path may be read as that of two types   400  ambiguous
 //	no instance serves, or all refuse           503  empty, once nothing holds it
@@ -34,11 +36,14 @@ type refusal int
 const (
 	admitted refusal = iota
 	gone
+	denied
 	stranger
 	resting
 	insecure
 	uncertified
 	misdirected
+	ruled
+	unproven // whether a password is right
 	tooLong
 	ambiguous
 	empty
@@ -48,6 +53,8 @@ const (
 type visit struct {
 	client  string // address, of whom the request is from
 	https   bool
+	host    string // in normal form
+	judged  judgement
 	written []byte // the path as it was written
 	decoded string // the same decoded, once somebody asked for it
 	process string // the type that it may go to, once admitted; empty: the main one
@@ -71,6 +78,8 @@ func (v *visit) path() string {
 // empty for the main one.
 func (rt *route) admit(v *visit) (process string, why refusal) {
 	switch {
+	case rt.denied(v):
+		return "", denied
 	case !allowed(rt.allow, v.client):
 		return "", stranger
 	case rt.maintenance:
@@ -82,6 +91,13 @@ func (rt *route) admit(v *visit) (process string, why refusal) {
 		return "", why
 	}
 	v.process = ""
+	if why := rt.judge(v); why != admitted {
+		return "", why
+	}
+	if process, ok := rt.matched(v); ok {
+		v.process = process
+		return process, admitted
+	}
 	if rt.paths == nil {
 		return "", admitted
 	}
@@ -97,7 +113,7 @@ func (x *exchange) refuse(why refusal) page {
 		return controlDown()
 	case why == gone:
 		return unknownHost(x.host)
-	case why == stranger:
+	case why == denied, why == stranger:
 		return notAllowed(x.app.name)
 	case why == resting:
 		return inMaintenance(x.app.name)
@@ -108,6 +124,8 @@ func (x *exchange) refuse(why refusal) page {
 		return noClientCert(x.app.name)
 	case why == misdirected:
 		return wrongConnection()
+	case why == ruled:
+		return x.ruledPage()
 	case why == tooLong:
 		return longPath()
 	case why == ambiguous:

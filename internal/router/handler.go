@@ -159,7 +159,7 @@ func (c *handled) answer(res *h1.Response, back *h1.Back) error {
 	}
 	for line := range bytes.SplitSeq(back.Set, []byte("\r\n")) {
 		if name, value, ok := strings.Cut(string(line), ": "); ok {
-			h.Set(name, value)
+			h.Add(name, value)
 		}
 	}
 	if _, typed := h["Content-Type"]; !typed {

@@ -115,8 +115,8 @@ func TestTheControlPlaneIsToldTheClientAloneNotTheProxies(t *testing.T) {
 	}
 }
 
-func TestARequestIDIsKeptWhenItIsWellFormed(t *testing.T) {
-	e := serve(t, router.Options{})
+func TestARequestIDOfATrustedProxyIsKeptWhenItIsWellFormed(t *testing.T) {
+	e := serve(t, router.Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	for id, kept := range map[string]bool{
 		"abc-123_x.y:z": true, strings.Repeat("a", 128): true, strings.Repeat("a", 129): false,
 		"": false, "two words": false, "<script>": false, "a,b": false, "quote\"": false,
@@ -125,6 +125,10 @@ func TestARequestIDIsKeptWhenItIsWellFormed(t *testing.T) {
 		if got := app.Get("X-Request-Id"); (got == id) != kept || back.Get("X-Request-Id") != got || got == "" {
 			t.Errorf("%q became %q, back came %q", id, got, back.Get("X-Request-Id"))
 		}
+	}
+	app, _ := heads(t, serve(t, router.Options{}), http.Header{"X-Request-Id": {"abc"}})
+	if got := app.Get("X-Request-Id"); got == "abc" || got == "" {
+		t.Errorf("a client's own became %q", got)
 	}
 }
 

@@ -66,6 +66,8 @@ var (
 	errClient = errors.New("the client broke off")
 	// errSlow: the client sent, or took, too little for too long.
 	errSlow = errors.New("the client is too slow")
+	// errTooLarge: the client's body is longer than the app takes.
+	errTooLarge = errors.New("the body is too large")
 	// errGone: the client has left.
 	errGone = errors.New("the client has left")
 	// errGarbage: what the instance answered is not HTTP.

@@ -34,8 +34,9 @@ func (o *origin) read(req *h1.Request, from *peer, trusted []netip.Prefix) {
 		o.proto = "https"
 	}
 	o.port = portOf(req.Host)
-	o.identify(req)
-	if len(trusted) > 0 && isTrusted(from.name, trusted) {
+	known := len(trusted) > 0 && isTrusted(from.name, trusted)
+	o.identify(req, known)
+	if known {
 		o.believe(req, trusted)
 	}
 	switch {
@@ -162,10 +163,10 @@ func isTrusted(peer string, trusted []netip.Prefix) bool {
 // maxRequestID bounds the request ids that are taken over from clients.
 const maxRequestID = 128
 
-// identify makes the id the client's own when it is harmless in a log, else a
-// new one. Nothing rests on its being hard to guess.
-func (o *origin) identify(req *h1.Request) {
-	if given, once := only(req, requestIDHeader); once && validRequestID(given) {
+// identify makes the id that of a trusted proxy when it is harmless in a log,
+// else a new one. Nothing rests on its being hard to guess.
+func (o *origin) identify(req *h1.Request, trusted bool) {
+	if given, once := only(req, requestIDHeader); trusted && once && validRequestID(given) {
 		o.id = given
 		return
 	}

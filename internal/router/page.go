@@ -21,6 +21,10 @@ type page struct {
 	retry  int    // seconds for Retry-After; 0: none
 	to     string // where to go instead; empty: nowhere
 	kind   string // of text, when that is all there is; empty: it is rendered
+
+	challenge string // for WWW-Authenticate; empty: none
+	resting   bool   // the app is in maintenance
+	html      []byte // the team's own page; nil: the router's
 }
 
 func badHost() page {
@@ -65,7 +69,7 @@ func unknownHost(host string) page {
 
 func inMaintenance(app string) page {
 	return page{
-		status: http.StatusServiceUnavailable, title: "Down for maintenance", retry: 60,
+		status: http.StatusServiceUnavailable, title: "Down for maintenance", retry: 60, resting: true,
 		text: fmt.Sprintf("The app %s is in maintenance and will be back.", app),
 	}
 }
@@ -165,6 +169,13 @@ func badBody(err error) page {
 	}
 }
 
+func tooLarge(most int64) page {
+	return page{
+		status: http.StatusRequestEntityTooLarge, title: "Too large",
+		text: fmt.Sprintf("The bodies of requests to this app may have %d bytes.", most),
+	}
+}
+
 func controlDown() page {
 	return page{
 		status: http.StatusServiceUnavailable, title: "Control plane not available", retry: 2,
@@ -193,6 +204,9 @@ func (p page) head(res *h1.Response, accept, id string) (body string) {
 	if p.to != "" {
 		set("Location", p.to)
 	}
+	if p.challenge != "" {
+		set("WWW-Authenticate", p.challenge)
+	}
 	if p.retry > 0 {
 		set("Retry-After", strconv.Itoa(p.retry))
 	}
@@ -204,6 +218,8 @@ func (p page) render(accept, id string) (kind, text string) {
 	switch {
 	case p.kind != "":
 		return p.kind, p.text
+	case p.html != nil && strings.Contains(accept, "text/html"):
+		return "text/html; charset=utf-8", string(p.html)
 	case strings.Contains(accept, "text/html"):
 		return "text/html; charset=utf-8", fmt.Sprintf(pageHTML, p.status,
 			html.EscapeString(p.title), html.EscapeString(p.text), html.EscapeString(id))

@@ -16,6 +16,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/h1"
 	"github.com/slipway-paas/slipway/internal/overload"
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/rules"
 )
 
 // Router leads requests to instances. All methods are
@@ -34,6 +35,9 @@ type Router struct {
 	fallback   atomic.Pointer[certificate]
 	handshakes handshakes
 	onDemand   onDemand
+
+	proofs   *rules.Proofs
+	encoders *rules.Encoders
 
 	mu        sync.Mutex // serializes changes; guards the maps and what says so
 	apps      map[string]*app
@@ -79,6 +83,7 @@ func New(logger *slog.Logger, opt Options) *Router {
 	r := &Router{
 		log: logger, opt: opt.withDefaults(), start: time.Now(), metrics: access.NewMetrics(),
 		apps: map[string]*app{}, instances: map[string]*instance{}, leaving: map[*instance]bool{},
+		proofs: rules.NewProofs(), encoders: rules.NewEncoders(),
 		guard: overload.NewGuard(0), underWay: underWay, wrong: map[string][]string{}, demanding: map[*app]bool{},
 	}
 	_, _ = rand.Read(r.userKey[:]) // never fails

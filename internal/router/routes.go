@@ -5,6 +5,7 @@ import (
 
 	"github.com/slipway-paas/slipway/internal/match"
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/rules"
 )
 
 // SetRoute makes route where app's requests go; nil makes its hosts unknown.
@@ -91,7 +92,7 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 		r.demanding[a] = true
 	}
 	hosts, wrong := normalPatterns(wish.Hosts)
-	r.complain("app "+name, slices.Concat(wrong, next.allow.Wrong(), next.paths.complaints(), next.bounds.complaints(), next.clients.complaints(), next.shift.complaints()))
+	r.complain("app "+name, slices.Concat(wrong, next.allow.Wrong(), next.rules.Wrong(), next.paths.complaints(), next.bounds.complaints(), next.clients.complaints(), next.shift.complaints()))
 	left := r.takeHosts(a, hosts)
 	r.takePorts(a, old, next)
 	r.wake(a)
@@ -111,6 +112,7 @@ func routeAfter(old *route, wish platform.Route) *route {
 	}
 	next.tcp = tcpRoutes(wish.TCP)
 	next.allow = match.NetworksAfter(old.allow, wish.Allow)
+	next.rules, _ = rules.Compile(wish.Edge, old.rules) // what is wrong is told by setRoute
 	next.paths = pathsAfter(old.paths, wish.Paths)
 	next.clients, next.tlsProfile = policyAfter(old.clients, wish.Edge.Clients), profileOf(wish.Edge.TLS)
 	next.old, next.shift = next.beside(old, wish), shiftOf(wish)

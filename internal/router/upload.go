@@ -28,6 +28,8 @@ type upload struct {
 	keep   bool      // kept is all that was read
 	kept   []byte
 	begun  bool          // something was read
+	most   int64         // how much there may be; 0: any
+	size   int64         // how much there was
 	done   chan struct{} // of the goroutine; nil: there is none
 	sent   func()        // told when target has all of it
 }
@@ -37,7 +39,7 @@ func (u *upload) begin(c client, again bool, sent func(), broke func(error)) {
 	u.client, u.sent, u.broke = c, sent, broke
 	u.change.L = &u.mu
 	u.target, u.failed, u.err, u.done = nil, nil, nil, nil
-	u.over, u.ended, u.begun = false, false, false
+	u.over, u.ended, u.begun, u.size = false, false, false, 0
 	u.keep, u.kept = again, u.kept[:0]
 }
 
@@ -48,11 +50,12 @@ func (u *upload) replayable() bool {
 	return (u.keep || !u.begun) && u.err == nil
 }
 
-// to leads the body to l, which has the head: what was kept first.
-func (u *upload) to(l link) {
+// to leads the body to l, which has the head: what was kept first. One that
+// turns out to have more than most is broken off.
+func (u *upload) to(l link, most int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.target = l
+	u.target, u.most = l, most
 	if u.failed = l.write(u.kept); u.ended {
 		u.finish()
 		return
@@ -119,6 +122,9 @@ func (u *upload) pass(data []byte, err error) (more bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.begun = u.begun || len(data) > 0
+	if u.size += int64(len(data)); u.most > 0 && u.size > u.most {
+		data, err = nil, errTooLarge
+	}
 	if u.keep = u.keep && len(u.kept)+len(data) <= replayLimit; u.keep {
 		u.kept = append(slices.Grow(u.kept, len(data)), data...)
 	}
@@ -135,8 +141,10 @@ func (u *upload) pass(data []byte, err error) (more bool) {
 		}
 	case !u.over:
 		u.err = fmt.Errorf("%w: %w", errClient, err)
-		if errors.Is(err, errSlow) {
-			u.err = errSlow
+		for _, known := range [...]error{errSlow, errTooLarge} {
+			if errors.Is(err, known) {
+				u.err = known
+			}
 		}
 		u.broke(u.err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/h1"
+	"github.com/slipway-paas/slipway/internal/rules"
 )
 
 // maxInterim is how many heads may come before the final one.
@@ -21,6 +22,7 @@ const maxInterim = 32
 type walk struct {
 	client  client
 	sink    sink // the client, or what stands before it
+	coder   coder
 	hasBody bool
 	inline  []byte // the body, when all of it was there; else upload brings it
 	stream  bool
@@ -52,12 +54,18 @@ func (x *exchange) run(c client) {
 	}
 	defer x.router.open.leave()
 	defer x.over() // whatever happens
+	defer x.uncode()
 	x.takeBody()
 	s := x.first()
-	for s.do == toSend || s.do == toWait {
-		if s.do == toWait {
+	for s.do == toSend || s.do == toWait || s.do == toProve {
+		switch s.do {
+		case toWait:
 			s = x.await(s)
 			continue
+		case toProve:
+			s = x.prove()
+			continue
+		case toSend, toAnswer, toCut:
 		}
 		err := x.attempt(s.place)
 		if err == nil {
@@ -70,7 +78,7 @@ func (x *exchange) run(c client) {
 		x.answer(s.page)
 	case toCut:
 		c.abort()
-	case toSend, toWait:
+	case toSend, toWait, toProve:
 	}
 	x.over()
 	_ = c.flush() // who is gone needs none of it
@@ -209,7 +217,7 @@ func (x *exchange) converse(l link) (more bool, err error) {
 		return false, err
 	}
 	if x.stream {
-		x.upload.to(l)
+		x.upload.to(l, x.route.rules.MaxBody())
 	}
 	if err := x.head(l); err != nil {
 		return false, err
@@ -279,10 +287,16 @@ func (x *exchange) breakOff() {
 
 // answer tells the client a page of the router's own.
 func (x *exchange) answer(p page) {
+	var own *rules.Rules
+	if x.route != nil {
+		own = x.route.rules
+		p.html = own.Page(p.status, p.resting)
+	}
 	body := p.head(&x.res, string(x.req.Get("accept")), string(x.origin.id))
 	x.status = p.status
-	x.set = x.router.date(x.origin.idLine(x.set[:0]))
-	back := h1.Back{Length: x.res.Length, Close: x.router.draining.Load(), OldPeer: x.req.Minor == 0, Set: x.set}
+	x.shown.Own(own, x.visit.https)
+	x.set = x.router.date(x.shown.Append(x.origin.idLine(x.set[:0])))
+	back := h1.Back{Length: x.res.Length, Close: x.router.draining.Load(), OldPeer: x.req.Minor == 0, Drop: x.notShown, Set: x.set}
 	if string(x.req.Method) == "HEAD" {
 		back.Bodiless = true
 		x.set = append(x.set, "Content-Length: "...)
