@@ -1,0 +1,248 @@
+package router_test
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/router"
+)
+
+// gated leads shop.test to one instance under an edge.
+func gated(e *edge, wish platform.Edge, h http.HandlerFunc) {
+	rt := route("shop", 1, backend(e.t, h))
+	rt.Edge = wish
+	e.SetRoute("shop", rt)
+}
+
+func limit(n int) platform.Edge {
+	return platform.Edge{Overload: platform.Overload{Limit: n}}
+}
+
+// ask asks shop.test and returns the answer, its body read.
+func ask(t *testing.T, e *edge, headers ...string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://"+e.addr+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "shop.test"
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		t.Error(err)
+		return &http.Response{Header: http.Header{}}
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	_ = res.Body.Close()
+	return res
+}
+
+// busy is an app that tells how many requests it has at a time, and ends them
+// when told.
+type busy struct {
+	mu      sync.Mutex
+	now     int
+	most    int
+	entered chan struct{}
+	end     chan struct{}
+}
+
+func newBusy() *busy { return &busy{entered: make(chan struct{}, 1000), end: make(chan struct{})} }
+
+func (b *busy) serve(http.ResponseWriter, *http.Request) {
+	b.mu.Lock()
+	b.now++
+	b.most = max(b.most, b.now)
+	b.mu.Unlock()
+	b.entered <- struct{}{}
+	<-b.end
+	b.mu.Lock()
+	b.now--
+	b.mu.Unlock()
+}
+
+func TestAnInstanceHasNoMoreRequestsThanItsLimitAndTheOthersWait(t *testing.T) {
+	e, app := serve(t, router.Options{}), newBusy()
+	gated(e, limit(2), app.serve)
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() {
+			if res := ask(t, e); res.StatusCode != http.StatusOK {
+				t.Errorf("a request that waited for its turn: %s", res.Status)
+			}
+		})
+	}
+	<-app.entered
+	for range 9 { // there are always two
+		<-app.entered
+		app.end <- struct{}{}
+	}
+	app.end <- struct{}{}
+	all.Wait()
+	if app.most != 2 {
+		t.Errorf("the instance had %d requests at a time", app.most)
+	}
+}
+
+func TestAnAppWithoutALimitIsOnlyObserved(t *testing.T) {
+	e, app := serve(t, router.Options{}), newBusy()
+	gated(e, platform.Edge{}, app.serve)
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			if res := ask(t, e); res.StatusCode != http.StatusOK {
+				t.Errorf("%s", res.Status)
+			}
+		})
+	}
+	for range 100 {
+		<-app.entered // all at once
+	}
+	close(app.end)
+	all.Wait()
+}
+
+func TestWhatTheAppSaysItStillTakesIsKeptTo(t *testing.T) {
+	why := make(chan string, 10)
+	e := serve(t, router.Options{Access: func(a router.Access) { why <- a.Why }})
+	seen := make(chan http.Header, 10)
+	gated(e, platform.Edge{Overload: platform.Overload{Limit: 4, Classes: []platform.OverloadClass{
+		{Class: "critical", Header: "X-Urgent", Value: "*"},
+	}}}, func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.Header
+		w.Header().Set("X-Load-Level", "127") // critical alone
+	})
+	res := ask(t, e, "X-Request-Level", "0")
+	if level := res.Header.Get("X-Load-Level"); res.StatusCode != http.StatusOK || level != "" {
+		t.Errorf("the first: %s, and the client sees the level %q", res.Status, level)
+	}
+	if forged := (<-seen).Get("X-Request-Level"); forged != "" {
+		t.Errorf("the client gave its request the level %q", forged)
+	}
+	res = ask(t, e)
+	if after, _ := strconv.Atoi(res.Header.Get("Retry-After")); res.StatusCode != http.StatusServiceUnavailable || after < 1 {
+		t.Errorf("a normal one: %s, Retry-After %d", res.Status, after)
+	}
+	if res = ask(t, e, "X-Urgent", "yes"); res.StatusCode != http.StatusOK {
+		t.Errorf("a critical one: %s", res.Status)
+	}
+	if level, _ := strconv.Atoi((<-seen).Get("X-Request-Level")); level < 0 || level > 127 {
+		t.Errorf("the app was told that it has the level %d", level)
+	}
+	for i, want := range []string{"", "app", ""} {
+		if got := <-why; got != want {
+			t.Errorf("the access log says of request %d: %q", i, got)
+		}
+	}
+}
+
+func TestAClientThatAsksTooOftenHearsWhenToComeBack(t *testing.T) {
+	e := serve(t, router.Options{})
+	gated(e, platform.Edge{Rates: []platform.RateLimit{{By: "header:X-Key", PerSecond: 0.001, Burst: 2}}}, says("fine"))
+	for i, want := range []int{200, 200, 429} {
+		res := ask(t, e, "X-Key", "a")
+		if res.StatusCode != want {
+			t.Errorf("request %d: %s", i, res.Status)
+		}
+		if want == 429 && res.Header.Get("Retry-After") == "" {
+			t.Error("429 without Retry-After")
+		}
+	}
+	if res := ask(t, e, "X-Key", "b"); res.StatusCode != 200 {
+		t.Errorf("another client: %s", res.Status)
+	}
+}
+
+func TestWhatIsOpenOfAClientCountsUntilItEnds(t *testing.T) {
+	e, app := serve(t, router.Options{}), newBusy()
+	gated(e, platform.Edge{Rates: []platform.RateLimit{{By: "client", Concurrent: 1}}}, app.serve)
+	var first sync.WaitGroup
+	first.Go(func() { ask(t, e) })
+	<-app.entered
+	if res := ask(t, e); res.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("a second one: %s", res.Status)
+	}
+	close(app.end)
+	first.Wait()
+	if res := ask(t, e); res.StatusCode != http.StatusOK {
+		t.Errorf("after the first: %s", res.Status)
+	}
+}
+
+func TestLongRequestsOfTheReleaseBeforeHoldUpNobody(t *testing.T) {
+	e, old := serve(t, router.Options{}), newBusy()
+	gated(e, limit(1), old.serve)
+	var first sync.WaitGroup
+	first.Go(func() { ask(t, e) })
+	<-old.entered
+	next := route("shop", 2, backend(t, says("new")))
+	next.Edge = limit(1)
+	e.SetRoute("shop", next)
+	began := time.Now()
+	if res := ask(t, e); res.StatusCode != http.StatusOK {
+		t.Errorf("at the new release: %s after %v", res.Status, time.Since(began))
+	}
+	close(old.end)
+	first.Wait()
+	for range 3 { // the old one's slot was given back once, not twice
+		if res := ask(t, e); res.StatusCode != http.StatusOK {
+			t.Error(res.Status)
+		}
+	}
+}
+
+func TestEventsHoldNoSlot(t *testing.T) {
+	e, end := serve(t, router.Options{}), make(chan struct{})
+	gated(e, limit(1), func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept") == "text/event-stream" {
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.(http.Flusher).Flush()
+			<-end
+		}
+	})
+	req, _ := http.NewRequest(http.MethodGet, "http://"+e.addr+"/", strings.NewReader(""))
+	req.Host = "shop.test"
+	req.Header.Set("Accept", "text/event-stream")
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	events, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res := ask(t, e); res.StatusCode != http.StatusOK {
+		t.Errorf("while events go on: %s", res.Status)
+	}
+	close(end)
+	_ = events.Body.Close()
+}
+
+func TestWhoLeavesTheQueueTakesNoSlot(t *testing.T) {
+	ended := make(chan int, 10)
+	e, app := serve(t, router.Options{Access: func(a router.Access) { ended <- a.Status }}), newBusy()
+	gated(e, limit(1), app.serve)
+	var all sync.WaitGroup
+	all.Go(func() { ask(t, e) })
+	<-app.entered
+	req, _ := http.NewRequest(http.MethodGet, "http://"+e.addr+"/", nil)
+	req.Host = "shop.test"
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 50 * time.Millisecond}
+	if _, err := client.Do(req); err == nil {
+		t.Error("a request got past one that has the only slot")
+	}
+	if status := <-ended; status != 499 {
+		t.Errorf("who left is logged with %d", status)
+	}
+	close(app.end)
+	all.Wait()
+	if res := ask(t, e); res.StatusCode != http.StatusOK {
+		t.Error(res.Status)
+	}
+}
