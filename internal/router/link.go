@@ -221,14 +221,15 @@ func (l *outward) send(req *h1.Request, o *h1.Onward, body []byte, more bool) er
 
 // verdict says what an error before the answer's head means.
 func (l *outward) verdict(err error) error {
+	if err == nil {
+		return nil
+	}
 	var broken *h1.Error
 	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &broken), errors.Is(err, errTalked) && !l.used:
-		return fmt.Errorf("%w: %w", errGarbage, err)
-	case errors.Is(err, errTalked):
+	case errors.Is(err, errClosed), errors.Is(err, errTalked) && l.used:
 		return fmt.Errorf("%w: %w", errUnsent, err)
+	case errors.As(err, &broken), errors.Is(err, errTalked):
+		return fmt.Errorf("%w: %w", errGarbage, err)
 	case l.used && !l.heard:
 		return fmt.Errorf("%w: %w", errStale, err)
 	}

@@ -29,12 +29,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type edge struct {
 	*router.Router
 	addr string
-	t    *testing.T
+	t    testing.TB
 	// ended, when not nil, gets a token once a request was counted.
 	ended chan struct{}
 }
 
-func serve(t *testing.T, opt router.Options) *edge {
+func serve(t testing.TB, opt router.Options) *edge {
 	t.Helper()
 	r := router.New(slog.New(slog.DiscardHandler), opt)
 	ln := listen(t)
@@ -49,7 +49,7 @@ func serve(t *testing.T, opt router.Options) *edge {
 	return &edge{Router: r, addr: ln.Addr().String(), t: t}
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -87,7 +87,7 @@ type answer struct {
 	body string
 }
 
-func client(t *testing.T) *http.Client {
+func client(t testing.TB) *http.Client {
 	tr := &http.Transport{DisableCompression: true}
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

@@ -18,7 +18,7 @@ import (
 type keepAlive struct {
 	net.Conn
 	rd *bufio.Reader
-	t  *testing.T
+	t  testing.TB
 }
 
 func (e *edge) keepAlive() *keepAlive {

@@ -74,7 +74,7 @@ func (e *edge) setPort(id, address string) {
 // line is a client that speaks in lines.
 type line struct {
 	*net.TCPConn
-	t *testing.T
+	t testing.TB
 	r *bufio.Reader
 }
 

@@ -14,12 +14,9 @@ func (x *exchange) upgrade(l link) error {
 	if x.req.Upgrade == nil || x.res.Upgrade == nil {
 		return errGarbage // nobody asked for it
 	}
-	back := x.back(&x.res)
-	if err := x.client.answer(&x.res, &back); err != nil {
-		return nil
-	}
-	if x.client.flush() != nil {
-		return nil
+	x.in = x.back(&x.res)
+	if x.client.answer(&x.res, &x.in) != nil || x.client.flush() != nil {
+		return nil // it is gone
 	}
 	a, b := x.client.tunnel(), l.tunnel()
 	if a == nil || b == nil {

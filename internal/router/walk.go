@@ -29,6 +29,8 @@ type walk struct {
 	ended   bool
 	upload  upload
 	res     h1.Response
+	out     h1.Onward // how the head goes to the instance
+	in      h1.Back   // and the answer's to the client
 
 	// What may be cut off by others: see allow.
 	cutMu sync.Mutex
@@ -209,11 +211,11 @@ func (x *exchange) patience() time.Duration {
 // converse sends the request over l and relays the answer; more says that l
 // is as it was before. An error means that the client was told nothing.
 func (x *exchange) converse(l link) (more bool, err error) {
-	o := x.onward()
+	x.out = x.onward()
 	if !x.stream {
 		x.bodySent() // in a moment
 	}
-	if err := l.send(x.req, &o, x.inline, x.stream); err != nil {
+	if err := l.send(x.req, &x.out, x.inline, x.stream); err != nil {
 		return false, err
 	}
 	if x.stream {
@@ -254,8 +256,8 @@ func (x *exchange) head(l link) error {
 
 // relay hands an answer back as it comes. It reports whether it came whole.
 func (x *exchange) relay(l link) (whole bool) {
-	back := x.back(&x.res)
-	if x.client.answer(&x.res, &back) != nil {
+	x.in = x.back(&x.res)
+	if x.client.answer(&x.res, &x.in) != nil {
 		return false
 	}
 	for {
@@ -296,14 +298,14 @@ func (x *exchange) answer(p page) {
 	x.status = p.status
 	x.shown.Own(own, x.visit.https)
 	x.set = x.router.date(x.shown.Append(x.origin.idLine(x.set[:0])))
-	back := h1.Back{Length: x.res.Length, Close: x.router.draining.Load(), OldPeer: x.req.Minor == 0, Drop: x.notShown, Set: x.set}
+	x.in = h1.Back{Length: x.res.Length, Close: x.router.draining.Load(), OldPeer: x.req.Minor == 0, Drop: x.notShown, Set: x.set}
 	if string(x.req.Method) == "HEAD" {
-		back.Bodiless = true
+		x.in.Bodiless = true
 		x.set = append(x.set, "Content-Length: "...)
-		back.Set = append(x.set, strconv.Itoa(len(body))+"\r\n"...)
+		x.in.Set = append(x.set, strconv.Itoa(len(body))+"\r\n"...)
 		body = ""
 	}
-	err := x.client.answer(&x.res, &back)
+	err := x.client.answer(&x.res, &x.in)
 	if err == nil && body != "" {
 		x.bytes = int64(len(body))
 		err = x.client.write([]byte(body))

@@ -120,9 +120,12 @@ func (w *wire) fill() error {
 	return w.do()
 }
 
-// errTalked: the other side has closed the connection, or has said something
-// without being asked. Nothing was sent.
-var errTalked = errors.New("the connection was no longer silent")
+// Nothing was sent: the other side has closed the connection, or has said
+// something without being asked.
+var (
+	errClosed = errors.New("the connection was closed")
+	errTalked = errors.New("the other side spoke first")
+)
 
 // ask writes p, unless the other side has closed or said something since, and
 // waits for its first bytes. The poller is asked once for both. It is for
@@ -140,7 +143,7 @@ func (w *wire) ask(p []byte) error {
 	return err
 }
 
-// check is errTalked when ask would say so.
+// check is errClosed or errTalked when ask would say so.
 func (w *wire) check() error {
 	w.task = toCheck
 	return w.do()
@@ -165,7 +168,9 @@ func (w *wire) look(fd uintptr) (enough bool) {
 	silent := err == syscall.EAGAIN //nolint:errorlint // it is an Errno, and this is the hot path
 	switch {
 	case w.task != toRead && !silent:
-		w.err = errTalked
+		if w.err = errClosed; err == nil && n > 0 {
+			w.err = errTalked
+		}
 		return true
 	case w.task == toCheck:
 		return true
@@ -191,7 +196,7 @@ func (w *wire) write(fd uintptr) (whole bool) {
 	n, err := syscall.Write(int(fd), w.send) //nolint:gosec // a descriptor
 	if err != nil {
 		if err != syscall.EAGAIN && err != syscall.EINTR { //nolint:errorlint // as above
-			w.err, w.send = errTalked, nil // it had been closed: not a byte of this went
+			w.err, w.send = errClosed, nil // it had been closed: not a byte of this went
 		}
 		return false
 	}
