@@ -29,6 +29,10 @@ type app struct {
 	young bool     // it is in Router.young
 }
 
+// patient reports whether clients may send to it as slowly as they like: a git
+// client says nothing while it packs.
+func (a *app) patient() bool { return a != nil && a.control }
+
 // route is where an app's requests go now. Immutable.
 type route struct {
 	release     int

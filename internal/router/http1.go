@@ -29,8 +29,7 @@ type inward struct {
 
 	// Of the request that is under way.
 	head    *slab // where the head is, once the body is read into another
-	bare    []byte
-	whole1  []byte // the body, if it came with the head
+	all     []byte // the body, if it came with the head
 	framing framing
 	begun   bool         // the body is read piece by piece
 	waits   bool         // the client waits for 100 (Continue)
@@ -40,7 +39,7 @@ type inward struct {
 	out     []byte // what is not sent yet, in outSlab
 	outSlab *slab
 	chunked bool
-	bare10  bool // the answer ends with the connection
+	unended  bool // the answer ends with the connection
 	final   bool // the connection is closed after it
 	broken  bool // it is not fit for another request, for what was done to it
 
@@ -52,6 +51,7 @@ type inward struct {
 	idle   atomic.Int64 // since when there is no request; 0: there is one
 	given  atomic.Bool  // it is a tunnel now
 
+	talking atomic.Bool // the answer has begun: the two may converse as slowly as they like
 	hurried atomic.Bool // reading has a deadline
 
 	socket net.Conn // the one that was accepted
@@ -189,6 +189,7 @@ func (c *inward) await(first bool) (n int, err error) {
 		c.w = copy(c.data, c.buffered())
 		c.r = 0
 	}
+	c.talking.Store(false)
 	now := c.router.now()
 	if c.r == c.w {
 		c.yield()
@@ -246,15 +247,14 @@ func (c *inward) refuse(err error) {
 
 // exchange leads the request through whose head is the first n bytes.
 func (c *inward) exchange(n int) {
-	c.bare = c.data[c.r : c.r+n]
 	c.r += n
 	c.framing.begin(c.req.Length)
-	c.whole1, c.begun, c.waits = nil, false, c.req.Expect && c.req.Length != 0
-	c.chunked, c.bare10, c.final, c.broken = false, false, false, false
+	c.all, c.begun, c.waits = nil, false, c.req.Expect && c.req.Length != 0
+	c.chunked, c.unended, c.final, c.broken = false, false, false, false
 	grace := c.router.opt.RateGrace
 	c.inLeft, c.outLeft = grace, grace
 	if length := c.req.Length; length > 0 && length <= int64(c.w-c.r) {
-		c.whole1 = c.data[c.r : c.r+int(length)]
+		c.all = c.data[c.r : c.r+int(length)]
 		c.r += int(length)
 		c.framing.done = true
 	}
@@ -269,7 +269,7 @@ func (c *inward) exchange(n int) {
 	c.x.run(c)
 }
 
-func (c *inward) whole() (body []byte, ok bool) { return c.whole1, c.whole1 != nil }
+func (c *inward) whole() (body []byte, ok bool) { return c.all, c.all != nil }
 
 // next brings more of the body. The head stays where it is, so the first that
 // is read goes into another buffer.
@@ -278,7 +278,7 @@ func (c *inward) next() ([]byte, error) {
 		c.begun = true
 		c.part()
 	}
-	if !c.framing.ready(&c.wire) {
+	if hasten := !c.framing.ready(&c.wire) && !c.x.app.patient(); hasten {
 		c.inDue.CompareAndSwap(0, c.from(c.inLeft))
 	}
 	before := c.router.watch.now()
@@ -321,7 +321,6 @@ func (c *inward) putHead() {
 }
 
 // settleIn ends that reading is watched, and reports whether it took too long.
-// Once the app has begun its answer the two may converse as slowly as they like.
 func (c *inward) settleIn(before time.Duration, n int) (slow bool) {
 	if c.inDue.Swap(0) < 0 {
 		return true
@@ -364,8 +363,9 @@ func (c *inward) answer(res *h1.Response, back *h1.Back) error {
 		}
 	}
 	c.chunked = !back.Bodiless && back.Length == h1.Chunked
-	c.bare10 = !back.Bodiless && back.Length == h1.UntilClose
+	c.unended = !back.Bodiless && back.Length == h1.UntilClose
 	c.final = back.Close
+	c.talking.Store(true)
 	c.hold()
 	c.out = h1.AppendResponse(c.out, res, *back)
 	return nil
@@ -473,7 +473,7 @@ func (c *inward) tunnel() *wire {
 func (c *inward) abort() {
 	_ = c.flush()
 	c.broken = true
-	if tcp, ok := c.conn.(*net.TCPConn); ok && c.bare10 {
+	if tcp, ok := c.conn.(*net.TCPConn); ok && c.unended {
 		_ = tcp.SetLinger(0)
 	}
 	_ = closeBare(c.conn)
@@ -511,7 +511,7 @@ func (c *inward) settle() bool {
 		c.broken = !c.drain()
 	}
 	if c.broken || c.final {
-		if !c.framing.done {
+		if !c.given.Load() && (!c.framing.done || c.r < c.w) {
 			c.linger()
 		}
 		return false

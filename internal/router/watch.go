@@ -201,7 +201,7 @@ func (c *inward) cut() {
 }
 
 func (c *inward) look(now, _ time.Duration) {
-	if due := c.inDue.Load(); due > 0 && due <= int64(now) && c.inDue.CompareAndSwap(due, cutOff) {
+	if due := c.inDue.Load(); due > 0 && due <= int64(now) && !c.talking.Load() && c.inDue.CompareAndSwap(due, cutOff) {
 		_ = c.socket.SetReadDeadline(time.Unix(1, 0))
 	}
 	if due := c.outDue.Load(); due > 0 && due <= int64(now) && c.outDue.CompareAndSwap(due, cutOff) {

@@ -1,0 +1,301 @@
+package router_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/router"
+)
+
+// tells is an instance that answers with how much of a body it got.
+func tells(w http.ResponseWriter, r *http.Request) {
+	n, err := io.Copy(io.Discard, r.Body)
+	fmt.Fprintf(w, "%d %v", n, err)
+}
+
+func TestHeadsWithinTheLimitsAreServedAndNoOthers(t *testing.T) {
+	e := serve(t, router.Options{MaxHeaderBytes: 40 << 10, MaxTarget: 2000, MaxFields: 10})
+	e.SetRoute("blog", route("blog", 1, backend(t, tells)))
+	long := func(n int) string { return strings.Repeat("x", n) }
+	for _, c := range []struct{ target, fields, want string }{
+		{"/" + long(1999), "", "200"},
+		{"/" + long(2000), "", "414"},
+		{"/" + long(60<<10), "", "414"},
+		{"/", "X: " + long(30<<10) + "\r\n", "200"},
+		{"/", "X: " + long(50<<10) + "\r\n", "431"},
+		{"/", strings.Repeat("X: y\r\n", 8), "200"},
+		{"/", strings.Repeat("X: y\r\n", 9), "431"},
+	} {
+		got := e.raw("GET " + c.target + " HTTP/1.1\r\nHost: blog.test\r\nConnection: close\r\n" + c.fields + "\r\n")
+		if !strings.HasPrefix(got, "HTTP/1.1 "+c.want) {
+			t.Errorf("a target of %d and fields of %d bytes: got %.100q", len(c.target), len(c.fields), got)
+		}
+	}
+}
+
+func TestABodyInPiecesArrivesWholeAndTheNextRequestAfterIt(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", route("blog", 1, backend(t, tells)))
+	k := e.keepAlive()
+	send := func(parts ...string) {
+		for _, part := range parts {
+			_, _ = io.WriteString(k, part)
+			time.Sleep(time.Millisecond) // so that each is a read of its own; it holds without
+		}
+	}
+	head := "POST / HTTP/1.1\r\nHost: blog.test\r\n"
+	send("\r\nPOS", "T / HTTP/1.1\r\nHo", "st: blog.test\r\nContent-Length: 6\r\n\r", "\nab", "c", "def"+head+"Transfer-Encoding: chunked\r\n\r\n3;x=y\r", "\nabc\r\n0\r\nSum: 1", "\r\n\r\n"+head+"Content-Length: 0\r\n\r\n")
+	for _, want := range []string{"6 <nil>", "3 <nil>", "0 <nil>"} {
+		if body, closes := k.answer(); body != want || closes {
+			t.Errorf("got %q, close %v, want %q", body, closes, want)
+		}
+	}
+}
+
+func TestTheRestOfABodyThatNobodyWantedIsReadIfItIsLittle(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", route("blog", 1, backend(t, tells)))
+	for _, c := range []struct {
+		length int
+		closes bool
+	}{{1000, false}, {60 << 10, false}, {1 << 20, true}} {
+		k := e.keepAlive()
+		fmt.Fprintf(k, "POST / HTTP/1.1\r\nHost: nobody.test\r\nContent-Length: %d\r\n\r\n", c.length)
+		if body, closes := k.answer(); !strings.Contains(body, "nobody.test") || closes != c.closes {
+			t.Errorf("%d bytes: got %q, close %v", c.length, body, closes)
+		}
+		_, err := k.Write(make([]byte, c.length))
+		if c.closes {
+			continue // it may have been told, or not
+		}
+		if body, _ := k.get("blog.test"); err != nil || body != "0 <nil>" {
+			t.Errorf("%d bytes: then got %q, %v", c.length, body, err)
+		}
+	}
+}
+
+func TestABodyThatBreaksTheRulesIsRefusedAndNothingAfterItServed(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", route("blog", 1, backend(t, tells)))
+	for _, body := range []string{"5\r\nhello\r\n-1\r\n", "5\r\nhelloX", "0\r\nContent-Length: 5\r\n\r\n", "5;" + strings.Repeat("x", 300) + "\r\nhello\r\n0\r\n\r\n"} {
+		got := e.raw("POST / HTTP/1.1\r\nHost: blog.test\r\nTransfer-Encoding: chunked\r\n\r\n" + body + "GET / HTTP/1.1\r\nHost: blog.test\r\n\r\n")
+		if !strings.HasPrefix(got, "HTTP/1.1 400") || strings.Count(got, "HTTP/1.1 ") != 1 || !strings.Contains(got, "Connection: close") {
+			t.Errorf("%.20q: got %q", body, got)
+		}
+	}
+}
+
+func TestAClientThatSendsItsBodyTooSlowlyIsCutOff(t *testing.T) {
+	e := serve(t, router.Options{RateGrace: 50 * time.Millisecond, MinRate: 1000})
+	e.SetRoute("blog", route("blog", 1, backend(t, tells)))
+	k := e.keepAlive()
+	fmt.Fprint(k, "POST / HTTP/1.1\r\nHost: blog.test\r\nContent-Length: 1000\r\n\r\nx")
+	if body, closes := k.answer(); !strings.Contains(body, "came too slowly") || !closes {
+		t.Errorf("got %q, close %v", body, closes)
+	}
+}
+
+func TestAClientThatHasItsAnswerBegunMaySendAsSlowlyAsItLikes(t *testing.T) {
+	e := serve(t, router.Options{RateGrace: 50 * time.Millisecond, MinRate: 1000})
+	e.SetRoute("blog", route("blog", 1, backend(t, echoBody)))
+	rd, wr := io.Pipe()
+	res, err := client(t).Do(e.request("POST", "blog.test", "/", rd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	for range 3 {
+		time.Sleep(100 * time.Millisecond) // longer than the grace: what is slow here is the point
+		_, _ = io.WriteString(wr, "x")
+		if _, err := io.ReadFull(res.Body, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = wr.Close()
+	if _, err := io.ReadAll(res.Body); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAClientThatReadsTooSlowlyIsCutOff(t *testing.T) {
+	got := make(chan router.Access, 1)
+	e := serve(t, router.Options{RateGrace: 50 * time.Millisecond, Access: func(a router.Access) { got <- a }})
+	e.SetRoute("blog", route("blog", 1, backend(t, func(w http.ResponseWriter, _ *http.Request) {
+		for range 1000 {
+			if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+				return
+			}
+		}
+	})))
+	conn, err := net.Dial("tcp", e.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: blog.test\r\n\r\n")
+	if a := <-got; a.Status != 200 || a.Bytes >= 1000*64<<10 || a.Failed {
+		t.Errorf("got %+v", a)
+	}
+}
+
+func TestAConnectionThatIsIdleForLongIsClosed(t *testing.T) {
+	e := serve(t, router.Options{IdleTimeout: 30 * time.Millisecond})
+	e.SetRoute("blog", route("blog", 1, backend(t, says("ok"))))
+	k := e.keepAlive()
+	if body, _ := k.get("blog.test"); body != "ok" {
+		t.Errorf("got %q", body)
+	}
+	if _, err := k.rd.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+func TestAHeadThatDoesNotComeInTimeIsAnsweredSo(t *testing.T) {
+	e := serve(t, router.Options{HeaderTimeout: 30 * time.Millisecond})
+	if got := e.raw("GET / HTTP/1.1\r\nHost: blog"); !strings.HasPrefix(got, "HTTP/1.1 408") || !strings.Contains(got, "Connection: close") {
+		t.Errorf("got %q", got)
+	}
+	if got := e.raw(""); got != "" {
+		t.Errorf("one that said nothing got %q", got)
+	}
+}
+
+func TestThereAreNoMoreConnectionsThanThereMayBe(t *testing.T) {
+	e := serve(t, router.Options{MaxConnections: 2})
+	e.SetRoute("blog", route("blog", 1, backend(t, says("ok"))))
+	one, two := e.keepAlive(), e.keepAlive()
+	one.get("blog.test")
+	two.get("blog.test")
+	if got := e.raw(""); !strings.HasPrefix(got, "HTTP/1.1 503") || !strings.Contains(got, "Retry-After") {
+		t.Errorf("got %q", got)
+	}
+	one.Close()
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		got := e.raw("GET / HTTP/1.1\r\nHost: blog.test\r\nConnection: close\r\n\r\n")
+		if strings.HasPrefix(got, "HTTP/1.1 200") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no room after one had left: %q", got)
+		}
+	}
+}
+
+func TestTheClientOfATrustedProxyIsWhomThePROXYProtocolNames(t *testing.T) {
+	got := make(chan router.Access, 1)
+	e := serve(t, router.Options{
+		ProxyNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Access:        func(a router.Access) { got <- a },
+	})
+	e.SetRoute("blog", route("blog", 1, backend(t, echoHead)))
+	request := "GET / HTTP/1.1\r\nHost: blog.test\r\nConnection: close\r\n\r\n"
+	two := append([]byte("\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"), 198, 51, 100, 7, 127, 0, 0, 1)
+	two = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(two, 4711), 80)
+	for _, c := range []struct{ header, client string }{
+		{"PROXY TCP4 203.0.113.9 127.0.0.1 4711 80\r\n", "203.0.113.9"},
+		{"PROXY TCP6 2001:db8::1 ::1 4711 80\r\n", "2001:db8::1"},
+		{"PROXY UNKNOWN\r\n", "127.0.0.1"},
+		{string(two), "198.51.100.7"},
+		{"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00", "127.0.0.1"},
+	} {
+		back := e.raw(c.header + request)
+		if a := <-got; a.Client != c.client || !strings.Contains(back, "X-Forwarded-For: "+c.client+"\r\n") {
+			t.Errorf("%.20q: the client is %s: %s", c.header, a.Client, back)
+		}
+	}
+	for _, header := range []string{"", "PROXY TCP4 1.2.3.4 5.6.7.8 1\r\n", "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\n\r\n", "PROXY TCP4 ::1 ::1 1 2\r\n"} {
+		if back := e.raw(header + request); back != "" {
+			t.Errorf("%q was answered: %q", header, back)
+		}
+	}
+}
+
+func TestAPROXYHeaderOfAStrangerIsNoRequest(t *testing.T) {
+	e := serve(t, router.Options{ProxyNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	if got := e.raw("PROXY TCP4 203.0.113.9 127.0.0.1 4711 80\r\nGET / HTTP/1.1\r\nHost: blog.test\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 400") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestHTTPSWorksBehindThePROXYProtocol(t *testing.T) {
+	e := serve(t, router.Options{ProxyNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	addr := e.serveTLS()
+	e.SetEdge(platform.EdgeState{Certificates: []platform.EdgeCertificate{selfSigned(t, "blog.test")}})
+	e.SetRoute("blog", route("blog", 1, backend(t, echoHead)))
+	for _, proto := range []string{"http/1.1", "h2"} {
+		tr := &http.Transport{ForceAttemptHTTP2: proto == "h2", TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "blog.test", NextProtos: []string{proto}}}
+		tr.DialTLS = nil
+		tr.Dial = func(network, _ string) (net.Conn, error) {
+			conn, err := net.Dial(network, addr)
+			if err == nil {
+				_, err = io.WriteString(conn, "PROXY TCP4 203.0.113.9 127.0.0.1 4711 443\r\n")
+			}
+			return conn, err
+		}
+		req := e.request("GET", "blog.test", "/", nil)
+		req.URL.Scheme = "https"
+		res, err := (&http.Client{Transport: tr}).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		tr.CloseIdleConnections()
+		if !bytes.Contains(text, []byte("X-Forwarded-For: 203.0.113.9\r\n")) || !bytes.Contains(text, []byte("X-Forwarded-Proto: https")) || (res.ProtoMajor == 2) != (proto == "h2") {
+			t.Errorf("%s: got %s %s", proto, res.Proto, text)
+		}
+	}
+}
+
+func TestARequestToAnotherAppOnTheSameConnectionGoesThere(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.SetRoute("one", route("one", 1, backend(t, says("one"))))
+	e.SetRoute("two", route("two", 1, backend(t, says("two"))))
+	k := e.keepAlive()
+	for _, host := range []string{"one", "two", "one"} {
+		if body, _ := k.get(host + ".test"); body != host {
+			t.Errorf("%s got %q", host, body)
+		}
+	}
+	e.SetRoute("two", &platform.Route{App: "two", Release: 1, Hosts: []string{"two.test", "one.test"}, Backends: route("two", 1, backend(t, says("two"))).Backends})
+	if body, _ := k.get("one.test"); body != "two" {
+		t.Errorf("after the host had passed to another app got %q", body)
+	}
+	e.SetRoute("two", nil)
+	if body, _ := k.get("one.test"); body != "one" {
+		t.Errorf("after that app had gone got %q", body)
+	}
+}
+
+func TestARefusedClientReadsWhy(t *testing.T) {
+	e := serve(t, router.Options{})
+	conn, err := net.Dial("tcp", e.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a b\r\n\r\n")
+	_, _ = conn.Write(make([]byte, 256<<10)) // it was closed with these unread, and is not reset
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || res.StatusCode != 400 {
+		t.Fatalf("got %v, %v", res, err)
+	}
+	if _, err := io.ReadAll(res.Body); err != nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
+}
