@@ -1,3 +1,7 @@
+//go:build !race
+
+// Under the race detector pools forget at random.
+
 package router_test
 
 import (

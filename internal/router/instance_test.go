@@ -50,9 +50,9 @@ func speaks(t *testing.T, talk func(conn net.Conn, rd *bufio.Reader)) (addr stri
 	return ln.Addr().String()
 }
 
-// answers is an instance that answers each request with one text, and closes
+// saying is an instance that answers each request with one text, and closes
 // the connection after it if it says so.
-func answers(t *testing.T, text string, closes bool) (addr string, conns *atomic.Int64) {
+func saying(t *testing.T, text string, closes bool) (addr string, conns *atomic.Int64) {
 	conns = new(atomic.Int64)
 	return speaks(t, func(conn net.Conn, rd *bufio.Reader) {
 		conns.Add(1)
@@ -94,7 +94,7 @@ func TestWhatAnInstanceMayAnswerWrongly(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			got := make(chan router.Access, 10)
 			e := serve(t, router.Options{Access: func(a router.Access) { got <- a }})
-			addr, _ := answers(t, c.text, c.closes)
+			addr, _ := saying(t, c.text, c.closes)
 			e.SetRoute("blog", route("blog", 1, addr))
 			back := e.raw("GET / HTTP/1.1\r\nHost: blog.test\r\nConnection: close\r\n\r\n")
 			if !strings.HasPrefix(back, c.want) {
@@ -111,7 +111,7 @@ func TestWhatAnInstanceMayAnswerWrongly(t *testing.T) {
 }
 
 func TestAnAnswersBytesBeyondItsEndReachNobody(t *testing.T) {
-	addr, conns := answers(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison", false)
+	addr, conns := saying(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison", false)
 	e := serve(t, router.Options{})
 	e.SetRoute("blog", route("blog", 1, addr))
 	k := e.keepAlive()
@@ -160,7 +160,7 @@ func TestConnectionsToAnInstanceAreUsedAgain(t *testing.T) {
 		"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok",
 		"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
 	} {
-		addr, conns := answers(t, text, false)
+		addr, conns := saying(t, text, false)
 		e := serve(t, router.Options{UpstreamIdle: time.Hour})
 		e.SetRoute("blog", route("blog", 1, addr))
 		for range 5 {
@@ -194,7 +194,7 @@ func TestAnswersWithoutABody(t *testing.T) {
 		{"GET", "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 5\r\n\r\n", "ETag: \"x\"\r\n"},
 		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "Content-Length: 0\r\n"},
 	} {
-		addr, conns := answers(t, c.text, false)
+		addr, conns := saying(t, c.text, false)
 		e := serve(t, router.Options{})
 		e.SetRoute("blog", route("blog", 1, addr))
 		request := c.method + " / HTTP/1.1\r\nHost: blog.test\r\n"
@@ -210,18 +210,18 @@ func TestAnswersWithoutABody(t *testing.T) {
 
 func TestClientsOfHTTP10AreServed(t *testing.T) {
 	e := serve(t, router.Options{})
-	chunks, _ := answers(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nSum: 1\r\n\r\n", false)
+	chunks, _ := saying(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nSum: 1\r\n\r\n", false)
 	e.SetRoute("chunks", route("chunks", 1, chunks))
 	if got := e.raw("GET / HTTP/1.0\r\nHost: chunks.test\r\nConnection: keep-alive\r\n\r\n"); !strings.HasSuffix(got, "\r\n\r\nok") || strings.Contains(got, "chunked") || !strings.Contains(got, "Connection: close") {
 		t.Errorf("got %q", got)
 	}
-	sized, _ := answers(t, "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false)
+	sized, _ := saying(t, "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false)
 	e.SetRoute("sized", route("sized", 1, sized))
 	got := e.raw("GET / HTTP/1.0\r\nHost: sized.test\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\nHost: sized.test\r\n\r\n")
 	if strings.Count(got, "200 OK") != 2 || strings.Contains(got, "103") || strings.Count(got, "Connection: keep-alive") != 1 {
 		t.Errorf("got %q", got)
 	}
-	broken, _ := answers(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", true)
+	broken, _ := saying(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", true)
 	e.SetRoute("broken", route("broken", 1, broken))
 	conn, err := net.Dial("tcp", e.addr)
 	if err != nil {

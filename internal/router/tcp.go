@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"slices"
 	"sync"
@@ -343,7 +344,8 @@ type quiet struct {
 func newQuiet(limit time.Duration, a, b net.Conn) *quiet {
 	q := &quiet{limit: limit, conns: [2]net.Conn{a, b}}
 	q.talk.Store(true)
-	q.timer = time.AfterFunc(limit, q.look)
+	q.timer = time.AfterFunc(math.MaxInt64, q.look)
+	q.timer.Reset(limit) // look uses the timer
 	return q
 }
 
@@ -355,7 +357,7 @@ func (q *quiet) look() {
 		return
 	}
 	for _, conn := range q.conns {
-		_ = conn.Close()
+		_ = closeBare(conn)
 	}
 }
 
