@@ -28,7 +28,7 @@ type inward struct {
 	req    h1.Request
 
 	// Of the request that is under way.
-	head    *slab // where the head is, once the body is read into another
+	head    *slab  // where the head is, once the body is read into another
 	all     []byte // the body, if it came with the head
 	framing framing
 	begun   bool         // the body is read piece by piece
@@ -39,7 +39,7 @@ type inward struct {
 	out     []byte // what is not sent yet, in outSlab
 	outSlab *slab
 	chunked bool
-	unended  bool // the answer ends with the connection
+	unended bool // the answer ends with the connection
 	final   bool // the connection is closed after it
 	broken  bool // it is not fit for another request, for what was done to it
 

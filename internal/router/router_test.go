@@ -59,7 +59,7 @@ func listen(t testing.TB) net.Listener {
 }
 
 // backend is an app's instance.
-func backend(t *testing.T, h http.HandlerFunc) string {
+func backend(t testing.TB, h http.HandlerFunc) string {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
 	s.Config.DisableGeneralOptionsHandler = true

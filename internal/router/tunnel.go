@@ -14,8 +14,8 @@ func (x *exchange) upgrade(l link) error {
 	if x.req.Upgrade == nil || x.res.Upgrade == nil {
 		return errGarbage // nobody asked for it
 	}
-	x.in = x.back(&x.res)
-	if x.client.answer(&x.res, &x.in) != nil || x.client.flush() != nil {
+	x.tells = x.back(&x.res)
+	if x.client.answer(&x.res, &x.tells) != nil || x.client.flush() != nil {
 		return nil // it is gone
 	}
 	a, b := x.client.tunnel(), l.tunnel()

@@ -29,8 +29,8 @@ type walk struct {
 	ended   bool
 	upload  upload
 	res     h1.Response
-	out     h1.Onward // how the head goes to the instance
-	in      h1.Back   // and the answer's to the client
+	sends   h1.Onward // how the head goes to the instance
+	tells   h1.Back   // and the answer's to the client
 
 	// What may be cut off by others: see allow.
 	cutMu sync.Mutex
@@ -211,11 +211,11 @@ func (x *exchange) patience() time.Duration {
 // converse sends the request over l and relays the answer; more says that l
 // is as it was before. An error means that the client was told nothing.
 func (x *exchange) converse(l link) (more bool, err error) {
-	x.out = x.onward()
+	x.sends = x.onward()
 	if !x.stream {
 		x.bodySent() // in a moment
 	}
-	if err := l.send(x.req, &x.out, x.inline, x.stream); err != nil {
+	if err := l.send(x.req, &x.sends, x.inline, x.stream); err != nil {
 		return false, err
 	}
 	if x.stream {
@@ -256,8 +256,8 @@ func (x *exchange) head(l link) error {
 
 // relay hands an answer back as it comes. It reports whether it came whole.
 func (x *exchange) relay(l link) (whole bool) {
-	x.in = x.back(&x.res)
-	if x.client.answer(&x.res, &x.in) != nil {
+	x.tells = x.back(&x.res)
+	if x.client.answer(&x.res, &x.tells) != nil {
 		return false
 	}
 	for {
@@ -298,14 +298,14 @@ func (x *exchange) answer(p page) {
 	x.status = p.status
 	x.shown.Own(own, x.visit.https)
 	x.set = x.router.date(x.shown.Append(x.origin.idLine(x.set[:0])))
-	x.in = h1.Back{Length: x.res.Length, Close: x.router.draining.Load(), OldPeer: x.req.Minor == 0, Drop: x.notShown, Set: x.set}
+	x.tells = h1.Back{Length: x.res.Length, Close: x.router.draining.Load(), OldPeer: x.req.Minor == 0, Drop: x.notShown, Set: x.set}
 	if string(x.req.Method) == "HEAD" {
-		x.in.Bodiless = true
+		x.tells.Bodiless = true
 		x.set = append(x.set, "Content-Length: "...)
-		x.in.Set = append(x.set, strconv.Itoa(len(body))+"\r\n"...)
+		x.tells.Set = append(x.set, strconv.Itoa(len(body))+"\r\n"...)
 		body = ""
 	}
-	err := x.client.answer(&x.res, &x.in)
+	err := x.client.answer(&x.res, &x.tells)
 	if err == nil && body != "" {
 		x.bytes = int64(len(body))
 		err = x.client.write([]byte(body))
