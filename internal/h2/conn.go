@@ -45,6 +45,9 @@ type Conn struct {
 
 	mu       sync.Mutex // guards the rest
 	out, old []byte     // what waits to be written, and the buffer before it
+	tail     int        // where the last DATA frame in out is, up to tailEnd, and whose
+	tailEnd  int
+	tailOf   *Stream
 	writing  time.Time  // since when a write has been under way
 	heading  time.Time  // since when a block has been under way
 	idle     time.Time  // since when there has been no stream
@@ -316,7 +319,7 @@ func (c *Conn) take() (buf []byte, more bool) {
 		return nil, !c.closing
 	}
 	buf = c.out
-	c.out, c.old = c.old, nil
+	c.out, c.old, c.tailOf = c.old, nil, nil
 	if c.closing {
 		_ = c.nc.SetWriteDeadline(time.Now().Add(farewell))
 	}

@@ -65,6 +65,13 @@ func (e *streamError) Error() string {
 	return fmt.Sprintf("%s (RFC 9113, %s): %v", e.reason, e.clause, e.code)
 }
 
+// IsMistake reports whether a stream ended because its peer broke a rule.
+func IsMistake(err error) bool {
+	_, one := errors.AsType[*streamError](err)
+	_, all := errors.AsType[*connError](err)
+	return one || all
+}
+
 func protocol(clause, reason string) error {
 	return &connError{http2.ErrCodeProtocol, clause, reason}
 }

@@ -37,11 +37,11 @@ func NewPool(opt Options, dial func(context.Context) (net.Conn, error)) *Pool {
 // nothing was sent.
 func (p *Pool) Open(ctx context.Context, r *h1.Request, onward h1.Onward) (*Stream, error) {
 	for {
-		if s := p.try(r, onward); s != nil {
+		if s := p.TryOpen(r, onward); s != nil {
 			return s, nil
 		}
 		turn := p.line()
-		if s := p.try(r, onward); s != nil { // a place may have come before the line did
+		if s := p.TryOpen(r, onward); s != nil { // a place may have come before the line did
 			p.leave(turn)
 			return s, nil
 		}
@@ -60,8 +60,8 @@ func (p *Pool) Open(ctx context.Context, r *h1.Request, onward h1.Onward) (*Stre
 	}
 }
 
-// try opens a stream on the first connection that has a place.
-func (p *Pool) try(r *h1.Request, onward h1.Onward) *Stream {
+// TryOpen is Open where a connection has a place, and nil where none has.
+func (p *Pool) TryOpen(r *h1.Request, onward h1.Onward) *Stream {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	gone := false

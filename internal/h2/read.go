@@ -236,7 +236,9 @@ func (c *Conn) wasReset(id uint32, code Code) error {
 		return c.absent(id)
 	}
 	if c.client && code == NoError && s.ended {
-		return nil // it wants no more of the request: RFC 9113, 8.1
+		s.deaf = true // it wants no more of the request: RFC 9113, 8.1
+		s.mayWrite()
+		return nil
 	}
 	err := error(&ResetError{code, true})
 	if c.client && code == http2.ErrCodeRefusedStream {

@@ -49,6 +49,7 @@ type Stream struct {
 	called  bool      // it was let out of it
 	since   time.Time // it has not got on since
 	sent    int       // since then
+	deaf    bool      // the peer wants no more of us
 	zombie  bool      // it ended before its handler noticed
 	over    bool      // it is not in c.streams any more
 	cancels []func()
@@ -244,16 +245,41 @@ func (s *Stream) Done() <-chan struct{} {
 	return s.cancel
 }
 
-// OnCancel has f called once if the stream is cut off, at once if it was. It has
-// a goroutine of its own, and may come late.
+// OnCancel has f called once if the stream is cut off, at once if it was. It
+// must not block, nor call any stream of this connection.
 func (s *Stream) OnCancel(f func()) {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	if s.gone != nil {
-		go f()
+		f()
 		return
 	}
 	s.cancels = append(s.cancels, f)
+}
+
+// StopReading has Next fail with err from now on, and drops what comes.
+func (s *Stream) StopReading(err error) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if s.err != nil {
+		return
+	}
+	s.err = err
+	s.c.discard(s)
+	s.c.credit()
+	s.mayRead()
+}
+
+// Whole is the body, if all of it is there and no trailers follow: it holds
+// until the handler returns.
+func (s *Stream) Whole() ([]byte, bool) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if !s.ended || s.err != nil || len(s.trailers) > 0 || len(s.lent) > 0 {
+		return nil, false
+	}
+	s.in, s.lent = nil, s.in
+	return s.lent, true
 }
 
 // Answer sends a head; more may follow an interim one. A body follows if
@@ -305,6 +331,7 @@ func (s *Stream) WriteEnd(p []byte) error {
 		s.put(p[:took], took == len(p))
 		if p = p[took:]; len(p) == 0 {
 			s.finish()
+			c.poke()
 			return nil
 		}
 	}
@@ -317,7 +344,9 @@ func (s *Stream) put(p []byte, end bool) {
 	if end {
 		flags = http2.FlagDataEndStream
 	}
+	c.tail, c.tailOf = len(c.out), s
 	c.out = append(appendFrame(c.buffer(), len(p), http2.FrameData, flags, s.id), p...)
+	c.tailEnd = len(c.out)
 	c.send -= len(p)
 	s.send -= len(p)
 	if s.sent += len(p); s.sent >= 1<<10 {
@@ -344,13 +373,17 @@ func (s *Stream) End(trailers []byte) error {
 	if _, err := c.room(s, 0); err != nil {
 		return err
 	}
-	if len(trailers) == 0 {
-		s.put(nil, true)
-	} else {
+	switch {
+	case len(trailers) > 0:
 		dst, at := beginHeaders(c.buffer())
 		c.out = endHeaders(appendLines(dst, trailers), at, s.id, true, c.peer.frame)
+	case c.tailOf == s && c.tailEnd == len(c.out):
+		c.out[c.tail+4] |= byte(http2.FlagDataEndStream) // the last piece is not on its way yet
+	default:
+		s.put(nil, true)
 	}
 	s.finish()
+	c.poke()
 	return nil
 }
 
@@ -360,7 +393,6 @@ func (s *Stream) finish() {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	s.c.poke()
 	s.c.settle(s)
 }
 
@@ -381,7 +413,8 @@ func (c *Conn) room(s *Stream, want int) (int, error) {
 		case s.gone != nil:
 			c.next()
 			return 0, s.gone
-		case s.done:
+		case s.done, s.deaf:
+			c.next()
 			return 0, ErrAnswered
 		case !own:
 			c.next() // the turn is another's
@@ -469,6 +502,7 @@ func (c *Conn) finish(s *Stream) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.release(s)
+	c.poke()
 	if c.running--; c.running == 0 {
 		c.idle = time.Now()
 		if c.opt.Quiet != nil {
@@ -539,7 +573,7 @@ func (c *Conn) drop(s *Stream, err error) {
 		close(s.cancel)
 	}
 	for _, f := range s.cancels {
-		go f() // it may close a connection, which may take a while
+		f()
 	}
 	s.cancels = nil
 	if s.queued {
