@@ -38,6 +38,7 @@ type Conn struct {
 	first  bool // SETTINGS have come
 	closed history
 
+	refusal  error // it is not served at all
 	handlers sync.WaitGroup
 	wake     chan struct{} // holds a token when there is something to write
 	written  chan struct{} // closed when nothing is written any more
@@ -48,13 +49,13 @@ type Conn struct {
 	tail     int        // where the last DATA frame in out is, up to tailEnd, and whose
 	tailEnd  int
 	tailOf   *Stream
-	writing  time.Time  // since when a write has been under way
-	heading  time.Time  // since when a block has been under way
-	idle     time.Time  // since when there has been no stream
-	send     int        // what the peer's window takes
-	recv     int        // what ours takes
-	buffered int        // of all streams, not read
-	queue    []*Stream  // wait for the window, or to write
+	writing  time.Time // since when a write has been under way
+	heading  time.Time // since when a block has been under way
+	idle     time.Time // since when there has been no stream
+	send     int       // what the peer's window takes
+	recv     int       // what ours takes
+	buffered int       // of all streams, not read
+	queue    []*Stream // wait for the window, or to write
 	streams  map[uint32]*Stream
 	zombies  int    // streams that ended before their handlers have noticed
 	running  int    // handlers
@@ -142,13 +143,20 @@ func NewConn(nc net.Conn, opt Options, serve func(*Stream)) *Conn {
 // it. An error is a rule that the client broke.
 func (c *Conn) Serve() error {
 	c.begin()
-	c.end(c.readAll())
+	if c.refusal != nil {
+		c.end(c.refusal)
+	} else {
+		c.end(c.readAll())
+	}
 	c.handlers.Wait()
 	if mistake, ok := errors.AsType[*connError](c.err); ok {
 		return mistake
 	}
 	return nil // whatever cut it off
 }
+
+// Refuse has Serve do no more than tell the client why not.
+func (c *Conn) Refuse(code Code, clause, reason string) { c.refusal = &connError{code, clause, reason} }
 
 // begin sends what comes first and starts the writer and the clock.
 func (c *Conn) begin() {

@@ -16,6 +16,7 @@ const (
 	Internal = http2.ErrCodeInternal
 	Cancel   = http2.ErrCodeCancel
 	Calm     = http2.ErrCodeEnhanceYourCalm
+	Weak     = http2.ErrCodeInadequateSecurity
 )
 
 // ResetError is a stream that was ended before it was done.

@@ -131,11 +131,11 @@ func (c *inward) named(read []byte) net.Conn {
 	return &named{c.conn, read, net.TCPAddrFromAddrPort(c.peer.addr)}
 }
 
-// handOver gives a connection to the server of HTTP/2.
+// handOver gives a connection to the driver of HTTP/2.
 func (c *inward) handOver(conn net.Conn) {
 	c.router.watch.remove(c)
 	c.drop()
-	c.router.http2.take(conn)
+	go c.router.multiplex(conn, &c.peer) // ends with the connection
 }
 
 // close ends the connection. What was not read is lost, and its client's

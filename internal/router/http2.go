@@ -1,132 +1,324 @@
 package router
 
 import (
+	"bytes"
 	"context"
-	"log/slog"
+	"crypto/tls"
 	"net"
-	"net/http"
+	"runtime/debug"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/slipway-paas/slipway/internal/h1"
+	"github.com/slipway-paas/slipway/internal/h2"
 )
 
-// http2Server serves the connections that turned out to be of HTTP/2, by
-// net/http.
-type http2Server struct {
-	server *http.Server
-	conns  chan net.Conn
-	ended  chan struct{} // closed by close
-	begin  sync.Once
-	end    sync.Once
-	done   chan struct{} // closed when the server has returned; nil: it never began
-	clock  func() time.Duration
-	tell   func() // that a connection ended or fell quiet
+// muxed is the connection of a client that speaks HTTP/2: many requests at
+// once, each led through by a goroutine of its own.
+type muxed struct {
+	router *Router
+	peer   peer
+	conn   *h2.Conn
+	idle   atomic.Int64 // since when there is no request; 0: there is one
+	place  seat
 
-	mu    sync.Mutex
-	since map[net.Conn]time.Duration // the quiet ones
-	open  int
+	mu   sync.Mutex
+	open map[*stream]struct{}
+	free []*stream // kept for the requests to come: a connection mostly asks for one host
 }
 
-func newHTTP2(r *Router) *http2Server {
-	s := &http2Server{
-		conns: make(chan net.Conn), ended: make(chan struct{}), since: map[net.Conn]time.Duration{},
-		clock: r.now, tell: r.watch.changed,
-	}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true)
-	s.server = &http.Server{
-		Handler: r, Protocols: protocols,
-		ReadHeaderTimeout: r.opt.HeaderTimeout, IdleTimeout: r.opt.IdleTimeout, MaxHeaderBytes: r.opt.MaxHeaderBytes,
-		DisableGeneralOptionsHandler: true, // "OPTIONS *" is the app's
-		ConnState:                    s.note,
-		BaseContext:                  func(net.Listener) context.Context { return r.base },
-		ErrorLog:                     slog.NewLogLogger(r.log.Handler(), slog.LevelDebug),
-	}
-	return s
-}
+// mostFree is how many are kept.
+const mostFree = 8
 
-// take serves a connection from now on.
-func (s *http2Server) take(conn net.Conn) {
-	s.begin.Do(func() {
-		s.done = make(chan struct{})
-		go func() {
-			defer close(s.done)
-			_ = s.server.Serve(s) // until close
-		}()
-	})
-	select {
-	case s.conns <- conn:
-	case <-s.ended:
+// multiplex serves a connection of HTTP/2 until it ends.
+func (r *Router) multiplex(conn net.Conn, from *peer) {
+	m := &muxed{router: r, peer: *from, open: map[*stream]struct{}{}}
+	m.idle.Store(max(1, int64(r.now())))
+	m.conn = h2.NewConn(conn, h2.Options{
+		HeaderList: r.opt.MaxHeaderBytes, MaxTarget: r.opt.MaxTarget, MaxFields: r.opt.MaxFields,
+		IdleTimeout: r.opt.IdleTimeout, HeaderTimeout: r.opt.HeaderTimeout,
+		StallTimeout: r.opt.RateGrace, WriteTimeout: 2 * r.opt.RateGrace,
+		Quiet: m.falls,
+	}, m.serve)
+	if !r.watch.add(m) {
 		_ = conn.Close()
+		return
+	}
+	defer r.watch.remove(m)
+	if weakCipher(from.tls) {
+		m.conn.Refuse(h2.Weak, "9.2.2", "the cipher is not one for HTTP/2")
+	}
+	if r.draining.Load() {
+		m.conn.Drain()
+	}
+	if err := m.conn.Serve(); err != nil {
+		r.log.Debug("connection was ended", "peer", from.name, "err", err)
 	}
 }
 
-// Accept, Close and Addr are a net.Listener's.
-func (s *http2Server) Accept() (net.Conn, error) {
-	select {
-	case conn := <-s.conns:
-		return conn, nil
-	case <-s.ended:
-		return nil, net.ErrClosed
+// weakCipher reports whether TLS was agreed on with a cipher that HTTP/2 does
+// not allow: one without forward secrecy or authentication (RFC 9113, 9.2.2).
+func weakCipher(state *tls.ConnectionState) bool {
+	if state == nil || state.Version >= tls.VersionTLS13 {
+		return false
+	}
+	return !slices.Contains([]uint16{
+		tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+		tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+	}, state.CipherSuite)
+}
+
+// falls takes note that the connection fell quiet, or that it is so no more.
+func (m *muxed) falls(quiet bool) {
+	if !quiet {
+		m.idle.Store(0)
+		return
+	}
+	m.idle.Store(max(1, int64(m.router.now())))
+	m.router.watch.changed()
+}
+
+// serve leads one request to its end.
+func (m *muxed) serve(s *h2.Stream) {
+	st := m.take(s)
+	fit := false // for another request
+	defer func() {
+		if bug := recover(); bug != nil {
+			m.router.log.Error("a request made the router panic", "err", bug, "stack", string(debug.Stack()))
+			s.Reset(h2.Internal)
+		}
+		m.give(st, fit)
+	}()
+	st.begin()
+	st.x.run(st)
+	fit = true
+}
+
+func (m *muxed) take(s *h2.Stream) *stream {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var st *stream
+	if last := len(m.free) - 1; last >= 0 {
+		st, m.free = m.free[last], m.free[:last]
+	} else {
+		st = &stream{of: m}
+		st.x.router, st.x.from = m.router, &m.peer
+		st.leaves = func() {
+			st.away.Store(true)
+			st.x.interrupt(errGone)
+		}
+	}
+	st.Stream = s
+	m.open[st] = struct{}{}
+	return st
+}
+
+func (m *muxed) give(st *stream, fit bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.open, st)
+	st.Stream = nil
+	if fit && len(m.free) < mostFree && !st.away.Load() { // who was told of the end may be telling it yet
+		m.free = append(m.free, st)
 	}
 }
 
-// Close ends Accept.
-func (s *http2Server) Close() error {
-	s.end.Do(func() { close(s.ended) })
+func (m *muxed) seat() *seat  { return &m.place }
+func (m *muxed) counts() bool { return true }
+func (m *muxed) cut()         { m.conn.Close() }
+
+func (m *muxed) quiet() (since time.Duration, ok bool) {
+	idle := m.idle.Load()
+	return time.Duration(idle), idle != 0
+}
+
+func (m *muxed) look(now, _ time.Duration) {
+	if m.idle.Load() != 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for st := range m.open {
+		st.look(now)
+	}
+}
+
+// stream is one request of a client that speaks HTTP/2. It is used again for
+// another.
+type stream struct {
+	*h2.Stream
+	of     *muxed
+	x      exchange
+	leaves func()
+	away   atomic.Bool // the client has left
+
+	body     []byte // all of it, if ended
+	ended    bool
+	patient  bool        // the client may be as slow as it likes
+	answers  atomic.Bool // the answer has begun
+	inLeft   time.Duration
+	inDue    atomic.Int64 // when reading is given up, on the router's clock; 0: not reading
+	last     []byte       // trailers of the answer
+	finished bool         // the answer's body is, but for flush
+}
+
+// begin readies it for the request of its stream.
+func (st *stream) begin() {
+	req := st.Request()
+	st.body, st.ended = st.Whole()
+	if st.ended && req.Length == h1.Chunked {
+		req.Length = int64(len(st.body))
+	}
+	st.ended = st.ended && req.Upgrade == nil
+	// A call of gRPC may say nothing for hours.
+	st.patient = bytes.HasPrefix(req.Get("content-type"), []byte("application/grpc"))
+	st.away.Store(false)
+	st.answers.Store(false)
+	st.inDue.Store(0)
+	st.inLeft = st.of.router.opt.RateGrace
+	st.last, st.finished = nil, false
+	st.x.begin(req, "HTTP/2.0")
+	st.OnCancel(st.leaves)
+}
+
+func (st *stream) look(now time.Duration) {
+	st.x.expire(now)
+	if st.away.Load() {
+		st.x.interrupt(errGone) // it may not have been anywhere when it left
+	}
+	if due := st.inDue.Load(); due > 0 && due <= int64(now) && st.inDue.CompareAndSwap(due, cutOff) {
+		st.StopReading(errSlow)
+	}
+}
+
+func (st *stream) whole() ([]byte, bool) { return st.body, st.ended }
+
+// next brings more of the body. Until the app begins to answer the client has
+// to keep up a rate.
+func (st *stream) next() ([]byte, error) {
+	if st.patient || st.answers.Load() || st.Ready() {
+		return st.Next()
+	}
+	watch, opt := &st.of.router.watch, &st.of.router.opt
+	before := watch.now()
+	st.inDue.CompareAndSwap(0, int64(before+st.inLeft))
+	data, err := st.Next()
+	st.inDue.Swap(0)
+	st.inLeft -= watch.now() - before
+	st.inLeft = min(opt.RateGrace, st.inLeft+time.Duration(len(data))*time.Second/time.Duration(opt.MinRate))
+	return data, err
+}
+
+func (st *stream) trailers() []byte { return st.Trailers() }
+func (st *stream) hurry()           { st.StopReading(errGone) }
+
+func (st *stream) interim(res *h1.Response) error {
+	if err := st.Answer(res, h1.Back{Bodiless: true}); err != nil {
+		return err
+	}
+	st.Flush()
 	return nil
 }
 
-// Addr is none: connections come from several.
-func (s *http2Server) Addr() net.Addr { return &net.TCPAddr{} }
-
-// leave ends the connections once nothing is under way on them.
-func (s *http2Server) leave(ctx context.Context) error {
-	if err := s.server.Shutdown(ctx); err != nil {
-		return err
+func (st *stream) answer(res *h1.Response, back *h1.Back) error {
+	if back.Close {
+		st.of.conn.Drain()
 	}
-	return ctx.Err()
+	if st.answers.Store(true); st.inDue.Load() > 0 {
+		st.inDue.Store(0)
+	}
+	if back.Length == 0 && !back.Bodiless && res.Get("content-length") == nil {
+		back.Bodiless = true // the end of the stream says so
+	}
+	st.finished = back.Bodiless || back.Length == 0
+	return st.Answer(res, *back)
 }
 
-func (s *http2Server) cut() {
-	_, _ = s.Close(), s.server.Close() // there is nobody to tell
-	s.begin.Do(func() {})              // it does not begin any more
-	if s.done != nil {
-		<-s.done
-	}
+func (st *stream) write(p []byte) error {
+	_, err := st.Write(p)
+	return err
 }
 
-// note is http.Server's ConnState.
-func (s *http2Server) note(conn net.Conn, state http.ConnState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch state {
-	case http.StateNew:
-		s.open++
-		s.since[conn] = s.clock()
-	case http.StateActive:
-		delete(s.since, conn)
-	case http.StateIdle:
-		s.since[conn] = s.clock()
-	case http.StateHijacked, http.StateClosed:
-		s.open--
-		delete(s.since, conn)
+// end is held back until flush: the request is counted before its client sees
+// the end.
+func (st *stream) end(trailers []byte) error {
+	if !st.finished {
+		st.last, st.finished = append([]byte{}, trailers...), true
 	}
-	s.tell()
+	return nil
 }
 
-// noisy is how long the draining, which began at start, has to wait for what
-// is open: see lull.
-func (s *http2Server) noisy(start, now, enough time.Duration) (left time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open > 0 {
-		left = start + enough - now
+func (st *stream) flush() error {
+	if st.last != nil {
+		last := st.last
+		st.last = nil
+		return st.End(last)
 	}
-	for _, since := range s.since {
-		left = max(left, max(since, start)+enough-now)
+	st.Flush()
+	return nil
+}
+
+func (st *stream) abort()                { st.Reset(h2.Internal) }
+func (st *stream) gone() <-chan struct{} { return st.Done() }
+
+// tunnel is the stream as a connection.
+func (st *stream) tunnel() *wire {
+	w := new(wire)
+	w.begin(&streamConn{Stream: st.Stream}, true, &st.of.router.slabs)
+	return w
+}
+
+// streamConn is a stream as a connection: what goes over it after an extended
+// CONNECT (RFC 8441).
+type streamConn struct{ *h2.Stream }
+
+func (c *streamConn) Write(p []byte) (int, error) {
+	n, err := c.Stream.Write(p)
+	c.Flush()
+	return n, err
+}
+
+// CloseWrite ends our direction.
+func (c *streamConn) CloseWrite() error { return c.End(nil) }
+
+// Close ends both.
+func (c *streamConn) Close() error {
+	c.Reset(h2.Cancel)
+	return nil
+}
+
+// The rest of a net.Conn; nobody asks a tunnel for it.
+
+func (c *streamConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (c *streamConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (c *streamConn) SetDeadline(time.Time) error      { return nil }
+func (c *streamConn) SetReadDeadline(time.Time) error  { return nil }
+func (c *streamConn) SetWriteDeadline(time.Time) error { return nil }
+
+// drainHTTP2 has all connections of HTTP/2 tell their clients to reconnect.
+func (r *Router) drainHTTP2() (open int) {
+	r.watch.each(func(who watched) {
+		if m, ok := who.(*muxed); ok {
+			m.conn.Drain()
+			open++
+		}
+	})
+	return open
+}
+
+// leaveHTTP2 blocks until each has ended in its order.
+func (r *Router) leaveHTTP2(ctx context.Context) error {
+	for r.drainHTTP2() > 0 {
+		select {
+		case <-r.watch.noticed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	return left
+	return nil
 }
 
 // named is a connection whose first bytes were read already, or whose client

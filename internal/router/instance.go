@@ -32,6 +32,15 @@ type place struct {
 	up      bool
 	ports   map[int]string // where its further ports are, by the number the app knows
 	links   links
+	multi   links // by HTTP/2
+}
+
+// by is the ways to it for what its app speaks: see platform.Edge.Protocol.
+func (p *place) by(protocol string) links {
+	if protocol == "h2c" {
+		return p.multi
+	}
+	return p.links
 }
 
 func newInstance(id string) *instance {
@@ -72,5 +81,6 @@ func (i *instance) closeIdle() {
 func (p *place) closeIdle() {
 	if p != nil {
 		p.links.close()
+		p.multi.close()
 	}
 }

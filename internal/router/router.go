@@ -94,7 +94,6 @@ func New(logger *slog.Logger, opt Options) *Router {
 	r.listens = r.tlsConfig()
 	r.edge.Store(&edge{})
 	r.begin(&r.opt)
-	r.http2 = newHTTP2(r)
 	return r
 }
 
@@ -149,7 +148,7 @@ func (r *Router) setEdge(state platform.EdgeState) {
 // may take any time to answer.
 func (r *Router) controlPlane(address string) *app {
 	inst := newInstance("control")
-	inst.remote = &place{address: address, up: address != "", links: newUpstream(r, address)}
+	inst.remote = &place{address: address, up: address != "", links: newUpstream(r, address), multi: newMultiUpstream(r, address)}
 	inst.settle()
 	a := &app{control: true}
 	a.route.Store(&route{main: pool{inst}})
@@ -157,7 +156,7 @@ func (r *Router) controlPlane(address string) *app {
 }
 
 func (r *Router) placeAt(address string, up bool) *place {
-	return &place{address: address, up: up, links: newUpstream(r, address)}
+	return &place{address: address, up: up, links: newUpstream(r, address), multi: newMultiUpstream(r, address)}
 }
 
 // SetInstance tells what this machine knows of one of its instances: where it
@@ -184,7 +183,7 @@ func (r *Router) SetPorts(id, address string, ports map[int]string, up bool) {
 		inst.local = r.placeAt(address, up)
 		inst.local.ports = ports
 	case was.up != up || !maps.Equal(was.ports, ports):
-		inst.local = &place{address: address, up: up, ports: ports, links: was.links}
+		inst.local = &place{address: address, up: up, ports: ports, links: was.links, multi: was.multi}
 	}
 	inst.settle()
 	for a := range inst.apps {

@@ -16,7 +16,6 @@ type serving struct {
 	cut      context.CancelFunc
 	base     context.Context // of every request; ended by cut
 	watch    watch
-	http2    *http2Server
 
 	serveMu   sync.Mutex    // guards the rest
 	began     time.Duration // of the draining
@@ -85,8 +84,8 @@ func turnAway(conn net.Conn, secure bool) {
 }
 
 // StartDraining makes the router leave: it closes its listeners, and every
-// answer from now on tells its client to reconnect. Connections stay as they
-// are; see Drained. It returns at once and may be called again.
+// answer from now on tells its client to reconnect; clients of HTTP/2 are told
+// at once. Connections stay as they are; see Drained. It returns at once and may be called again.
 func (r *Router) StartDraining() {
 	r.serveMu.Lock()
 	defer r.serveMu.Unlock()
@@ -97,6 +96,7 @@ func (r *Router) StartDraining() {
 	for _, ln := range r.listeners {
 		_ = ln.Close() // closed already is as good
 	}
+	r.drainHTTP2()
 }
 
 // Drained starts draining and blocks until no request is under way and every
@@ -107,7 +107,7 @@ func (r *Router) Drained(ctx context.Context) error {
 	r.StartDraining()
 	err := r.lull(ctx)
 	if err == nil {
-		err = r.http2.leave(ctx)
+		err = r.leaveHTTP2(ctx)
 	}
 	if err == nil {
 		select {
@@ -132,7 +132,6 @@ func (r *Router) Close() {
 	r.cut()
 	late := time.NewTimer(farewell)
 	defer late.Stop()
-	r.http2.cut()
 	r.watch.end(late.C)
 	select {
 	case <-empty:
@@ -175,7 +174,6 @@ func (r *Router) lull(ctx context.Context) error {
 // noisy is how long lull has to go on waiting.
 func (r *Router) noisy() (left time.Duration) {
 	now, enough := r.now(), r.opt.Quiet
-	left = r.http2.noisy(r.began, now, enough)
 	r.watch.each(func(who watched) {
 		if !who.counts() {
 			return

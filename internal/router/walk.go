@@ -132,7 +132,7 @@ func (x *exchange) await(s step) step {
 // attempt sends the request to one place and brings the answer back. An error
 // means that the client was told nothing of an answer.
 func (x *exchange) attempt(at *place) error {
-	l, err := at.links.take(x.router.base, x.from, x.route.edge.Proxy)
+	l, err := at.by(x.route.edge.Protocol).take(x.router.base, x.from, x.route.edge.Proxy)
 	if err != nil {
 		return err
 	}
