@@ -62,22 +62,13 @@ func (rt *route) judge(v *visit) refusal {
 }
 
 // matched is the process type that the request's headers and cookies lead to,
-// empty for the main one. One that nothing serves leads nowhere, unless paths
-// lead there too: it is only down then, and has been up.
+// empty for the main one.
 func (rt *route) matched(v *visit) (process string, ok bool) {
 	if rt.rules == nil {
 		return "", false
 	}
-	if process, ok = rt.rules.Process(v.req); !ok {
-		return "", false
-	}
-	process = mainAs(process)
-	return process, process == "" || rt.paths.leadTo(process) || rt.serves(process) || rt.old != nil && rt.old.serves(process)
-}
-
-// serves reports whether an instance of a process type is up.
-func (rt *route) serves(process string) bool {
-	return rt.services[process].any((*instance).eligible) != nil
+	process, ok = rt.rules.Process(v.req)
+	return mainAs(process), ok
 }
 
 // ruledPage is what the team's rules answer with.

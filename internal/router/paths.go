@@ -51,11 +51,6 @@ func pathsAfter(old *paths, wish []platform.PathRoute) *paths {
 	return p
 }
 
-// leadTo reports whether some path leads to a process type.
-func (p *paths) leadTo(process string) bool {
-	return p != nil && slices.ContainsFunc(p.wish, func(w platform.PathRoute) bool { return w.Process == process })
-}
-
 func samePaths(a, b platform.PathRoute) bool {
 	return a.Process == b.Process && slices.Equal(a.Patterns, b.Patterns)
 }

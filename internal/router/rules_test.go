@@ -124,13 +124,15 @@ func TestHeadersAndCookiesLeadBeforePaths(t *testing.T) {
 			{"Cookie", "a=b; beta=1", "/hooks", "beta"},
 			{"Cookie", "a=b; beta=2", "/hooks", "hooks"},
 			{"X-Back", "x", "/hooks", "main"},
-			{"X-Gone", "x", "/hooks", "hooks"}, // nothing serves that
 			{"X-Other", "x", "/", "main"},
 		} {
 			req := e.request("GET", "blog.test", c.path, nil)
 			req.Header.Set(c.header, c.value)
 			do(req).want(t, 200, c.want)
 		}
+		req := e.request("GET", "blog.test", "/hooks", nil)
+		req.Header.Set("X-Gone", "x")
+		do(req).want(t, 503, "") // it is down, and nobody stands in for it
 	})
 }
 
