@@ -22,7 +22,7 @@ func TestWhatIsShownOfAnEdgeCanBeTyped(t *testing.T) {
 		"deny":["10.0.0.0/8","192.0.2.7/32"],"headers":{"X-Frame-Options":"DENY","Cache-Control":"max-age=3, x","Server":""},
 		"request_start":true,"traces":true,"protocol":"h2c","proxy":2,
 		"balance":{"sticky":"cookie","slow_start":"30s","retries":0,"retry_budget":20,"hedge":"200ms","max_concurrent":50},
-		"rates":[{"by":"client","per_second":10,"burst":20,"path":"/login"},{"by":"header:X-Key","per_second":0.5,"concurrent":4},{"by":"app","concurrent":7}],
+		"rates":[{"by":"client","per_second":10,"burst":20,"path":"/login"},{"by":"header:X-Key","per_second":0.5,"concurrent":4},{"by":"cookie:a","per_second":0.123456789},{"by":"app","concurrent":7}],
 		"overload":{"mode":"observe","limit":8,"target":"20ms","user":"cookie:s","classes":[{"class":"critical","method":"POST","path":"/pay"},
 			{"class":"bulk","path":"= /x","header":"X-B","value":"* a"},{"class":"background","process":"worker"}]},
 		"log":{"sample":105},"tls":"modern"}`
@@ -100,7 +100,7 @@ func TestAnItemTakesThePlaceOfTheOneThatBeginsLikeIt(t *testing.T) {
 	}
 	for arg, want := range map[string]any{
 		"redirect=/a": []api.EdgeRedirect{{Path: "/b", To: "/2"}}, "redirect=/a -> /1": []api.EdgeRedirect{{Path: "/b", To: "/2"}}, "redirect": nil,
-		"deny=192.0.2.7": []string{"10.0.0.0/8"}, "deny": nil, "rate=client on /x": nil,
+		"deny=192.0.2.7": []string{"10.0.0.0/8"}, "deny": nil, "rate=client on /x": nil, "rate=client": nil, "rate=client 1/s on /x": nil,
 	} {
 		word, _, _ := strings.Cut(arg, "=")
 		patch, err := unsets(arg)

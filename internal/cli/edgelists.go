@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +18,15 @@ type listWord[T any] struct {
 	name, form, about, place string
 	list                     func(*api.Edge) *[]T
 	read                     func(string) (T, error)
-	key                      func(T) string // what an item begins with
+	key                      func(T) string // what makes two items one
+	text                     func(T) string // an item as it is typed
+}
+
+// named reports whether value is how somebody names an item: all of it, or what
+// it begins with.
+func (w listWord[T]) named(item T, value string) bool {
+	text := w.text(item)
+	return value == w.key(item) || value == text || strings.HasPrefix(text, value+" ")
 }
 
 func (w listWord[T]) word() edgeWord {
@@ -42,7 +51,7 @@ func (w listWord[T]) word() edgeWord {
 			list := w.list(&e.now)
 			left := []T{}
 			for _, item := range *list {
-				if value != "" && w.key(item) != value && !strings.HasPrefix(value, w.key(item)+" ") {
+				if value != "" && !w.named(item, value) {
 					left = append(left, item)
 				}
 			}
@@ -62,7 +71,7 @@ func (w listWord[T]) word() edgeWord {
 func redirectWord() edgeWord {
 	return listWord[api.EdgeRedirect]{
 		name: "redirect", form: "'/old -> https://example.com/new'", about: "answer with another place: [HOST][PATH] -> URL [STATUS]", place: "redirects",
-		list: func(e *api.Edge) *[]api.EdgeRedirect { return &e.Redirects }, read: readRedirect, key: redirectFrom,
+		list: func(e *api.Edge) *[]api.EdgeRedirect { return &e.Redirects }, read: readRedirect, key: redirectFrom, text: redirectText,
 	}.word()
 }
 
@@ -114,7 +123,7 @@ func readRedirect(text string) (r api.EdgeRedirect, err error) {
 func matchWord() edgeWord {
 	return listWord[api.EdgeMatch]{
 		name: "match", form: "'cookie beta=1 -> canary'", about: "lead requests to a process type by headers and cookies", place: "matches",
-		list: func(e *api.Edge) *[]api.EdgeMatch { return &e.Matches }, read: readMatch, key: matchFrom,
+		list: func(e *api.Edge) *[]api.EdgeMatch { return &e.Matches }, read: readMatch, key: matchFrom, text: matchText,
 	}.word()
 }
 
@@ -129,6 +138,8 @@ func matchFrom(m api.EdgeMatch) string {
 	}
 	return strings.Join(conditions, " and ")
 }
+
+func matchText(m api.EdgeMatch) string { return matchFrom(m) + " -> " + m.Process }
 
 func readMatch(text string) (m api.EdgeMatch, err error) {
 	const form = "write 'cookie beta=1 -> canary' or 'X-Beta: * -> canary'"
@@ -160,7 +171,7 @@ func readCondition(text string) (api.EdgeCondition, bool) {
 func rateWord() edgeWord {
 	return listWord[api.EdgeRate]{
 		name: "rate", form: "'client 10/s burst 20 on /login'", about: "bound what one client may ask for: BY N/s [burst N] [concurrent N] [on PATH]", place: "rates",
-		list: func(e *api.Edge) *[]api.EdgeRate { return &e.Rates }, read: readRate, key: rateFrom,
+		list: func(e *api.Edge) *[]api.EdgeRate { return &e.Rates }, read: readRate, key: rateFrom, text: rateText,
 	}.word()
 }
 
@@ -174,13 +185,7 @@ func rateFrom(r api.EdgeRate) string {
 func rateText(r api.EdgeRate) string {
 	words := []string{r.By}
 	if r.PerSecond > 0 {
-		n, per := r.PerSecond, "/s"
-		if n < 1 {
-			if n, per = n*60, "/m"; n < 1 {
-				n, per = n*60, "/h"
-			}
-		}
-		words = append(words, strconv.FormatFloat(n, 'g', 6, 64)+per)
+		words = append(words, frequency(r.PerSecond))
 	}
 	if r.Burst > 0 {
 		words = append(words, "burst", strconv.Itoa(r.Burst))
@@ -192,6 +197,19 @@ func rateText(r api.EdgeRate) string {
 		words = append(words, "on", r.Path)
 	}
 	return strings.Join(words, " ")
+}
+
+// frequency is a rate in the unit that makes it a whole number, if one does.
+func frequency(perSecond float64) string {
+	for _, unit := range []struct {
+		sign    string
+		seconds float64
+	}{{"/s", 1}, {"/m", 60}, {"/h", 3600}} {
+		if n := perSecond * unit.seconds; n > 0.5 && math.Abs(n-math.Round(n)) < 1e-6 {
+			return strconv.FormatFloat(math.Round(n), 'f', -1, 64) + unit.sign
+		}
+	}
+	return strconv.FormatFloat(perSecond, 'g', -1, 64) + "/s"
 }
 
 func readRate(text string) (r api.EdgeRate, err error) {
@@ -247,7 +265,7 @@ func classWord() edgeWord {
 				e.Overload = &api.EdgeOverload{}
 			}
 			return &e.Overload.Classes
-		}, read: readClass, key: classFor,
+		}, read: readClass, key: classFor, text: classText,
 	}.word()
 }
 
@@ -482,7 +500,7 @@ func edgeRows(e api.Edge) (rows [][2]string) {
 		add("rate", rateText(r))
 	}
 	for _, m := range e.Matches {
-		add("match", matchFrom(m)+" -> "+m.Process)
+		add("match", matchText(m))
 	}
 	if e.Overload != nil {
 		for _, class := range e.Overload.Classes {

@@ -125,6 +125,9 @@ func changedEdge(before, after platform.Edge) map[string]string {
 		if err != nil || len(text) > maxEdgeAttr || word == "auth" || word == "clients" || word == "pages" {
 			text = []byte(namesOf(is[word]))
 		}
+		if plain, ok := is[word].(string); ok {
+			text = []byte(plain)
+		}
 		attrs[word] = string(text)
 	}
 	return attrs

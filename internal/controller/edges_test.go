@@ -49,7 +49,7 @@ func TestAnEdgeIsPatchedAtTheRoutersBeforeTheAnswerAndInTheAuditTrail(t *testing
 	says(t, p.ResetEdge(t.Context(), bob, "blog"), platform.ErrConflict, "bob changed nothing")
 	events := slices.DeleteFunc(p.eventsOf("blog"), func(line string) bool { return !strings.HasPrefix(line, "edge.") })
 	want := []string{
-		`edge.changed bob auth=eve deny=["10.0.0.0/8"] max_body="1M" pages=404 timeouts={"answer":"30s"}`,
+		`edge.changed bob auth=eve deny=["10.0.0.0/8"] max_body=1M pages=404 timeouts={"answer":"30s"}`,
 		"edge.changed bob auth= timeouts=", "edge.changed bob deny= max_body= pages=",
 	}
 	if !slices.Equal(events, want) {
