@@ -142,7 +142,8 @@ func (g *Gate) move(now, dt time.Duration, used float64) {
 	}
 	over := average > target
 	if g.cursor.level == Lowest {
-		over = average > alarm*target && now-g.empty > standing && g.rising >= fewRises
+		over = average > alarm*target && now-g.empty > standing && g.rising >= fewRises ||
+			g.ahead() > 2*alarm*target && g.rising >= 2
 	}
 	g.pressed = over
 	all := float64(max(w.all, 1))
@@ -168,6 +169,9 @@ func (g *Gate) fewer(dt time.Duration) float64 {
 	backlog := float64(g.backlog()) - out*(g.target().Seconds()/2)/dt.Seconds()
 	return max(out-backlog/drain, out/2)
 }
+
+// ahead is how long one that comes now would wait.
+func (g *Gate) ahead() time.Duration { return time.Duration(g.backlog()) * g.perSlot() }
 
 // backlog is how many wait; in observe mode, how many would.
 func (g *Gate) backlog() int {

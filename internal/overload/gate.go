@@ -46,7 +46,7 @@ const (
 	// ends. When it stands it waits for impatient times the target: longer would
 	// be waited in vain.
 	patient   = 5 * time.Second
-	impatient = 3
+	impatient = 2
 	// standing is how long a queue must not have been empty to be no burst.
 	standing = 500 * time.Millisecond
 	// A queue holds what is served in queueTimes the target; a burst's more, in
