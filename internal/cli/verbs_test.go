@@ -38,6 +38,8 @@ const (
 		"redirects":[{"path":"/old","to":"https://example.com/new","status":301}],"log":{"sample":0}}`
 	onePod = `{"name":"blog-web-0123456789-abcde","state":"up","release":"v3","type":"web","started":"2016-10-18T11:59:30Z"}`
 	tlsOn  = `{"uuid":"t","app":"blog","owner":"bob","created":"` + t0 + `","updated":"` + t0 + `","https_enforced":true}`
+
+	hostCertificates = `{"automatic":false,"hosts":[{"host":"www.foo.com","source":"platform","problem":"the authority refused","attempts":2,"next_try":"` + t0 + `"}]}`
 )
 
 func listOf(items ...string) string {
@@ -84,6 +86,7 @@ func whole(t *testing.T) *contract {
 		"GET /v2/apps/blog/settings/": wholeSettings, "POST /v2/apps/blog/settings/": "201 " + wholeSettings,
 		"GET /v2/apps/blog/whitelist/": `{"addresses":["10.0.0.0/8"]}`, "POST /v2/apps/blog/whitelist/": `201 {"addresses":["10.0.0.0/8"]}`, "DELETE /v2/apps/blog/whitelist/": "204 ",
 		"GET /v2/apps/blog/tls/": tlsOn, "POST /v2/apps/blog/tls/": "201 " + tlsOn,
+		"GET /v2/apps/blog/tls/certificates/": hostCertificates, "POST /v2/apps/blog/tls/certificates/": hostCertificates,
 		"GET /v2/apps/blog/services/": `{"services":[{"procfile_type":"api","path_pattern":"/api"}]}`, "POST /v2/apps/blog/services/": "201 ", "DELETE /v2/apps/blog/services/": "204 ",
 		"GET /v2/apps/blog/edge/": wholeEdge, "POST /v2/apps/blog/edge/": wholeEdge, "DELETE /v2/apps/blog/edge/": "204 ",
 		"GET /v2/apps/blog/cutover/": cutoverAnswer, "POST /v2/apps/blog/cutover/": "201 " + cutoverAnswer,
@@ -249,6 +252,9 @@ var rows = []struct{ route, line, sends string }{
 	{"GET /v2/apps/{app}/tls/", "tls info", ""},
 	{"POST /v2/apps/{app}/tls/", "tls enable", `{"https_enforced":true}`},
 	{"POST /v2/apps/{app}/tls/", "tls disable", `{"https_enforced":false}`},
+	{"GET /v2/apps/{app}/tls/certificates/", "tls certificates", ""},
+	{"POST /v2/apps/{app}/tls/certificates/", "tls auto on", `{"automatic":true}`},
+	{"POST /v2/apps/{app}/tls/certificates/", "tls auto off", `{"automatic":false}`},
 	{"GET /v2/apps/{app}/services/", "services list", ""},
 	{"POST /v2/apps/{app}/services/", "services add api /api", `{"procfile_type":"api","path_pattern":"/api"}`},
 	{"GET /v2/groups/", "groups list", ""},

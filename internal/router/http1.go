@@ -115,8 +115,12 @@ func (c *inward) shake() {
 		return
 	}
 	state := conn.ConnectionState()
-	if c.peer.tls = &state; state.NegotiatedProtocol == "h2" {
+	switch c.peer.tls = &state; state.NegotiatedProtocol {
+	case "h2":
 		c.handOver(conn)
+		return
+	case alpnProof:
+		c.close() // an authority has seen what it came for
 		return
 	}
 	c.wire.begin(conn, true, &c.router.slabs)

@@ -111,8 +111,8 @@ type Options struct {
 	TLSProfile string
 
 	// Handshakes is how many TLS handshakes may be under way. Default 4,000. Each
-	// costs some 30 KB while it lasts, and a signature; those beyond it wait,
-	// within HeaderTimeout.
+	// costs some 30 KB while it lasts, and a signature; more wait, within
+	// HeaderTimeout, and those that take longer than a client needs make room.
 	Handshakes int
 
 	// Access is told of every request once it has ended, in the goroutine that

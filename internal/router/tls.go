@@ -1,11 +1,11 @@
 package router
 
 import (
+	"container/list"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/base64"
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -30,7 +30,10 @@ type handshakes struct {
 	proofs   *tls.Config
 	tickets  atomic.Pointer[tickets]
 	renew    sync.Mutex
-	rooms    chan struct{} // each holds one
+
+	mu    sync.Mutex
+	seats list.List     // of those under way, the oldest first
+	freed chan struct{} // holds a token when one ended
 }
 
 // tickets are keys of session tickets, the newest first. Immutable.
@@ -48,7 +51,7 @@ const (
 
 func (r *Router) beginTLS() {
 	h := &r.handshakes
-	h.rooms = make(chan struct{}, r.opt.Handshakes)
+	h.freed = make(chan struct{}, 1)
 	h.profiles = map[string]*tls.Config{
 		platform.TLSModern:       r.profile(tls.VersionTLS13),
 		platform.TLSIntermediate: r.profile(tls.VersionTLS12),
@@ -142,19 +145,75 @@ func (r *Router) rotate(now time.Time) {
 	r.useTickets(next)
 }
 
-var errCrowded = errors.New("too many handshakes at a time")
-
 // handshake brings a connection to where requests can come, within the time that
-// ctx has. Of very many at a time those beyond Options.Handshakes wait for room,
-// without a buffer and before anything is computed for them.
+// ctx has. Very many may be under way; of more, those wait that came last, and
+// the oldest that takes longer than a client needs makes room for them: who sends
+// nothing, or the half of it, holds up nobody.
 func (r *Router) handshake(ctx context.Context, conn *tls.Conn) error {
-	select {
-	case r.handshakes.rooms <- struct{}{}:
-	case <-ctx.Done():
-		return errCrowded
+	ctx, cut := context.WithCancel(ctx)
+	defer cut()
+	seat, err := r.handshakes.enter(ctx, cut, r.opt.Handshakes)
+	if err != nil {
+		return err
 	}
-	defer func() { <-r.handshakes.rooms }()
+	defer r.handshakes.leave(seat)
 	return conn.HandshakeContext(ctx)
+}
+
+// handshaking is a handshake that is under way.
+type handshaking struct {
+	began time.Time
+	cut   context.CancelFunc
+}
+
+// handshakeGrace is how long a handshake may take where others wait: some round
+// trips around the world.
+const handshakeGrace = 1500 * time.Millisecond
+
+func (h *handshakes) enter(ctx context.Context, cut context.CancelFunc, most int) (*list.Element, error) {
+	for {
+		h.mu.Lock()
+		if h.seats.Len() >= most {
+			oldest, now := h.seats.Front(), time.Now()
+			left := handshakeGrace - now.Sub(oldest.Value.(*handshaking).began)
+			if left > 0 {
+				h.mu.Unlock()
+				if err := h.await(ctx, left); err != nil {
+					return nil, err
+				}
+				continue
+			}
+			oldest.Value.(*handshaking).cut()
+			h.seats.Remove(oldest)
+		}
+		e := h.seats.PushBack(&handshaking{time.Now(), cut})
+		h.mu.Unlock()
+		return e, nil
+	}
+}
+
+// await waits until there may be a seat.
+func (h *handshakes) await(ctx context.Context, most time.Duration) error {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-h.freed:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// leave gives a seat back, which may be another's already.
+func (h *handshakes) leave(e *list.Element) {
+	h.mu.Lock()
+	h.seats.Remove(e) // does nothing when it is out
+	h.mu.Unlock()
+	select {
+	case h.freed <- struct{}{}:
+	default:
+	}
 }
 
 // profileOf is an app's own profile; empty: the router's.

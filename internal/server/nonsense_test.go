@@ -43,6 +43,7 @@ var sound = map[string]string{
 	"POST /v2/apps/{app}/whitelist/":         `{"addresses":["10.0.0.1"]}`,
 	"DELETE /v2/apps/{app}/whitelist/":       `{"addresses":["10.0.0.1"]}`,
 	"POST /v2/apps/{app}/tls/":               `{"https_enforced":true}`,
+	"POST /v2/apps/{app}/tls/certificates/":  `{"automatic":true}`,
 	"POST /v2/apps/{app}/services/":          `{"procfile_type":"web","path_pattern":"/x"}`,
 	"DELETE /v2/apps/{app}/services/":        `{"procfile_type":"web"}`,
 	"POST /v2/apps/{app}/edge/":              `{"timeouts":{"answer":"30s"},"max_body":"10M","compress":["gzip"],"hsts":{"max_age":"1y"},"redirects":[{"to":"/x"}],"matches":[{"if":[{"header":"A","value":"*"}],"process":"web"}],"pages":{"404":"x"},"deny":["10.0.0.0/8"],"auth":{"users":{"bob":"correct horse"}},"headers":{"X-A":"1"},"request_start":true,"protocol":"h2c","proxy":1,"balance":{"sticky":"cookie"},"rates":[{"by":"client","per_second":1}],"overload":{"mode":"on"},"log":{"sample":1},"clients":null,"tls":"modern","traces":true}`,
