@@ -90,6 +90,7 @@ func runNode(ctx context.Context, log *slog.Logger, o *options, owned bool) erro
 	}
 	options.Router.TrustedProxies, options.Router.HTTPSPort = o.trustedProxies, o.HTTPSPort
 	options.Router.TLSProfile = o.TLSProfile
+	o.clients.fill(&options.Router)
 	options.Router.HoldRequests, options.Router.HoldTime = o.HoldRequests, o.HoldTime
 	return node.Run(ctx, log, options, engine)
 }
@@ -164,7 +165,7 @@ func ensureNode(ctx context.Context, log *slog.Logger, o *options, again bool) e
 		"--https-port", strconv.Itoa(o.HTTPSPort), "--trusted-proxies", o.TrustedProxies,
 		"--tcp-ports", o.TCPPorts, "--hold-requests", strconv.Itoa(o.HoldRequests), "--hold-time", o.HoldTime.String(), "--tls-profile", o.TLSProfile,
 		"--secret-key-file", o.SecretKeyFile, "--"+ownedFlag)
-	cmd.Args = slices.Concat(cmd.Args, o.runtime.arguments(), o.access.arguments())
+	cmd.Args = slices.Concat(cmd.Args, o.runtime.arguments(), o.access.arguments(), o.clients.arguments())
 	cmd.Env = o.withSecretKeys(os.Environ())
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -146,6 +146,7 @@ type options struct {
 	// runtime says how the node runs instances.
 	runtime runtimeOptions
 	access  accessOptions
+	clients clientOptions
 	// CNBBuilder is the builder image of Cloud Native Buildpacks, fetched and
 	// pinned when an app first needs it. Its buildpacks run confined, but what
 	// they put into apps is theirs to decide. Empty: there are none.
@@ -216,6 +217,7 @@ func (o *options) flags(flags *pflag.FlagSet) {
 	o.directoryFlags(flags)
 	o.runtime.flags(flags)
 	o.access.flags(flags)
+	o.clients.flags(flags)
 }
 
 // fill gives every flag that was not on the command line its value from the
@@ -341,7 +343,7 @@ func (o *options) validate() error {
 	if err := errors.Join(o.checkRegistries(), o.checkCNB()); err != nil {
 		return err
 	}
-	if err := errors.Join(o.runtime.validate(), o.access.validate(), o.edge.validate()); err != nil {
+	if err := errors.Join(o.runtime.validate(), o.access.validate(), o.clients.validate(), o.edge.validate()); err != nil {
 		return err
 	}
 	o.Domain = strings.ToLower(strings.TrimSuffix(o.Domain, "."))

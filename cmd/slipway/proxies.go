@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"strings"
 )
 
 // checkProxies reads --trusted-proxies and --https-port.
@@ -18,18 +17,9 @@ func (o *options) checkProxies() error {
 	if err := o.checkPorts(); err != nil {
 		return err
 	}
-	o.trustedProxies = nil
-	for entry := range strings.SplitSeq(o.TrustedProxies, ",") {
-		if entry = strings.TrimSpace(entry); entry == "" {
-			continue
-		}
-		network, err := proxyNetwork(entry)
-		if err != nil {
-			return fmt.Errorf("--trusted-proxies: %w", err)
-		}
-		o.trustedProxies = append(o.trustedProxies, network)
-	}
-	return nil
+	networks, err := proxyNetworks("trusted-proxies", o.TrustedProxies)
+	o.trustedProxies = networks
+	return err
 }
 
 // proxyNetwork is an address or a network, IPv4 also in its IPv6 form. One

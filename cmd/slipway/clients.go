@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/slipway-paas/slipway/internal/router"
+)
+
+// clientOptions bound what clients of the edge may do. A node heeds them when
+// it starts; each has what it costs in router.Options.
+type clientOptions struct {
+	// ProxyProtocol are the addresses and networks, with commas between them, of
+	// balancers whose connections begin with a header of the PROXY protocol.
+	// Those that begin without one are closed. Whoever can send from one can
+	// claim any address. Empty: nobody's do.
+	ProxyProtocol string
+	proxyNetworks []netip.Prefix // the same, read by validate
+	// MaxConnections is how many clients may be connected.
+	MaxConnections int
+	// HeadTimeout is how long a client has for a request's head, and ClientIdle
+	// how long its connection is kept without a request.
+	HeadTimeout, ClientIdle time.Duration
+	// MaxHead and MaxTarget bound a request's head and target, in KiB, and
+	// MaxFields the fields of the head.
+	MaxHead, MaxTarget, MaxFields int
+	// MinRate is how many bytes a second clients have to send and to take, and
+	// SlowGrace how long they may fall behind that.
+	MinRate   int
+	SlowGrace time.Duration
+	// UpgradeIdle is how long a WebSocket may carry nothing.
+	UpgradeIdle time.Duration
+}
+
+func (o *clientOptions) flags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.ProxyProtocol, "proxy-protocol", "", "addresses and networks, separated by commas, of balancers whose connections begin with the PROXY protocol; empty: nobody's")
+	flags.IntVar(&o.MaxConnections, "max-connections", 100_000, "clients that may be connected to the edge")
+	flags.DurationVar(&o.HeadTimeout, "head-timeout", 10*time.Second, "how long a client has for a request's head")
+	flags.DurationVar(&o.ClientIdle, "client-idle", 75*time.Second, "how long a client's connection is kept without a request")
+	flags.IntVar(&o.MaxHead, "max-head", 64, "largest head of a request, in KiB")
+	flags.IntVar(&o.MaxTarget, "max-target", 16, "largest target of a request, in KiB")
+	flags.IntVar(&o.MaxFields, "max-fields", 200, "most fields of a request's head")
+	flags.IntVar(&o.MinRate, "min-rate", 240, "bytes a second that clients have to send of a body and take of an answer")
+	flags.DurationVar(&o.SlowGrace, "slow-grace", 30*time.Second, "how long they may fall behind that")
+	flags.DurationVar(&o.UpgradeIdle, "upgrade-idle", time.Hour, "how long a WebSocket may carry nothing, where its app says nothing else")
+}
+
+// arguments hand the options on to a node.
+func (o *clientOptions) arguments() []string {
+	return []string{
+		"--proxy-protocol", o.ProxyProtocol, "--max-connections", strconv.Itoa(o.MaxConnections),
+		"--head-timeout", o.HeadTimeout.String(), "--client-idle", o.ClientIdle.String(),
+		"--max-head", strconv.Itoa(o.MaxHead), "--max-target", strconv.Itoa(o.MaxTarget), "--max-fields", strconv.Itoa(o.MaxFields),
+		"--min-rate", strconv.Itoa(o.MinRate), "--slow-grace", o.SlowGrace.String(), "--upgrade-idle", o.UpgradeIdle.String(),
+	}
+}
+
+func (o *clientOptions) validate() error {
+	for _, number := range []struct {
+		name       string
+		value      int
+		from, upTo int
+	}{
+		{"max-connections", o.MaxConnections, 1, 10_000_000},
+		{"max-head", o.MaxHead, 4, 1024},
+		{"max-target", o.MaxTarget, 1, min(o.MaxHead, 1024)},
+		{"max-fields", o.MaxFields, 20, 10_000},
+		{"min-rate", o.MinRate, 1, 1 << 20},
+	} {
+		if number.value < number.from || number.value > number.upTo {
+			return fmt.Errorf("--%s: %d is not from %d to %d", number.name, number.value, number.from, number.upTo)
+		}
+	}
+	for _, time := range []struct {
+		name  string
+		value time.Duration
+	}{{"head-timeout", o.HeadTimeout}, {"client-idle", o.ClientIdle}, {"slow-grace", o.SlowGrace}, {"upgrade-idle", o.UpgradeIdle}} {
+		if time.value < 1e9 {
+			return fmt.Errorf("--%s: %s is less than a second", time.name, time.value)
+		}
+	}
+	networks, err := proxyNetworks("proxy-protocol", o.ProxyProtocol)
+	o.proxyNetworks = networks
+	return err
+}
+
+// proxyNetworks reads a list of addresses and networks.
+func proxyNetworks(option, list string) (networks []netip.Prefix, err error) {
+	for entry := range strings.SplitSeq(list, ",") {
+		if entry = strings.TrimSpace(entry); entry == "" {
+			continue
+		}
+		network, err := proxyNetwork(entry)
+		if err != nil {
+			return nil, fmt.Errorf("--%s: %w", option, err)
+		}
+		networks = append(networks, network)
+	}
+	return networks, nil
+}
+
+func (o *clientOptions) fill(r *router.Options) {
+	r.ProxyNetworks, r.MaxConnections = o.proxyNetworks, o.MaxConnections
+	r.HeaderTimeout, r.IdleTimeout = o.HeadTimeout, o.ClientIdle
+	r.MaxHeaderBytes, r.MaxTarget, r.MaxFields = o.MaxHead<<10, o.MaxTarget<<10, o.MaxFields
+	r.MinRate, r.RateGrace, r.UpgradeIdle = o.MinRate, o.SlowGrace, o.UpgradeIdle
+}
