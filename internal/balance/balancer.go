@@ -125,6 +125,9 @@ func (b *Balancer) full(h *Host, now time.Duration) bool {
 
 // choose is a host's index, or -1. Forced: nobody sound has room.
 func (b *Balancer) choose(now time.Duration, rnd *rng, may func(i int) bool) (i int, forced bool, why Refusal) {
+	if len(b.hosts) == 0 {
+		return -1, false, Nobody
+	}
 	first := b.draw(now, rnd, -1, may)
 	if first < 0 {
 		first, forced, why = b.census(now, rnd, may)

@@ -235,3 +235,13 @@ func BenchmarkDone(b *testing.B) {
 		pool.Done(e, time.Minute+time.Duration(k), balance.Served, time.Millisecond)
 	}
 }
+
+func TestAPoolOfNobodyHasNobody(t *testing.T) {
+	b := balance.After(nil, nil, platform.Balance{Sticky: balance.StickyClient}, nil)
+	if i, _, why := b.Pick(0, 1, all); why != balance.Nobody || i != -1 {
+		t.Errorf("got %d, %v", i, why)
+	}
+	if b.Nearest(0, "10.0.0.1", all) != -1 || b.Named(nil) != -1 {
+		t.Error("somebody is there")
+	}
+}

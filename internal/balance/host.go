@@ -160,9 +160,10 @@ func (h *Host) cost(now time.Duration) uint64 {
 
 // Entry is the place of one request at a host. The zero value is none.
 type Entry struct {
-	host  *Host
-	trial bool // it was passed over or half open when the request came
-	probe bool // the request is the one that finds out
+	host   *Host
+	trial  bool // it was passed over or half open when the request came
+	probe  bool // the request is the one that finds out
+	judged bool // Answered was told
 }
 
 // Host is where the place is; nil: none.

@@ -34,7 +34,7 @@ const (
 	Served  Result = iota // an answer that is no 5xx
 	Failed                // a 5xx, an answer that broke off or did not come
 	Refused               // no connection came about
-	Unknown               // nothing was found out: the client left
+	Unknown               // nothing was found out: the client left, or an old connection had ended
 )
 
 // counts tells what was done. They only grow.
@@ -69,25 +69,46 @@ func (b *Balancer) Counts(now time.Duration) Counts {
 	return all
 }
 
+// Answered takes note that an answer to e's request began, after latency:
+// Served or Failed. It may end long after; Done is still to be told, and then
+// only a Failed counts besides.
+func (b *Balancer) Answered(e *Entry, now time.Duration, result Result, latency time.Duration) {
+	if e.host == nil || e.judged {
+		return
+	}
+	b.judge(e, now, result, latency)
+	e.judged, e.trial = true, false
+	if e.probe {
+		e.host.probe.Store(false) // after the verdict: the next probe sees it
+		e.probe = false
+	}
+}
+
 // Done gives a place back and takes note of what came of its request. Latency
-// is the time until the answer began; negative: it did not.
+// is the time until the answer began; negative: it did not, or Answered was told.
 func (b *Balancer) Done(e Entry, now time.Duration, result Result, latency time.Duration) {
 	h := e.host
 	if h == nil {
 		return
 	}
 	h.open.Add(-1)
-	switch result {
-	case Refused:
-		b.refused(h, now)
-	case Served, Failed:
-		b.answered(e, now, result == Failed, latency)
+	if !e.judged || result == Failed {
+		b.judge(&e, now, result, latency)
 	}
 	if e.probe {
-		h.probe.Store(false) // after the verdict: the next probe sees it
+		h.probe.Store(false)
 	}
 	if due := b.shared.due.Load(); int64(now) >= due && b.shared.due.CompareAndSwap(due, int64(now+interval)) && due != 0 {
 		b.evaluate(now)
+	}
+}
+
+func (b *Balancer) judge(e *Entry, now time.Duration, result Result, latency time.Duration) {
+	switch result {
+	case Refused:
+		b.refused(e.host, now)
+	case Served, Failed:
+		b.answered(e, now, result == Failed, latency)
 	}
 }
 
@@ -99,7 +120,7 @@ func (b *Balancer) refused(h *Host, now time.Duration) {
 	b.shared.counts.quarantines.Add(1)
 }
 
-func (b *Balancer) answered(e Entry, now time.Duration, failed bool, latency time.Duration) {
+func (b *Balancer) answered(e *Entry, now time.Duration, failed bool, latency time.Duration) {
 	h := e.host
 	if latency >= 0 {
 		h.observe(now, latency, failed)

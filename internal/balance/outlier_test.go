@@ -198,3 +198,20 @@ func TestAClientThatLeavesProvesNothing(t *testing.T) {
 		t.Errorf("%d found out at a time", got)
 	}
 }
+
+func TestAnAnswerThatGoesOnForLongHasProvedEnoughByItsBeginning(t *testing.T) {
+	b := balance.After(nil, hosts(2), platform.Balance{}, nil)
+	end(t, b, 0, 1, 0, balance.Refused)
+	_, e, _ := b.Pick(2*time.Second, 1, func(i int) bool { return i == 0 })
+	b.Answered(&e, 2*time.Second, balance.Served, time.Millisecond)
+	if got := share(b, 2*time.Second, 1000); got[0]+got[1] != 1000 || got[1] == 0 {
+		t.Errorf("got %v", got)
+	}
+	noted(b, e, time.Hour, balance.Served)
+	if got := share(b, time.Hour, 1000); got[0] < 400 {
+		t.Errorf("it answers, and gets %v", got)
+	}
+	if c := b.Counts(time.Hour); c.Open != 0 || c.Out != 0 {
+		t.Errorf("got %+v", c)
+	}
+}

@@ -66,10 +66,10 @@ func (b *Balancer) Named(token []byte) int {
 // Nearest is the host that a client is led to by its key, as long as the host
 // may serve: the highest of the hashes of both (rendezvous hashing), so that
 // no other client moves when a host comes or goes. -1: no sound one.
-func (b *Balancer) Nearest(now time.Duration, client []byte, may func(i int) bool) int {
+func (b *Balancer) Nearest(now time.Duration, client string, may func(i int) bool) int {
 	key := uint64(14695981039346656037)
-	for _, c := range client {
-		key = (key ^ uint64(c)) * 1099511628211
+	for i := range len(client) {
+		key = (key ^ uint64(client[i])) * 1099511628211
 	}
 	best, highest := -1, uint64(0)
 	for i, h := range b.hosts {

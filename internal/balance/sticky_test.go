@@ -47,7 +47,7 @@ func TestAClientMovesOnlyWhenItsHostLeaves(t *testing.T) {
 	four := balance.After(b, five[:4:4], platform.Balance{Sticky: balance.StickyClient}, nil)
 	got := make([]int, 5)
 	for k := range 1000 {
-		client := []byte(fmt.Sprint("10.0.0.", k))
+		client := fmt.Sprint("10.0.0.", k)
 		was, is := b.Nearest(0, client, all), four.Nearest(0, client, all)
 		got[was]++
 		if was != 4 && was != is {

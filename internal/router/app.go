@@ -1,11 +1,11 @@
 package router
 
 import (
-	"math/rand/v2"
 	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/balance"
 	"github.com/slipway-paas/slipway/internal/match"
 	"github.com/slipway-paas/slipway/internal/overload"
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -15,14 +15,16 @@ import (
 // app is what hosts lead to. It stays the same while its route changes, so
 // that a shift is one pointer stored, whatever the number of hosts and apps.
 type app struct {
-	name    string
-	control bool                    // the control plane, not an app
-	route   atomic.Pointer[route]   // nil once removed
-	cutover atomic.Pointer[cutover] // nil before the first
-	tcpOpen atomic.Int64            // connections of its TCP routes
-	lobby   lobby                   // those who wait for an instance
-	share   overload.Share          // of what the router can do
-	last    atomic.Int64            // end of the last request, on the router's clock; 0: none
+	name      string
+	control   bool                    // the control plane, not an app
+	route     atomic.Pointer[route]   // nil once removed
+	cutover   atomic.Pointer[cutover] // nil before the first
+	tcpOpen   atomic.Int64            // connections of its TCP routes
+	lobby     lobby                   // those who wait for an instance
+	lingering atomic.Int64            // requests that wait a moment because of that
+	away      atomic.Int64            // since when nobody can be reached, on the router's clock; 0: somebody can
+	share     overload.Share          // of what the router can do
+	last      atomic.Int64            // end of the last request, on the router's clock; 0: none
 
 	// Guarded by Router.mu.
 	hosts []string // normal and sorted
@@ -54,6 +56,9 @@ type route struct {
 
 	shift *shift // nil: one release serves
 	old   *route // of the other release; nil with shift
+
+	front  *group            // of main
+	others map[string]*group // of services
 }
 
 // pool is instances that may stand in for each other.
@@ -84,69 +89,47 @@ func (rt *route) list(inst *instance, process string) {
 }
 
 // acquire enters an instance of the app's current route that v may go to and
-// that is not among tried; the caller must leave its door. Without an instance
-// it says why. The route is that of the instance's release, and nil when the
-// app is gone.
+// that is not among tried, nor last if there is another; the caller must leave
+// its door and give back its place. Without an instance it says why. The route
+// is that of the instance's release, and nil when the app is gone.
 //
 // After entering it looks at the route again: whoever changes the route and
 // then finds nobody inside an instance that left it knows that nobody comes.
-func (a *app) acquire(now time.Duration, tried []*instance, v *visit) (*route, *instance, refusal) {
+func (a *app) acquire(now time.Duration, tried []*instance, last *instance, v *visit) (*route, berth, refusal) {
 	for {
 		rt := a.route.Load()
 		if rt == nil {
-			return nil, nil, gone
+			return nil, berth{}, gone
 		}
-		side, inst, why := rt.choose(now, tried, v)
+		side, at, why := rt.choose(now, tried, last, v)
 		if why != admitted {
-			return rt, nil, why
-		}
-		if inst != nil && inst.door.enter() {
-			if a.route.Load() == rt {
-				return side, inst, admitted
+			if (why == empty || why == full) && a.route.Load() != rt {
+				continue
 			}
-			inst.door.leave()
-			continue
+			return rt, berth{}, why
 		}
-		if inst == nil && a.route.Load() == rt {
-			return rt, nil, empty
+		if at.inst.door.enter() {
+			if a.route.Load() == rt {
+				return side, at, admitted
+			}
+			at.inst.door.leave()
 		}
+		at.entry.Undo()
 	}
 }
 
-// pick takes the less busy of two random instances that may serve; those that
-// refused a connection a moment ago only when there are no others.
-func (p pool) pick(now time.Duration, tried []*instance) *instance {
-	usable := func(i *instance) bool { return i.eligible() && !slices.Contains(tried, i) }
-	trusted := func(i *instance) bool { return usable(i) && i.suspect.Load() <= int64(now) }
-	if inst := p.lessBusy(trusted); inst != nil {
-		return inst
+// pick takes a place at an instance of a process type.
+func (rt *route) pick(process string, now time.Duration, tried []*instance, last *instance, v *visit) (berth, refusal) {
+	g := rt.group(process)
+	if g == nil {
+		return berth{}, empty
 	}
-	return p.lessBusy(usable)
-}
-
-func (p pool) lessBusy(ok func(*instance) bool) *instance {
-	first := p.any(ok)
-	if first == nil || len(p) == 1 {
-		return first
+	switch at, why := g.pick(now, tried, last, v); why {
+	case balance.Picked:
+		return at, admitted
+	case balance.Full:
+		return berth{}, full
+	default:
+		return berth{}, empty
 	}
-	second := p.any(func(i *instance) bool { return i != first && ok(i) })
-	if second != nil && second.door.inside() < first.door.inside() {
-		return second
-	}
-	return first
-}
-
-// any is the first that is ok, from a random start on.
-func (p pool) any(ok func(*instance) bool) *instance {
-	n := len(p)
-	if n == 0 {
-		return nil
-	}
-	start := rand.IntN(n)
-	for i := range n {
-		if inst := p[(start+i)%n]; ok(inst) {
-			return inst
-		}
-	}
-	return nil
 }

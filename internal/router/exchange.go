@@ -7,14 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/balance"
 	"github.com/slipway-paas/slipway/internal/h1"
 	"github.com/slipway-paas/slipway/internal/match"
 	"github.com/slipway-paas/slipway/internal/overload"
 	"github.com/slipway-paas/slipway/internal/rules"
 )
-
-// maxRetries is how often a request that may be sent again is.
-const maxRetries = 2
 
 // statusClientGone is what the access log says of a request whose client left
 // before its answer.
@@ -38,9 +36,14 @@ type exchange struct {
 	held    time.Duration // how long it did
 	route   *route        // of the last attempt
 	inst    *instance     // of the last attempt
-	inside  bool          // of inst's door, and counted as open
-	tried   []*instance
-	retries int
+	berth   berth         // there
+	inside  bool          // of its instance's door, and counted as open
+	sent    time.Duration // when the last attempt began
+	verdict balance.Result
+	tried   []*instance // they refused
+	last    *instance   // the one that is better not tried next
+	repeats int         // since the request last had to wait
+	lost    bool        // a fresh connection was closed on it
 
 	attempts  int
 	uncounted bool // no request of any release
@@ -99,8 +102,8 @@ func (x *exchange) begin(req *h1.Request, proto string) {
 	x.req, x.proto = req, proto
 	x.began = x.router.now()
 	x.host, x.app, x.guest, x.held = "", nil, nil, 0
-	x.route, x.inst, x.inside, x.tried = nil, nil, false, x.tried[:0]
-	x.attempts, x.uncounted = 0, false
+	x.route, x.inst, x.berth, x.inside, x.tried, x.last = nil, nil, berth{}, false, x.tried[:0], nil
+	x.attempts, x.repeats, x.lost, x.uncounted = 0, 0, false, false
 	x.status, x.bytes, x.answered, x.broken = 0, 0, 0, false
 	x.admission.begin()
 	x.origin.read(req, x.from, x.router.opt.TrustedProxies)
@@ -179,7 +182,8 @@ func (x *exchange) next() step {
 			return x.queue()
 		}
 		x.visit.app = x.app
-		rt, inst, why := x.app.acquire(x.router.now(), x.tried, &x.visit)
+		now := x.router.now()
+		rt, at, why := x.app.acquire(now, x.tried, x.last, &x.visit)
 		if why == gone {
 			if next := x.router.find(x.host); next != nil && next != x.app {
 				x.app = next // the host was handed over after it was looked up
@@ -194,29 +198,34 @@ func (x *exchange) next() step {
 			x.giveBack() // for others, and in is asked for again then
 			x.in = false
 			return x.queue()
+		case why == empty && x.lingers(now):
+			return x.linger(now)
 		case why == unproven:
 			return step{do: toProve}
-		case inst == nil:
+		case at.inst == nil:
 			return answerWith(x.refuse(why))
 		}
 		if s, ok := x.admitted(); !ok {
-			inst.door.leave()
+			at.inst.door.leave()
+			at.entry.Undo()
 			return s
 		}
-		return x.enter(inst)
+		return x.enter(at, now)
 	}
 }
 
 // enter has the request counted as open, and sends it to the instance whose
 // door it is in.
-func (x *exchange) enter(inst *instance) step {
-	x.inst, x.inside = inst, true
+func (x *exchange) enter(at berth, now time.Duration) step {
+	x.inst, x.berth, x.inside, x.sent, x.verdict = at.inst, at, true, now, balance.Unknown
 	x.bind()
-	x.attempts++
+	if x.attempts++; x.attempts == 1 {
+		at.group.balancer.Begin()
+	}
 	if x.route.tally != nil {
 		x.route.tally.open.Add(1)
 	}
-	place := inst.place.Load()
+	place := at.inst.place.Load()
 	if place == nil {
 		return x.failed(errRefused, true)
 	}
@@ -230,6 +239,10 @@ func (x *exchange) left() {
 	}
 	x.inside = false
 	x.unbind()
+	if x.broken {
+		x.verdict = balance.Failed
+	}
+	x.berth.group.balancer.Done(x.berth.entry, x.router.now(), x.verdict, -1)
 	x.inst.door.leave()
 	if x.route.tally != nil {
 		x.route.tally.open.Add(-1)
@@ -246,8 +259,9 @@ func (x *exchange) onward() h1.Onward {
 // back is how an answer's head goes to the client, and takes note that it came.
 func (x *exchange) back(res *h1.Response) h1.Back {
 	x.answered, x.status = x.router.now(), res.Status
+	x.judge(res)
 	length := x.show(res)
-	x.set = x.shown.Append(x.origin.idLine(x.set[:0]))
+	x.set = x.setCookie(x.shown.Append(x.origin.idLine(x.set[:0])))
 	if res.Get("date") == nil && res.Status >= 200 {
 		x.set = x.router.date(x.set)
 	}
@@ -266,10 +280,13 @@ func isForUs(name []byte) bool {
 // failed says what is done about a request whose attempt ended without a byte
 // of an answer; whole says that its body could be sent again.
 func (x *exchange) failed(err error, whole bool) step {
+	x.verdict = resultOf(err)
 	x.left()
 	x.blame(err)
-	if !errors.Is(err, errGone) && x.attempts <= maxRetries && whole && x.mayRepeat(err) {
-		return x.next()
+	if !errors.Is(err, errGone) && whole {
+		if s, ok := x.again(err); ok {
+			return s
+		}
 	}
 	x.router.log.Debug("request had no answer", "app", x.app.name, "instance", x.inst.id, "request_id", string(x.origin.id), "err", err)
 	switch {
@@ -295,18 +312,14 @@ func (x *exchange) failed(err error, whole bool) step {
 	return answerWith(brokeOff(x.app.name))
 }
 
-func (x *exchange) mayRepeat(err error) bool {
-	return errors.Is(err, errRefused) || errors.Is(err, errUnsent) || errors.Is(err, errStale) && x.repeatable()
-}
-
 // blame keeps the next attempt from what made this one fail: the instance when
 // it cannot be reached, its old connections when one of them was closed.
 func (x *exchange) blame(err error) {
 	switch {
 	case errors.Is(err, errRefused) && !errors.Is(err, errGone):
-		x.inst.suspect.Store(int64(x.router.now() + suspicion))
 		x.tried = append(x.tried, x.inst)
-	case errors.Is(err, errUnsent), errors.Is(err, errStale):
+	case errors.Is(err, errUnsent), errors.Is(err, errStale), errors.Is(err, errLost):
+		x.last = x.inst
 		if place := x.inst.place.Load(); place != nil {
 			place.links.close()
 		}
@@ -328,9 +341,8 @@ func (x *exchange) finish() {
 	if x.route != nil && x.route.tally != nil && !x.uncounted {
 		x.count(now, failed)
 	}
-	if access := x.router.opt.Access; access != nil {
-		access(x.access(failed))
-	}
+	x.measure(now, failed)
+	x.note(now, failed)
 }
 
 func (x *exchange) count(now time.Duration, failed bool) {
@@ -345,25 +357,6 @@ func (x *exchange) count(now time.Duration, failed bool) {
 			c.waited(x.held)
 		}
 	}
-}
-
-func (x *exchange) access(failed bool) Access {
-	a := Access{
-		Time: x.router.start.Add(x.began), Duration: x.router.now() - x.began, Client: x.origin.client,
-		Host: x.host, Method: string(x.req.Method), Path: x.visit.path(), Proto: x.proto,
-		Status: x.status, Bytes: x.bytes, Attempts: x.attempts,
-		RequestID: string(x.origin.id), Failed: failed, Why: x.shed.String(),
-	}
-	if x.app != nil {
-		a.App = x.app.name
-	}
-	if x.route != nil {
-		a.Release = x.route.release
-	}
-	if x.inst != nil {
-		a.Instance = x.inst.id
-	}
-	return a
 }
 
 // secure is the address of the same thing by HTTPS.

@@ -27,6 +27,7 @@ import (
 //	the path is too long to be matched          414  tooLong
 //	the path may be read as that of two types   400  ambiguous
 //	no instance serves, or all refuse           503  empty, once nothing holds it
+//	all have as much open as they may have      503  full
 //
 // A stranger thus learns neither of maintenance nor of redirects. All but the
 // last are no requests of any release: cutovers do not count them. The control
@@ -47,6 +48,7 @@ const (
 	tooLong
 	ambiguous
 	empty
+	full
 )
 
 // visit is what the gate looks at.
@@ -107,7 +109,7 @@ func (rt *route) admit(v *visit) (process string, why refusal) {
 
 // page is what a refused request is answered with.
 func (x *exchange) refuse(why refusal) page {
-	x.uncounted = why != empty
+	x.uncounted = why != empty && why != full
 	switch {
 	case x.app.control:
 		return controlDown()
@@ -130,6 +132,8 @@ func (x *exchange) refuse(why refusal) page {
 		return longPath()
 	case why == ambiguous:
 		return oddPath()
+	case why == full:
+		return busy(x.app.name)
 	case len(x.tried) > 0:
 		return unreachable(x.app.name)
 	}

@@ -2,12 +2,9 @@ package router
 
 import (
 	"sync/atomic"
-	"time"
-)
 
-// suspicion is how long an instance that refused a connection is passed over
-// while there are others.
-const suspicion = time.Second
+	"github.com/slipway-paas/slipway/internal/balance"
+)
 
 // instance is one running copy of an app, as the router knows it. Requests
 // read it without a lock.
@@ -15,9 +12,8 @@ type instance struct {
 	id    string
 	door  *turnstile
 	place atomic.Pointer[place] // nil: nobody knows where it is
-	// suspect is when, on the router's clock, it may be trusted again.
-	suspect atomic.Int64
-	slots   atomic.Int64 // of gates, that its requests have: see admission
+	host  *balance.Host         // what its requests have found
+	slots atomic.Int64          // of gates, that its requests have: see admission
 
 	// Guarded by Router.mu.
 	local   *place            // what the node said of it; nil: nothing
@@ -44,7 +40,7 @@ func (p *place) by(protocol string) links {
 }
 
 func newInstance(id string) *instance {
-	return &instance{id: id, door: newTurnstile(), apps: map[*app]struct{}{}}
+	return &instance{id: id, door: newTurnstile(), host: balance.NewHost(id, 0), apps: map[*app]struct{}{}}
 }
 
 // eligible reports whether a new request may go to it at all.

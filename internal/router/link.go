@@ -60,6 +60,8 @@ var (
 	// errStale: a connection that had served before ended without a byte of
 	// an answer; most likely the instance closed it before the request came.
 	errStale = errors.New("the connection was closed before an answer")
+	// errLost: a fresh connection ended without a byte of an answer.
+	errLost = errors.New("the connection was closed instead of an answer")
 	// errTimeout: the answer did not begin in time.
 	errTimeout = errors.New("no answer in time")
 	// errClient: the client did not finish its request, or broke its rules.
@@ -232,6 +234,8 @@ func (l *outward) verdict(err error) error {
 		return fmt.Errorf("%w: %w", errGarbage, err)
 	case l.used && !l.heard:
 		return fmt.Errorf("%w: %w", errStale, err)
+	case !l.heard:
+		return fmt.Errorf("%w: %w", errLost, err)
 	}
 	return err
 }

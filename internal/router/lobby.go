@@ -32,6 +32,7 @@ type guest struct {
 	host   string // empty: it came by a port of the edge
 	port   int    // which one
 	visit  *visit
+	brief  bool          // it is in no lobby: see linger
 	let    chan struct{} // closed when it may try
 	began  time.Duration
 
@@ -134,8 +135,8 @@ func (r *Router) awaited(g *guest) bool {
 		tr, leads := rt.tcp[g.port]
 		return !leads || rt.pickPort(tr, nil) != nil
 	}
-	_, inst, why := rt.choose(r.now(), nil, g.visit)
-	return why != admitted || inst != nil
+	process, why := rt.admit(g.visit)
+	return why != admitted || rt.anybody(process, g.visit)
 }
 
 // of is the app that what g came by leads to now.
@@ -183,6 +184,9 @@ func (x *exchange) queue() step {
 // waited says what is next for a request that was let go, or has waited for
 // long enough, or whose client has left.
 func (x *exchange) waited(g *guest, left bool) step {
+	if g.brief {
+		return x.lingered(g, left)
+	}
 	inVain := x.router.leave(g)
 	x.held += x.router.now() - g.began
 	switch {

@@ -2,7 +2,10 @@ package router
 
 import (
 	"cmp"
+	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/slipway-paas/slipway/internal/access"
 )
@@ -22,10 +25,12 @@ func (r *Router) Snapshot() access.Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var s access.Snapshot
+	now := r.now()
 	for name, a := range r.apps {
-		if waiting := a.lobby.size.Load(); waiting > 0 {
+		if waiting := int64(a.lobby.size.Load()) + a.lingering.Load(); waiting > 0 {
 			s.Waiting = append(s.Waiting, access.Waiting{App: name, Requests: int(waiting)})
 		}
+		s.Pools = append(s.Pools, a.route.Load().pools(name, now)...)
 	}
 	for _, a := range r.young {
 		report := a.cutover.Load().report(r.now())
@@ -35,4 +40,75 @@ func (r *Router) Snapshot() access.Snapshot {
 	}
 	slices.SortFunc(s.Waiting, func(a, b access.Waiting) int { return cmp.Compare(a.App, b.App) })
 	return s
+}
+
+// keepSeries drops what is counted of process types that the route has no
+// more. r.mu is held.
+func (r *Router) keepSeries(app string, rt *route) {
+	var processes []string
+	rt.groups(func(g *group) { processes = append(processes, g.name) })
+	r.metrics.Keep(app, processes...)
+}
+
+// pools are the instances of a route, of both releases together, by process
+// type.
+func (rt *route) pools(app string, now time.Duration) []access.Pool {
+	by := map[string]*access.Pool{}
+	rt.groups(func(g *group) {
+		c, p := g.balancer.Counts(now), by[g.name]
+		if p == nil {
+			p = &access.Pool{App: app, Process: g.name}
+			by[g.name] = p
+		}
+		p.Open += c.Open
+		p.Sound += c.Hosts - c.Out - c.Probe
+		p.Out += c.Out
+		p.HalfOpen += c.Probe
+		// The balancers of both releases go on from one, and share these.
+		p.Ejections, p.Quarantines = c.Ejections, c.Quarantines
+		p.Retries, p.Hedges, p.Exhausted = c.Retries, c.Hedges, c.Exhausted
+	})
+	var all []access.Pool
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		all = append(all, *by[name])
+	}
+	return all
+}
+
+// note has the request written down, if it is to be.
+func (x *exchange) note(now time.Duration, failed bool) {
+	opt := &x.router.opt
+	if opt.Access == nil {
+		return
+	}
+	var share *int
+	if x.route != nil {
+		share = x.route.edge.Log.Sample
+	}
+	if opt.Sampled == nil || opt.Sampled(share, failed) {
+		opt.Access(x.record(now, failed))
+	}
+}
+
+func (x *exchange) record(now time.Duration, failed bool) Access {
+	a := Access{
+		Time: x.router.start.Add(x.began), Duration: now - x.began, Client: x.origin.client,
+		Host: x.host, Method: string(x.req.Method), Path: x.visit.path(), Proto: x.proto, Scheme: x.origin.proto,
+		Status: x.status, Bytes: x.bytes, In: max(x.req.Length, 0), Attempts: x.attempts,
+		RequestID: string(x.origin.id), Failed: failed, Why: x.shed.String(),
+		Referer: string(x.req.Get("referer")), Agent: string(x.req.Get("user-agent")),
+	}
+	if _, query, ok := strings.Cut(string(x.req.Target), "?"); ok {
+		a.Query = query
+	}
+	if x.app != nil {
+		a.App = x.app.name
+	}
+	if x.route != nil {
+		a.Release = x.route.release
+	}
+	if x.inst != nil {
+		a.Instance, a.Process = x.inst.id, x.berth.group.name
+	}
+	return a
 }

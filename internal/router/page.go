@@ -130,6 +130,13 @@ func crowded(app string) page {
 	}
 }
 
+func busy(app string) page {
+	return page{
+		status: http.StatusServiceUnavailable, title: "App is busy", retry: 1,
+		text: fmt.Sprintf("Each instance of the app %s has as many requests as it may have at a time.", app),
+	}
+}
+
 func unreachable(app string) page {
 	return page{
 		status: http.StatusServiceUnavailable, title: "App not reachable", retry: 1,

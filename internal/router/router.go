@@ -49,10 +49,11 @@ type Router struct {
 	demanding map[*app]bool // those for HTTPS only
 
 	metrics   *access.Metrics
-	underWay  time.Duration // see underWay
-	held      atomic.Int64  // requests that wait for an instance, of all apps
-	httpsPort atomic.Int64  // where ServeTLS listens; 0: nowhere
-	told      atomic.Bool   // the log knows of redirects to nowhere
+	secret    atomic.Pointer[string] // what all routers share
+	underWay  time.Duration          // see underWay
+	held      atomic.Int64           // requests that wait for an instance, of all apps
+	httpsPort atomic.Int64           // where ServeTLS listens; 0: nowhere
+	told      atomic.Bool            // the log knows of redirects to nowhere
 
 	// changes counts those of what hosts lead to, so that a connection knows
 	// whether what it remembers still holds.
@@ -93,6 +94,7 @@ func New(logger *slog.Logger, opt Options) *Router {
 	r.beginTLS()
 	r.listens = r.tlsConfig()
 	r.edge.Store(&edge{})
+	r.setSecret(rand.Text())
 	r.begin(&r.opt)
 	return r
 }
@@ -126,6 +128,7 @@ func (r *Router) setEdge(state platform.EdgeState) {
 	r.complainOf(r.certs.set(state.Certificates))
 	r.setFallback()
 	r.setTickets(state.Tickets)
+	r.setSecret(state.RegistryPassword)
 	r.onDemand.on.Store(state.OnDemand)
 	old := r.edge.Load()
 	next := &edge{hosts: map[string]bool{}, app: old.app}
@@ -151,7 +154,9 @@ func (r *Router) controlPlane(address string) *app {
 	inst.remote = &place{address: address, up: address != "", links: newUpstream(r, address), multi: newMultiUpstream(r, address)}
 	inst.settle()
 	a := &app{control: true}
-	a.route.Store(&route{main: pool{inst}})
+	rt := &route{main: pool{inst}}
+	r.regroup("", rt, nil)
+	a.route.Store(rt)
 	return a
 }
 
@@ -186,8 +191,14 @@ func (r *Router) SetPorts(id, address string, ports map[int]string, up bool) {
 		inst.local = &place{address: address, up: up, ports: ports, links: was.links, multi: was.multi}
 	}
 	inst.settle()
+	if up && (was == nil || !was.up || was.address != address) {
+		inst.host.Revive(r.now())
+	}
 	for a := range inst.apps {
 		a.resize(r.now())
+		if up {
+			a.away.Store(0)
+		}
 		r.wake(a)
 	}
 	if was != nil && was.address != address {
@@ -202,7 +213,10 @@ func (r *Router) replace(old *instance) *instance {
 	fresh.apps, fresh.remote = old.apps, old.remote
 	r.instances[old.id] = fresh
 	for a := range fresh.apps {
-		a.route.Store(a.route.Load().with(fresh, old))
+		was := a.route.Load()
+		next := was.with(fresh, old)
+		r.regroup(a.name, next, was)
+		a.route.Store(next)
 	}
 	return fresh
 }

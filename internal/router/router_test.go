@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -23,7 +24,12 @@ import (
 	"github.com/slipway-paas/slipway/internal/router"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if address := os.Getenv(serverEnv); address != "" {
+		beServer(address)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // edge is a router that serves on a port of its own.
 type edge struct {

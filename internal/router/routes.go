@@ -81,8 +81,10 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 	if next.old != nil {
 		next.old.bounds = next.bounds
 	}
+	r.regroup(name, next, old)
 	r.beginCutover(a, old, next)
 	a.route.Store(next)
+	r.keepSeries(name, next)
 	if old != nil {
 		old.forgive(r.now(), next)
 		r.unlist(a, old.backends(), next.backends())
@@ -130,6 +132,7 @@ func (r *Router) dropRoute(name string) {
 	r.wake(a)
 	r.unlist(a, old.backends(), nil)
 	delete(r.apps, name)
+	r.metrics.Keep(name)
 	delete(r.demanding, a)
 	r.complain("app "+name, nil)
 }

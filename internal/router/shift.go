@@ -115,21 +115,28 @@ func (rt *route) sides(v *visit) (first, second *route) {
 	return rt.old, rt
 }
 
-// choose is the instance that v goes to, and the route of its release; nil
-// when nobody is up. A refusal says why it goes to none.
-func (rt *route) choose(now time.Duration, tried []*instance, v *visit) (*route, *instance, refusal) {
+// choose takes a place at the instance that v goes to, and says the route of
+// its release. A refusal says why it goes to none.
+func (rt *route) choose(now time.Duration, tried []*instance, last *instance, v *visit) (*route, berth, refusal) {
 	process, why := rt.admit(v)
 	if why != admitted {
-		return rt, nil, why
+		return rt, berth{}, why
 	}
 	first, second := rt.sides(v)
-	if inst := first.pool(process).pick(now, tried); inst != nil || second == nil {
-		return first, inst, admitted
+	at, why := first.pick(process, now, tried, last, v)
+	if why != empty || second == nil {
+		return first, at, why
 	}
-	if inst := second.pool(process).pick(now, tried); inst != nil {
-		return second, inst, admitted
+	if at, why := second.pick(process, now, tried, last, v); why == admitted {
+		return second, at, admitted
 	}
-	return first, nil, admitted
+	return first, berth{}, empty
+}
+
+// anybody reports whether an instance is up that v may go to.
+func (rt *route) anybody(process string, v *visit) bool {
+	first, second := rt.sides(v)
+	return first.pool(process).anybody() || second != nil && second.pool(process).anybody()
 }
 
 // poolsOf are the instances of a process type that connections to its ports may

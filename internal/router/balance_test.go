@@ -1,0 +1,316 @@
+package router_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/access"
+	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/router"
+)
+
+// serverEnv tells a copy of the test binary to be an app at an address.
+const serverEnv = "SLIPWAY_TEST_SERVER"
+
+// beServer serves until it is killed.
+func beServer(address string) {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(ln.Addr())
+	_ = http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { //nolint:gosec // a test's
+		time.Sleep(2 * time.Millisecond) // so that a kill meets some under way
+		fmt.Fprint(w, os.Getpid())
+	}))
+}
+
+// process is an app in a process of its own.
+func process(t *testing.T, address string) (cmd *exec.Cmd, at string) {
+	t.Helper()
+	cmd = exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env, cmd.Stderr = append(os.Environ(), serverEnv+"="+address), os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	if at, err = bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, strings.TrimSpace(at)
+}
+
+// load asks from several clients until stop is called, which tells how many
+// were asked and what was no 200.
+func (e *edge) load(clients int) (asked *atomic.Int64, stop func() (wrong []string)) {
+	asked = new(atomic.Int64)
+	var over atomic.Bool
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	var wrong []string
+	for range clients {
+		c := client(e.t)
+		all.Go(func() {
+			for !over.Load() {
+				text, err := fetch(c, e.request("GET", "blog.test", "/", nil))
+				asked.Add(1)
+				if err != nil {
+					mu.Lock()
+					wrong = append(wrong, fmt.Sprint(err, text))
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	return asked, func() []string {
+		over.Store(true)
+		all.Wait()
+		return wrong
+	}
+}
+
+func fetch(c *http.Client, req *http.Request) (string, error) {
+	res, err := c.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != 200 {
+		err = fmt.Errorf("status %d", res.StatusCode)
+	}
+	return string(text), err
+}
+
+// reach waits until a counter has a value.
+func reach(t *testing.T, n *atomic.Int64, value int64) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); n.Load() < value; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d were asked", n.Load(), value)
+		}
+	}
+}
+
+func TestAKillOfOneOfTwoUnderLoadFailsNothing(t *testing.T) {
+	first, one := process(t, "127.0.0.1:0")
+	_, two := process(t, "127.0.0.1:0")
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", route("blog", 1, one, two))
+	asked, stop := e.load(16)
+	reach(t, asked, 500)
+	if err := first.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	reach(t, asked, asked.Load()+1000)
+	process(t, one) // it is started again
+	reach(t, asked, asked.Load()+1000)
+	if wrong := stop(); len(wrong) > 0 {
+		t.Errorf("%d of %d failed: %.200s", len(wrong), asked.Load(), wrong)
+	}
+	pool := e.Snapshot().Pools[0]
+	if pool.Quarantines == 0 || pool.Retries == 0 || pool.Open != 0 {
+		t.Errorf("the crash was not met: %+v", pool)
+	}
+}
+
+func TestARestartOfTheOnlyInstanceUnderLoadFailsNothing(t *testing.T) {
+	only, at := process(t, "127.0.0.1:0")
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", route("blog", 1, at))
+	asked, stop := e.load(4)
+	reach(t, asked, 200)
+	if err := only.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = only.Wait()
+	process(t, at)
+	reach(t, asked, asked.Load()+200)
+	if wrong := stop(); len(wrong) > 0 {
+		t.Errorf("%d of %d failed: %.200s", len(wrong), asked.Load(), wrong)
+	}
+}
+
+func TestOneThatFailsEveryRequestIsLeftAlone(t *testing.T) {
+	var failed atomic.Int64
+	bad := backend(t, func(w http.ResponseWriter, _ *http.Request) {
+		failed.Add(1)
+		w.WriteHeader(500)
+	})
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", route("blog", 1, bad, backend(t, says("ok")), backend(t, says("ok"))))
+	for range 200 {
+		e.get("blog.test")
+	}
+	if n := failed.Load(); n < 5 || n > 6 {
+		t.Errorf("%d of 200 went to it", n)
+	}
+}
+
+func sticky(mode string, addresses ...string) *platform.Route {
+	rt := route("blog", 1, addresses...)
+	rt.Edge.Balance.Sticky = mode
+	return rt
+}
+
+func TestAClientWithItsCookieStaysUntilItsInstanceDrains(t *testing.T) {
+	one, two := backend(t, says("one")), backend(t, says("two"))
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", sticky("cookie", one, two))
+	first := e.get("blog.test")
+	set := first.Cookies()
+	if len(set) != 1 || !set[0].HttpOnly || set[0].SameSite != http.SameSiteLaxMode || set[0].Secure || set[0].Path != "/" {
+		t.Fatalf("got %v", first.Header["Set-Cookie"])
+	}
+	ask := func() answer {
+		req := e.request("GET", "blog.test", "/", nil)
+		req.AddCookie(set[0])
+		return e.do(req)
+	}
+	for range 20 {
+		if again := ask(); again.body != first.body || again.Header["Set-Cookie"] != nil {
+			t.Fatalf("%s after %s, %v", again.body, first.body, again.Header)
+		}
+	}
+	at, other := one, "two"
+	if first.body == "two" {
+		at, other = two, "one"
+	}
+	if err := e.Drain(t.Context(), "at-"+at); err != nil {
+		t.Fatal(err)
+	}
+	moved := ask()
+	moved.want(t, 200, other)
+	if len(moved.Cookies()) != 1 || moved.Cookies()[0].Value == set[0].Value {
+		t.Errorf("it is not told where it is now: %v", moved.Header)
+	}
+}
+
+func TestACookieThatSomebodyMadeUpIsReplaced(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", sticky("cookie", backend(t, says("one"))))
+	req := e.request("GET", "blog.test", "/", nil)
+	req.AddCookie(&http.Cookie{Name: "slipway_instance", Value: "at-127.0.0.1:1"})
+	if got := e.do(req); len(got.Cookies()) != 1 {
+		t.Errorf("got %v", got.Header)
+	}
+}
+
+func TestAClientStaysByItsAddress(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", sticky("client", backend(t, says("one")), backend(t, says("two")), backend(t, says("three"))))
+	first := e.get("blog.test")
+	for range 20 {
+		if again := e.get("blog.test"); again.body != first.body || again.Header["Set-Cookie"] != nil {
+			t.Fatalf("%s after %s", again.body, first.body)
+		}
+	}
+}
+
+func TestMoreThanAnInstanceMayHaveIsRefusedUntilOneEnds(t *testing.T) {
+	arrived, free := make(chan struct{}, 2), make(chan struct{})
+	e := serve(t, router.Options{})
+	rt := route("blog", 1, backend(t, func(http.ResponseWriter, *http.Request) { arrived <- struct{}{}; <-free }))
+	rt.Edge.Balance.MaxConcurrent = 2
+	e.SetRoute("blog", rt)
+	var held sync.WaitGroup
+	for range 2 {
+		held.Go(func() { e.get("blog.test").want(t, 200, "") })
+		<-arrived
+	}
+	busy := e.get("blog.test")
+	busy.want(t, 503, "as many requests as it may have")
+	if busy.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	close(free)
+	held.Wait()
+	e.get("blog.test").want(t, 200, "")
+}
+
+func TestAnAppThatWantsNoRetriesHasNone(t *testing.T) {
+	addr, dropped := fickle(t)
+	e := serve(t, router.Options{})
+	rt, none := route("blog", 1, addr), 0
+	rt.Edge.Balance.Retries = &none
+	e.SetRoute("blog", rt)
+	for range 1000 {
+		before := dropped.Load()
+		if a := e.get("blog.test"); dropped.Load() > before {
+			a.want(t, 502, "ended the connection")
+			return
+		}
+	}
+	t.Error("no connection was used twice")
+}
+
+func TestWhatCameOfRequestsIsCountedByAppAndProcessType(t *testing.T) {
+	told := make(chan router.Access, 10)
+	e := serve(t, router.Options{
+		Access:  func(a router.Access) { told <- a },
+		Sampled: func(share *int, failed bool) bool { return failed || share == nil },
+	})
+	rt := route("blog", 3, backend(t, says("hello")))
+	e.SetRoute("blog", rt)
+	req := e.request("POST", "blog.test", "/a?b=c", strings.NewReader("12345"))
+	req.Header.Set("User-Agent", "me")
+	e.do(req).want(t, 200, "hello")
+	if a := <-told; a.App != "blog" || a.Process != "web" || a.Path != "/a" || a.Query != "b=c" || a.Bytes != 5 || a.In != 5 || a.Agent != "me" || a.Scheme != "http" {
+		t.Errorf("told %+v", a)
+	}
+	none := 0
+	rt.Edge.Log.Sample = &none
+	e.SetRoute("blog", rt)
+	e.get("blog.test")
+	e.SetRoute("blog", &platform.Route{App: "blog", Hosts: []string{"blog.test"}, Release: 3})
+	e.get("blog.test").want(t, 503, "No instance")
+	if a := <-told; a.Status != 503 {
+		t.Errorf("told %+v of an app that wants failures alone", a)
+	}
+	exported := access.NewExporter(e.Metrics(), nil, e.Snapshot)
+	for _, want := range []string{
+		`slipway_requests_total{app="blog",class="2xx",process="web"} 2`, `slipway_requests_total{app="blog",class="5xx",process="web"} 1`,
+		`slipway_request_bytes_total{app="blog",process="web"} 5`, `slipway_response_bytes_total{app="blog",process="web"}`,
+	} {
+		if text := scrape(t, exported); !strings.Contains(text, want) {
+			t.Errorf("missing %s", want)
+		}
+	}
+	if live := e.Live("blog"); len(live) != 1 || live[0].Minute.Requests != 3 || live[0].Minute.Failed != 1 {
+		t.Errorf("live: %+v", live)
+	}
+	e.SetRoute("blog", nil)
+	if text := scrape(t, exported); strings.Contains(text, `app="blog"`) {
+		t.Error("an app that went is still told of")
+	}
+}
+
+func scrape(t *testing.T, h http.Handler) string {
+	t.Helper()
+	addr := backend(t, h.ServeHTTP)
+	res, err := client(t).Get("http://" + addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, _ := io.ReadAll(res.Body)
+	return string(text)
+}

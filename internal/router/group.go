@@ -1,0 +1,227 @@
+package router
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/access"
+	"github.com/slipway-paas/slipway/internal/balance"
+	"github.com/slipway-paas/slipway/internal/match"
+)
+
+// group is a pool with what chooses among it and what counts its requests.
+// Immutable; what it points to goes on from route to route.
+type group struct {
+	pool     pool
+	balancer *balance.Balancer
+	series   *access.Series // nil: the control plane's, which is not counted
+	name     string         // of the process type, as others know it
+	cookie   string         // name of the cookie that names an instance
+}
+
+// mainProcess is how the main pool is called in metrics and logs.
+const mainProcess = "web"
+
+// regroup makes the groups of a route that has all its backends, and of the
+// one beside it. What is known of each goes on from old.
+func (r *Router) regroup(app string, rt, old *route) {
+	key := r.stickyKey(app)
+	for side := rt; side != nil; side = side.old {
+		before := old
+		for was := old; was != nil; was = was.old {
+			if was.release == side.release {
+				before = was
+			}
+		}
+		side.front = r.grouped(app, "", side.main, side, before, key)
+		side.others = nil
+		for process, members := range side.services {
+			if side.others == nil {
+				side.others = make(map[string]*group, len(side.services))
+			}
+			side.others[process] = r.grouped(app, process, members, side, before, key)
+		}
+	}
+}
+
+func (r *Router) grouped(app, process string, members pool, side, old *route, key []byte) *group {
+	var before *balance.Balancer
+	if g := old.group(process); g != nil {
+		before = g.balancer
+	}
+	g := &group{
+		pool: members, balancer: balance.After(before, members.hosts(), side.edge.Balance, key),
+		name: processName(process), cookie: balance.CookieName,
+	}
+	if app != "" {
+		g.series = r.metrics.Series(app, g.name, r.now())
+	}
+	if process != "" {
+		g.cookie += "_" + process
+	}
+	return g
+}
+
+func processName(process string) string {
+	if process == "" {
+		return mainProcess
+	}
+	return process
+}
+
+// hosts are the instances as a balancer knows them.
+func (p pool) hosts() []*balance.Host {
+	all := make([]*balance.Host, len(p))
+	for i, inst := range p {
+		all[i] = inst.host
+	}
+	return all
+}
+
+// group is that of a process type; nil when it has no instances. That of no
+// route is nil too.
+func (rt *route) group(process string) *group {
+	if rt == nil {
+		return nil
+	}
+	if process = mainAs(process); process == "" {
+		return rt.front
+	}
+	return rt.others[process]
+}
+
+// groups calls f for each, of both releases where two serve.
+func (rt *route) groups(f func(g *group)) {
+	for side := rt; side != nil; side = side.old {
+		if side.front != nil {
+			f(side.front)
+		}
+		for _, g := range side.others {
+			f(g)
+		}
+	}
+}
+
+// berth is the place of one request at an instance. The zero value is none.
+type berth struct {
+	inst   *instance
+	group  *group
+	entry  balance.Entry
+	cookie string // the client is to be told so that it comes back here; empty: nothing
+}
+
+// pick takes a place at one of the group's instances that may serve: those that
+// are up and not among tried. The last one tried is taken again only when there
+// is no other.
+func (g *group) pick(now time.Duration, tried []*instance, last *instance, v *visit) (berth, balance.Refusal) {
+	may := func(i int) bool {
+		inst := g.pool[i]
+		return inst != last && inst.eligible() && !slices.Contains(tried, inst)
+	}
+	var named int
+	stays := true
+	switch g.balancer.Sticky() {
+	case "":
+		stays = false
+	case balance.StickyCookie:
+		named = -1
+		if v.req != nil {
+			if token, ok := match.Cookie(v.req.Fields, g.cookie); ok {
+				named = g.balancer.Named(token)
+			}
+		}
+	default:
+		named = g.balancer.Nearest(now, v.client, may)
+	}
+	full := false
+	if stays && named >= 0 {
+		e, why := g.balancer.Take(named, now, may)
+		if why == balance.Picked {
+			return berth{inst: g.pool[named], group: g, entry: e}, why
+		}
+		full = why == balance.Full // it keeps its cookie for the next time
+	}
+	i, e, why := g.balancer.Pick(now, rand.Uint64(), may)
+	if why == balance.Nobody && last != nil {
+		return g.pick(now, tried, nil, v)
+	}
+	if why != balance.Picked {
+		return berth{}, why
+	}
+	b := berth{inst: g.pool[i], group: g, entry: e}
+	if stays && !full {
+		b.cookie = g.balancer.Token(i)
+	}
+	return b, why
+}
+
+// anybody reports whether one of them is up.
+func (p pool) anybody() bool {
+	return slices.ContainsFunc(p, (*instance).eligible)
+}
+
+// setSecret is told what all routers share; nothing leaves what there is.
+func (r *Router) setSecret(text string) {
+	if text != "" {
+		r.secret.Store(&text)
+	}
+}
+
+// stickyKey is what the cookies of an app are signed with. It comes from what
+// all routers share and nobody else has.
+func (r *Router) stickyKey(app string) []byte {
+	mac := hmac.New(sha256.New, []byte(*r.secret.Load()))
+	mac.Write([]byte("sticky sessions of "))
+	mac.Write([]byte(app))
+	return mac.Sum(nil)
+}
+
+// setCookie appends the line that has the client come back to the instance.
+func (x *exchange) setCookie(dst []byte) []byte {
+	if x.berth.cookie == "" {
+		return dst
+	}
+	dst = append(dst, "Set-Cookie: "...)
+	dst = append(dst, x.berth.group.cookie...)
+	dst = append(dst, '=')
+	dst = append(dst, x.berth.cookie...)
+	dst = append(dst, "; Path=/; HttpOnly; SameSite=Lax"...)
+	if x.visit.https {
+		dst = append(dst, "; Secure"...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// measure counts a request that ended.
+func (x *exchange) measure(now time.Duration, failed bool) {
+	if x.route == nil || x.app.control {
+		return
+	}
+	g := x.berth.group
+	if g == nil {
+		g = x.route.front
+	}
+	if g == nil || g.series == nil {
+		return
+	}
+	g.series.End(now, &access.Observation{
+		Status: x.status, Took: now - x.began, In: max(x.req.Length, 0), Out: x.bytes, Failed: failed, Upgraded: x.status == 101,
+	})
+}
+
+// resultOf is what an attempt that failed says of its instance.
+func resultOf(err error) balance.Result {
+	switch {
+	case errors.Is(err, errGone), errors.Is(err, errClient), errors.Is(err, errSlow):
+		return balance.Unknown
+	case errors.Is(err, errRefused):
+		return balance.Refused
+	case errors.Is(err, errUnsent), errors.Is(err, errStale):
+		return balance.Unknown // an old connection had ended
+	}
+	return balance.Failed
+}
