@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"github.com/slipway-paas/slipway/internal/h1"
 	"github.com/slipway-paas/slipway/internal/h2"
 )
@@ -350,4 +352,58 @@ func TestWhoLeavesIsNoticed(t *testing.T) {
 	if err := <-gone; strings.Count(err.Error(), "the peer reset the stream: CANCEL") != 3 {
 		t.Error(err)
 	}
+}
+
+func TestAWebSocketIsAskedForAsAnUpgrade(t *testing.T) {
+	asked := make(chan string, 1)
+	s := serve(t, h2.Options{}, func(s *h2.Stream) {
+		r := s.Request()
+		asked <- fmt.Sprintf("%s %s %s %d %v", r.Method, r.Target, r.Upgrade, r.Length, len(r.Get("sec-websocket-key")) == 24)
+		_ = s.Answer(head(101, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Accept: x"), h1.Back{Bodiless: true})
+		s.Flush()
+		_, _ = io.Copy(flushing{s}, s)
+		_ = s.End(nil)
+	})
+	p := s.raw()
+	_ = p.WriteSettings()
+	p.head(1, false, ":method: CONNECT", ":protocol: websocket", ":scheme: http", ":path: /chat", ":authority: a", "sec-websocket-version: 13")
+	_ = p.WriteData(1, false, []byte("hello"))
+	var got []string
+	for len(got) == 0 || got[len(got)-1] != "end" {
+		f, err := p.ReadFrame()
+		if err != nil {
+			t.Fatalf("got %v and %v", got, err)
+		}
+		switch f := f.(type) {
+		case *http2.HeadersFrame:
+			fields, _ := p.dec.DecodeFull(f.HeaderBlockFragment())
+			got = append(got, fmt.Sprint(fields))
+		case *http2.DataFrame:
+			if len(f.Data()) > 0 {
+				got = append(got, string(f.Data()))
+				_ = p.WriteData(1, true, nil)
+			}
+			if f.StreamEnded() {
+				got = append(got, "end")
+			}
+		}
+	}
+	if text := strings.Join(got, " "); text != `[header field ":status" = "200"] hello end` {
+		t.Errorf("got %s", text)
+	}
+	if text := <-asked; text != "GET /chat websocket 0 true" {
+		t.Errorf("it was asked %s", text)
+	}
+	p.head(3, false, ":method: CONNECT", ":protocol: other", ":scheme: http", ":path: /", ":authority: a")
+	if text := p.said(1); text != "3 501, reset 3 NO_ERROR" {
+		t.Errorf("another protocol got %s", text)
+	}
+}
+
+// flushing sends each piece at once.
+type flushing struct{ *h2.Stream }
+
+func (f flushing) Write(p []byte) (int, error) {
+	defer f.Flush()
+	return f.Stream.Write(p)
 }

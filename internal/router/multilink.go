@@ -156,6 +156,9 @@ func (l *multilink) answer(res *h1.Response) error {
 	}
 	*res = *head
 	res.Reason = []byte(http.StatusText(res.Status))
+	if res.Get("trailer") != nil {
+		res.Length = h1.Chunked // in HTTP/1.1 no trailers follow a body of known length
+	}
 	return nil
 }
 
