@@ -115,7 +115,9 @@ func (x *exchange) refuse(why refusal) page {
 		return controlDown()
 	case why == gone:
 		return unknownHost(x.host)
-	case why == denied, why == stranger:
+	case why == denied:
+		return notFromThere(x.app.name)
+	case why == stranger:
 		return notAllowed(x.app.name)
 	case why == resting:
 		return inMaintenance(x.app.name)

@@ -81,6 +81,13 @@ func notAllowed(app string) page {
 	}
 }
 
+func notFromThere(app string) page {
+	return page{
+		status: http.StatusForbidden, title: "Not allowed from here",
+		text: fmt.Sprintf("The app %s is not open to the network that this request comes from.", app),
+	}
+}
+
 func onlyHTTPS(to string) page {
 	return page{
 		status: http.StatusMovedPermanently, title: "Moved to HTTPS", to: to,

@@ -84,6 +84,7 @@ func (a *auth) ask(req *h1.Request, v *Visit, proofs *Proofs, now time.Duration)
 		return Refusal{}
 	case wrong:
 		return a.unauthorized()
+	case unknown:
 	}
 	return Refusal{Prove: true}
 }

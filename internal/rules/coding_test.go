@@ -20,6 +20,7 @@ import (
 var page = []string{"HTTP/1.1 200 OK", "Content-Type: text/html; charset=utf-8", "Content-Length: 1000"}
 
 func coder(t testing.TB, codings ...string) *rules.Rules {
+	t.Helper()
 	return compile(t, platform.Edge{Compress: codings})
 }
 

@@ -200,11 +200,11 @@ func (a *auth) verify(token []byte) bool {
 	if !ok {
 		return false
 	}
-	hash, there := a.users[name]
+	kept, there := a.users[name]
 	if !there {
-		hash = a.decoy
+		kept = a.decoy
 	}
-	return platform.VerifyPassword(hash, password) && there
+	return platform.VerifyPassword(kept, password) && there
 }
 
 // slot is the bucket of a client: of an IPv6 client that of its /64, which is
