@@ -14,6 +14,8 @@ import (
 type Snapshot struct {
 	Pools    []Pool
 	Shed     []Shed
+	Would    []Shed // have been turned away, had control been on
+	Gates    []Gate
 	Waiting  []Waiting
 	Cutovers []Cutover
 }
@@ -163,6 +165,12 @@ func (s *Snapshot) collect(to chan<- prometheus.Metric) {
 	}
 	for _, c := range s.Shed {
 		counter(to, shedDesc, float64(c.Requests), c.App, c.Class, c.Reason)
+	}
+	for _, c := range s.Would {
+		counter(to, wouldDesc, float64(c.Requests), c.App, c.Class, c.Reason)
+	}
+	for i := range s.Gates {
+		s.Gates[i].collect(to)
 	}
 	for _, w := range s.Waiting {
 		gauge(to, waitingDesc, float64(w.Requests), w.App)

@@ -21,7 +21,7 @@ type Guard struct {
 	epoch   int
 	win     guardWindow
 	share   int // of an app of weight 1, by the last window; 0: not known
-	shed    [classes]uint64
+	shed    [Classes]uint64
 }
 
 // guardWindow is what a window saw.
@@ -137,7 +137,7 @@ func (g *Guard) steer(lag time.Duration) {
 type GuardSnapshot struct {
 	Late   bool
 	Cursor Level
-	Shed   [classes]uint64
+	Shed   [Classes]uint64
 }
 
 // Snapshot is what the guard knows now.

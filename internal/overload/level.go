@@ -14,10 +14,10 @@ const (
 	Normal
 	Bulk
 	Background
-	classes = 4
+	Classes = 4 // how many there are
 )
 
-var classNames = [classes]string{"critical", "normal", "bulk", "background"}
+var classNames = [Classes]string{"critical", "normal", "bulk", "background"}
 
 func (c Class) String() string { return classNames[c&3] }
 
@@ -37,7 +37,7 @@ type Level int16
 
 const (
 	users  = 128 // levels of a class
-	levels = classes * users
+	levels = Classes * users
 
 	// Lowest is the level that is shed first. A cursor there sheds nobody.
 	Lowest Level = levels - 1
@@ -93,9 +93,9 @@ const (
 	Router         // the router itself is short of time
 	TooFast        // its client asks too often
 	TooMany        // its client has too much open
-	reasons = iota
+	Reasons = iota
 )
 
-var reasonNames = [reasons]string{"", "level", "app", "full", "evicted", "late", "router", "rate", "concurrency"}
+var reasonNames = [Reasons]string{"", "level", "app", "full", "evicted", "late", "router", "rate", "concurrency"}
 
 func (r Reason) String() string { return reasonNames[r] }

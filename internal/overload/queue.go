@@ -23,7 +23,7 @@ func (w *Waiter) Level() Level { return w.level }
 // queue holds who waits, by class.
 type queue struct {
 	size int
-	by   [classes]list
+	by   [Classes]list
 }
 
 type list struct{ first, last *Waiter }
@@ -68,7 +68,7 @@ func (q *queue) best() *Waiter {
 
 // newestBelow is the newest of the least class that is less than class.
 func (q *queue) newestBelow(class Class) *Waiter {
-	for c := Class(classes - 1); c > class; c-- {
+	for c := Class(Classes - 1); c > class; c-- {
 		if w := q.by[c].last; w != nil {
 			return w
 		}

@@ -10,9 +10,9 @@ import (
 // tallies are counted for as long as a gate lives.
 type tallies struct {
 	easy   uint64 // served without a look at the level
-	served [classes]uint64
-	shed   [classes][reasons]uint64
-	would  [classes][reasons]uint64
+	served [Classes]uint64
+	shed   Counts
+	would  Counts
 	waits  [waitBuckets]uint64 // by powers of two of microseconds
 }
 
@@ -49,20 +49,22 @@ type Snapshot struct {
 	Limit      int   // slots of all instances
 	InFlight   int
 	Queued     int
-	// WaitP50 and WaitP99 are upper bounds of how long served requests queued.
+	// WaitP50 and WaitP99 are upper bounds of how long served requests queued
+	// since the last Snapshot.
 	WaitP50, WaitP99 time.Duration
 	// Unclassed were served when nothing was short, without a look at their class.
 	Unclassed uint64
-	Served    [classes]uint64
+	Served    [Classes]uint64
 	// Shed were turned away, by class and Reason; Would would have been, had
 	// the mode been on.
-	Shed, Would [classes][reasons]uint64
+	Shed, Would Counts
 }
 
 // Snapshot is what the gate knows now.
 func (g *Gate) Snapshot(now time.Duration) Snapshot {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	defer clear(g.seen.waits[:])
 	return Snapshot{
 		Mode: g.set.Mode, Cursor: g.lowest(now), Overloaded: g.pressed,
 		Limit: g.limit.total, InFlight: g.inflight, Queued: g.queue.size,
@@ -78,9 +80,21 @@ func (g *Gate) lowest(now time.Duration) Level {
 	return g.cursor.level
 }
 
-// Sum adds up the counts of all classes.
-func Sum(counts [classes][reasons]uint64) (total uint64) {
-	for _, by := range counts {
+// Counts are of requests, by class and reason.
+type Counts [Classes][Reasons]uint64
+
+// Add adds more to c.
+func (c *Counts) Add(more *Counts) {
+	for class := range more {
+		for why, n := range more[class] {
+			c[class][why] += n
+		}
+	}
+}
+
+// Total is the count of all.
+func (c *Counts) Total() (total uint64) {
+	for _, by := range c {
 		for _, n := range by {
 			total += n
 		}

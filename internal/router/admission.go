@@ -222,6 +222,11 @@ func (x *exchange) overloaded(why overload.Reason) step {
 // turnedAway answers a request that is no release's fault.
 func (x *exchange) turnedAway(why overload.Reason, p page) step {
 	x.admission.shed, x.uncounted = why, true
+	switch why {
+	case overload.Router, overload.TooFast, overload.TooMany:
+		x.app.refused.add(x.levelOf(), why)
+	default: // its gate counted it
+	}
 	return answerWith(p)
 }
 

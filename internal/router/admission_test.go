@@ -3,12 +3,14 @@ package router_test
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/access"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/router"
 )
@@ -138,6 +140,13 @@ func TestWhatTheAppSaysItStillTakesIsKeptTo(t *testing.T) {
 	if level, _ := strconv.Atoi((<-seen).Get("X-Request-Level")); level < 0 || level > 127 {
 		t.Errorf("the app was told that it has the level %d", level)
 	}
+	snapshot := e.Snapshot()
+	if want := []access.Shed{{App: "shop", Class: "normal", Reason: "app", Requests: 1}}; !slices.Equal(snapshot.Shed, want) {
+		t.Errorf("counted: %+v", snapshot.Shed)
+	}
+	if len(snapshot.Gates) != 1 || snapshot.Gates[0].Limit != 4 || snapshot.Gates[0].Level != 127 || snapshot.Gates[0].Mode != "on" {
+		t.Errorf("gates: %+v", snapshot.Gates)
+	}
 	for i, want := range []string{"", "app", ""} {
 		if got := <-why; got != want {
 			t.Errorf("the access log says of request %d: %q", i, got)
@@ -156,6 +165,9 @@ func TestAClientThatAsksTooOftenHearsWhenToComeBack(t *testing.T) {
 		if want == 429 && res.Header.Get("Retry-After") == "" {
 			t.Error("429 without Retry-After")
 		}
+	}
+	if want := []access.Shed{{App: "shop", Class: "normal", Reason: "rate", Requests: 1}}; !slices.Equal(e.Snapshot().Shed, want) {
+		t.Errorf("counted: %+v", e.Snapshot().Shed)
 	}
 	if res := ask(t, e, "X-Key", "b"); res.StatusCode != 200 {
 		t.Errorf("another client: %s", res.Status)

@@ -24,6 +24,7 @@ type app struct {
 	lingering atomic.Int64            // requests that wait a moment because of that
 	away      atomic.Int64            // since when nobody can be reached, on the router's clock; 0: somebody can
 	share     overload.Share          // of what the router can do
+	refused   refusals                // before a gate
 	last      atomic.Int64            // end of the last request, on the router's clock; 0: none
 
 	// Guarded by Router.mu.

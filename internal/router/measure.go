@@ -27,6 +27,7 @@ func (r *Router) Snapshot() access.Snapshot {
 	var s access.Snapshot
 	now := r.now()
 	for name, a := range r.apps {
+		a.gates(&s, r)
 		if waiting := int64(a.lobby.size.Load()) + a.lingering.Load(); waiting > 0 {
 			s.Waiting = append(s.Waiting, access.Waiting{App: name, Requests: int(waiting)})
 		}
@@ -38,6 +39,7 @@ func (r *Router) Snapshot() access.Snapshot {
 			App: a.name, To: report.To, Requests: report.Requests, Failed: report.Failed, Draining: report.Draining,
 		})
 	}
+	sortShed(&s)
 	slices.SortFunc(s.Waiting, func(a, b access.Waiting) int { return cmp.Compare(a.App, b.App) })
 	return s
 }
