@@ -314,7 +314,7 @@ func (g *Gate) Forgive(now time.Duration, n int) {
 func (g *Gate) Shedding() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.cursor.level < Lowest
+	return g.set.Mode == platform.OverloadOn && g.cursor.level < Lowest
 }
 
 // Tick does what is due: it is called when a Waiter's Deadline is over.

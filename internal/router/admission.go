@@ -2,6 +2,8 @@ package router
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -295,6 +297,15 @@ func (d *admission) levelLine(dst []byte) []byte {
 	}
 	dst = append(dst, requestLevel+": "...)
 	return append(strconv.AppendInt(dst, int64(d.level), 10), "\r\n"...)
+}
+
+// userKey is what users' levels and clients' buckets are hashed with: routers
+// agree on it, and nobody else knows it.
+func (r *Router) userKey() (key overload.Key) {
+	mac := hmac.New(sha256.New, []byte(*r.secret.Load()))
+	mac.Write([]byte("levels of users"))
+	copy(key[:], mac.Sum(nil))
+	return key
 }
 
 // fewOpen is how many requests a router that is late by its own load has open at

@@ -61,9 +61,8 @@ type Router struct {
 
 	// guard keeps this process from more than it can do; lag is its measure, and
 	// the watch's.
-	guard   *overload.Guard
-	lag     overload.Lag
-	userKey overload.Key // of users' levels and clients' buckets
+	guard *overload.Guard
+	lag   overload.Lag
 
 	serving
 	limits  h1.Limits   // of requests' heads
@@ -87,7 +86,6 @@ func New(logger *slog.Logger, opt Options) *Router {
 		proofs: rules.NewProofs(), encoders: rules.NewEncoders(),
 		guard: overload.NewGuard(0), underWay: underWay, wrong: map[string][]string{}, demanding: map[*app]bool{},
 	}
-	_, _ = rand.Read(r.userKey[:]) // never fails
 	r.limits = h1.Limits{Head: r.opt.MaxHeaderBytes, Target: r.opt.MaxTarget, Fields: r.opt.MaxFields}
 	r.certs.begin()
 	r.onDemand.begin()

@@ -77,7 +77,7 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 	for _, backend := range wish.Backends {
 		next.of(backend.Release).list(r.listed(a, backend), backend.Process)
 	}
-	next.bounds = boundsAfter(old, a, next, r.userKey, r.now())
+	next.bounds = boundsAfter(old, a, next, r.userKey(), r.now())
 	if next.old != nil {
 		next.old.bounds = next.bounds
 	}
