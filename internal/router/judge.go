@@ -11,6 +11,10 @@ import (
 	"github.com/slipway-paas/slipway/internal/rules"
 )
 
+// encodersPerCore is how many answers are compressed at the same time: more than
+// a core can do anything for at once, since clients take their time.
+const encodersPerCore = 64
+
 // judgement is what the team's rules need to know of a request, and what they
 // said of it last.
 type judgement struct {

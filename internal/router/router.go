@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -83,7 +84,7 @@ func New(logger *slog.Logger, opt Options) *Router {
 	r := &Router{
 		log: logger, opt: opt.withDefaults(), start: time.Now(), metrics: access.NewMetrics(),
 		apps: map[string]*app{}, instances: map[string]*instance{}, leaving: map[*instance]bool{},
-		proofs: rules.NewProofs(), encoders: rules.NewEncoders(),
+		proofs: rules.NewProofs(), encoders: rules.NewEncoders(encodersPerCore * runtime.GOMAXPROCS(0)),
 		guard: overload.NewGuard(0), underWay: underWay, wrong: map[string][]string{}, demanding: map[*app]bool{},
 	}
 	r.limits = h1.Limits{Head: r.opt.MaxHeaderBytes, Target: r.opt.MaxTarget, Fields: r.opt.MaxFields}

@@ -229,7 +229,7 @@ func decode(t testing.TB, coding string, from io.Reader) []byte {
 }
 
 func TestABodyComesBackAsItWas(t *testing.T) {
-	encoders := rules.NewEncoders()
+	encoders := rules.NewEncoders(8)
 	for _, coding := range []string{"gzip", "br", "zstd"} {
 		for _, size := range []int{0, 1, 300, 1 << 20} {
 			body := bytes.Repeat([]byte("all work and no play "), size/20+1)[:size]
@@ -264,7 +264,7 @@ func TestAnEventIsWithTheClientWhenItIsSaid(t *testing.T) {
 			s.Set(coder(t, coding), request(t, "GET / HTTP/1.1", "Accept-Encoding: "+coding),
 				response(t, "GET", "HTTP/1.1 200 OK", "Content-Type: text/event-stream", "Transfer-Encoding: chunked"), false)
 			from, to := io.Pipe()
-			e := rules.NewEncoders().Begin(&s, to)
+			e := rules.NewEncoders(8).Begin(&s, to)
 			said := make(chan error, 1)
 			go func() {
 				_, err := e.Write([]byte("data: now\n\n"))
@@ -298,7 +298,7 @@ func TestABodyThatBrokeOffDoesNotLookWhole(t *testing.T) {
 	var s rules.Shown
 	s.Set(coder(t, "gzip"), request(t, "GET / HTTP/1.1", "Accept-Encoding: gzip"), response(t, "GET", page...), false)
 	var out bytes.Buffer
-	e := rules.NewEncoders().Begin(&s, &out)
+	e := rules.NewEncoders(8).Begin(&s, &out)
 	if _, err := e.Write([]byte("half of")); err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +317,7 @@ func TestWhatIsLentIsBoundedAndComesBack(t *testing.T) {
 	r := coder(t, "gzip")
 	req := request(t, "GET / HTTP/1.1", "Accept-Encoding: gzip")
 	s.Set(r, req, response(t, "GET", "HTTP/1.1 200 OK", "Content-Type: text/event-stream"), false)
-	encoders := rules.NewEncoders()
+	encoders := rules.NewEncoders(8)
 	var lent []*rules.Encoder
 	for e := encoders.Begin(&s, io.Discard); e != nil; e = encoders.Begin(&s, io.Discard) {
 		lent = append(lent, e)
@@ -325,7 +325,7 @@ func TestWhatIsLentIsBoundedAndComesBack(t *testing.T) {
 	var other rules.Shown
 	other.Set(r, req, response(t, "GET", page...), false)
 	e := encoders.Begin(&other, io.Discard)
-	if len(lent) != 256 || e == nil {
+	if len(lent) != 4 || e == nil {
 		t.Fatalf("%d streams leave none for pages", len(lent))
 	}
 	e.Abort()
@@ -368,7 +368,7 @@ func BenchmarkEncode(b *testing.B) {
 		b.Run(coding, func(b *testing.B) {
 			var s rules.Shown
 			s.Set(coder(b, coding), request(b, "GET / HTTP/1.1", "Accept-Encoding: "+coding), response(b, "GET", page...), false)
-			encoders := rules.NewEncoders()
+			encoders := rules.NewEncoders(8)
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {

@@ -20,20 +20,19 @@ const (
 	zstdWindow   = 256 << 10 // bytes
 )
 
-// maxEncoders is how many answers are compressed at the same time; others go as
-// the app wrote them. Each takes about 1 MiB.
-const maxEncoders = 512
-
 // Encoders lends what compresses answers. One serves all apps of a router; what
 // it holds is bounded.
 type Encoders struct {
+	most          int64
 	open, streams atomic.Int64
 	pools         [codings]sync.Pool
 }
 
-// NewEncoders holds none yet.
-func NewEncoders() *Encoders {
-	e := &Encoders{}
+// NewEncoders holds none yet. At most so many answers are compressed at the same
+// time, half of them streams; each takes 1 to 1.5 MiB. Others go as the app wrote
+// them.
+func NewEncoders(most int) *Encoders {
+	e := &Encoders{most: int64(most)}
 	e.pools[gzipped].New = func() any {
 		w, _ := gzip.NewWriterLevel(nil, gzipLevel) // a level that it has
 		return w
@@ -69,12 +68,12 @@ type Encoder struct {
 // Begin lends an encoder for an answer that is Coded, whose output goes to w;
 // nil when too many are lent already: then the answer is to be Plain.
 func (e *Encoders) Begin(s *Shown, w io.Writer) *Encoder {
-	if e.open.Add(1) > maxEncoders {
+	if e.open.Add(1) > e.most {
 		e.open.Add(-1)
 		return nil
 	}
 	// Streams stay, so they may not have all.
-	if s.stream && e.streams.Add(1) > maxEncoders/2 {
+	if s.stream && e.streams.Add(1) > e.most/2 {
 		e.streams.Add(-1)
 		e.open.Add(-1)
 		return nil

@@ -31,7 +31,6 @@ func TestARedirectFillsInWhatWasAskedFor(t *testing.T) {
 		{"{path}?moved", "///evil.test/x", "/evil.test/x?moved"},
 		{"/{path}?moved", "/evil.test", "/evil.test?moved"},
 		{"//b.test/x", "/", "//b.test/x"}, // that is what its team wrote
-		{"https://b.test{path}", "/x#y", "https://b.test/x%23y"},
 		{"https://b.test{path}", "/<>\"{}|^`", "https://b.test/%3C%3E%22%7B%7D%7C%5E%60"},
 		{"https://b.test{path}", "/%0d%0aSet-Cookie:%20x", "https://b.test/%0d%0aSet-Cookie:%20x"},
 		{"http://a.test{path}?{query}", "/x?y", ""}, // it is there already
