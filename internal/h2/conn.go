@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -57,9 +58,10 @@ type Conn struct {
 	buffered int       // of all streams, not read
 	queue    []*Stream // wait for the window, or to write
 	streams  map[uint32]*Stream
-	zombies  int    // streams that ended before their handlers have noticed
-	running  int    // handlers
-	last     uint32 // the highest stream of the peer's, or of ours if client
+	zombies  int            // streams that ended before their handlers have noticed
+	running  int            // handlers
+	parked   []chan *Stream // goroutines that wait for another stream: see work
+	last     uint32         // the highest stream of the peer's, or of ours if client
 	resets   budget
 	controls budget
 	leaving  leaving
@@ -268,6 +270,7 @@ func (c *Conn) failLocked(err error) {
 		c.forget(s)
 	}
 	c.poke()
+	c.unpark()
 }
 
 var longAgo = time.Unix(1, 0)
@@ -301,6 +304,7 @@ func (c *Conn) poke() {
 func (c *Conn) write() {
 	defer close(c.written)
 	for range c.wake {
+		runtime.Gosched() // whoever is about to write as well
 		for {
 			buf, more := c.take()
 			if len(buf) == 0 {
@@ -407,6 +411,8 @@ func (c *Conn) check() {
 	case len(c.streams) == 0 && c.zombies == 0 && !c.closing && now.Sub(c.idle) >= c.opt.IdleTimeout:
 		c.goAway(c.last)
 		c.finishLeaving()
+	case c.running == 0 && now.Sub(c.idle) >= time.Second:
+		c.unpark()
 	}
 	c.timer.Reset(c.tick())
 }

@@ -419,10 +419,12 @@ func (c *Conn) accept(s *Stream) error {
 	}
 	c.streams[s.id] = s
 	c.started()
-	c.handlers.Go(func() {
-		defer c.finish(s)
-		c.serve(s)
-	})
+	if last := len(c.parked) - 1; last >= 0 {
+		c.parked[last] <- s
+		c.parked = c.parked[:last]
+		return nil
+	}
+	c.handlers.Go(func() { c.work(s) })
 	return nil
 }
 

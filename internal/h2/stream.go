@@ -496,9 +496,26 @@ func (c *Conn) started() {
 	}
 }
 
+// mostParked is how many goroutines of a connection wait for requests to come:
+// one that has served some has a stack that is large enough.
+const mostParked = 16
+
+// work serves s, and then others.
+func (c *Conn) work(s *Stream) {
+	next := make(chan *Stream, 1)
+	for s != nil {
+		c.serve(s)
+		if !c.finish(s, next) {
+			return
+		}
+		s = <-next
+	}
+}
+
 // finish takes leave of a stream whose handler has returned: what is not done
-// by now will not be.
-func (c *Conn) finish(s *Stream) {
+// by now will not be. It reports whether next will be told of another stream,
+// or of none by its end.
+func (c *Conn) finish(s *Stream, next chan *Stream) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.release(s)
@@ -509,6 +526,19 @@ func (c *Conn) finish(s *Stream) {
 			c.opt.Quiet(true)
 		}
 	}
+	if c.err != nil || c.closing || len(c.parked) == mostParked {
+		return false
+	}
+	c.parked = append(c.parked, next)
+	return true
+}
+
+// unpark lets those go that wait for requests.
+func (c *Conn) unpark() {
+	for _, next := range c.parked {
+		close(next)
+	}
+	c.parked = nil
 }
 
 // release ends what is left of a stream that nobody uses any more.

@@ -225,4 +225,3 @@ func TestAnInstanceMayAnswerBeforeItHasReadTheRequest(t *testing.T) {
 type endlessly struct{}
 
 func (endlessly) Read(p []byte) (int, error) { return len(p), nil }
-
