@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -310,14 +311,18 @@ func (c *cli) edgeApplyCmd() *cobra.Command {
 	var file string
 	var replace bool
 	cmd := &cobra.Command{
-		Use: "apply -f FILE", Short: "Set what a file says",
+		Use: "apply FILE", Short: "Set what a file says",
 		Long: `Set what a file says, in the JSON that "slipway edge --json" prints. Words that it does not name stay, unless --replace is given; null
 takes one away. Asterisks in the place of a password leave the one that is set.`,
-		Example: "  slipway edge --json > edge.json\n  slipway edge apply -f edge.json\n  slipway edge apply --replace -f - < edge.json",
-		Args:    takes(0, 0, ""),
-		RunE: c.asksOf(func(ctx context.Context, s *session, app string, _ []string) error {
+		Example: "  slipway edge --json > edge.json\n  slipway edge apply edge.json\n  slipway edge apply --replace - < edge.json",
+		Args:    takes(0, 1, "one FILE"),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"json"}, cobra.ShellCompDirectiveFilterFileExt
+		},
+		RunE: c.asksOf(func(ctx context.Context, s *session, app string, args []string) error {
+			file := cmp.Or(file, first(args))
 			if file == "" {
-				return &usageError{"slipway edge apply", "slipway edge apply needs -f FILE"}
+				return &usageError{"slipway edge apply", "slipway edge apply needs a FILE"}
 			}
 			text, err := c.readFile(file, maxEdgeFile)
 			if err != nil {
