@@ -381,6 +381,15 @@ func (i *instance) putDown(ctx context.Context, why string) {
 	})
 }
 
+// drainTime is how long its requests may go on. One with a volume has somebody
+// waiting for it, whatever its team says.
+func (i *instance) drainTime() time.Duration {
+	if len(i.spec.Spec.Mounts) > 0 {
+		return i.spec.Spec.Drain
+	}
+	return i.router.DrainTime(i.spec.App, i.spec.Spec.Drain)
+}
+
 // leave takes the instance away: its requests finish, it is asked to end, it
 // is gone. It returns false when ctx ended first.
 func (i *instance) leave(ctx context.Context) bool {
@@ -388,7 +397,7 @@ func (i *instance) leave(ctx context.Context) bool {
 		return false
 	}
 	i.note(func(s *platform.Instance) { s.State = platform.InstanceTerminating })
-	drain, cancel := context.WithTimeout(ctx, i.spec.Spec.Drain)
+	drain, cancel := context.WithTimeout(ctx, i.drainTime())
 	err := i.router.Drain(drain, i.spec.ID)
 	cancel()
 	if ctx.Err() != nil {

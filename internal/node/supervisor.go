@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/slipway-paas/slipway/internal/keep"
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -44,6 +45,7 @@ type edge interface {
 	RemoveInstance(id string)
 	InFlight(id string) int
 	Drain(ctx context.Context, id string) error
+	DrainTime(app string, usual time.Duration) time.Duration
 }
 
 func newSupervisor(log *slog.Logger, node string, rt runtime.Runtime, router edge, logs *shipper, reports *reporter, marks marks) *supervisor {

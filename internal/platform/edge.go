@@ -60,7 +60,7 @@ const (
 // EdgeTimeouts bound waits of one app's requests.
 type EdgeTimeouts struct {
 	// Connect is how long it may take to reach an instance; then another is
-	// tried, or the client gets 502.
+	// tried, or the client gets 503.
 	Connect time.Duration `json:"connect,omitempty"`
 	// Answer is how long instances have to begin their answer; then 504.
 	Answer time.Duration `json:"answer,omitempty"`

@@ -2,6 +2,7 @@ package router_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -253,6 +255,61 @@ func TestAnAppSetsHowLongItsInstancesMayTake(t *testing.T) {
 		if body, closes := k.get("blog.test"); !strings.Contains(body, "did not begin its answer in time") || closes {
 			t.Errorf("got %q, close %v", body, closes)
 		}
+	}
+}
+
+// deaf is an address whose backlog is full, so that nobody gets through to it.
+func deaf(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", bound.(*syscall.SockaddrInet4).Port)
+	conn, err := net.Dial("tcp", address) // all that it has room for
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return address
+}
+
+func TestAnAppSetsHowLongItMayTakeToReachAnInstance(t *testing.T) {
+	e := serve(t, router.Options{ConnectTimeout: time.Hour})
+	for _, protocol := range []string{"", platform.ProtocolH2C} {
+		rt := route("blog", 1, deaf(t))
+		rt.Edge = platform.Edge{Protocol: protocol, Timeouts: platform.EdgeTimeouts{Connect: 30 * time.Millisecond}}
+		e.SetRoute("blog", rt)
+		e.get("blog.test").want(t, 503, "accepts connections")
+	}
+}
+
+func TestAnAppSetsHowLongItsRequestsGoOnAtAnInstanceThatGoes(t *testing.T) {
+	e := serve(t, router.Options{})
+	rt := route("blog", 1)
+	for own, want := range map[platform.EdgeTimeouts]time.Duration{
+		{}:                      30 * time.Second,
+		{Drain: time.Second}:    time.Second,
+		{Upgraded: time.Minute}: time.Minute,
+		{Drain: time.Hour, Upgraded: time.Minute}:   time.Hour,
+		{Answer: time.Second, Connect: time.Second}: 30 * time.Second,
+	} {
+		rt.Edge.Timeouts = own
+		e.SetRoute("blog", rt)
+		if got := e.DrainTime("blog", 30*time.Second); got != want {
+			t.Errorf("%+v: %s, want %s", own, got, want)
+		}
+	}
+	if got := e.DrainTime("nobody", time.Second); got != time.Second {
+		t.Errorf("of an app that is not there: %s", got)
 	}
 }
 

@@ -44,9 +44,10 @@ type link interface {
 
 // links are the ways to one address.
 type links interface {
-	// take is one of them. Where proxy is a version of the PROXY protocol it is a
-	// new one, and its first bytes say who asks. An error is errRefused.
-	take(ctx context.Context, from *peer, proxy int) (link, error)
+	// take is one of them, or a new one that comes about within a time. Where
+	// proxy is a version of the PROXY protocol it is a new one, and its first
+	// bytes say who asks. An error is errRefused.
+	take(ctx context.Context, from *peer, proxy int, within time.Duration) (link, error)
 	// close ends those that carry nothing. It stays usable.
 	close()
 }
@@ -103,13 +104,13 @@ func newUpstream(r *Router, address string) *upstream {
 	return u
 }
 
-func (u *upstream) take(ctx context.Context, from *peer, proxy int) (link, error) {
+func (u *upstream) take(ctx context.Context, from *peer, proxy int, within time.Duration) (link, error) {
 	if proxy == 0 {
 		if l := u.pop(); l != nil {
 			return l, nil
 		}
 	}
-	dialer := net.Dialer{Timeout: u.router.opt.ConnectTimeout}
+	dialer := net.Dialer{Timeout: within}
 	conn, err := dialer.DialContext(ctx, u.network, u.address)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errRefused, err)

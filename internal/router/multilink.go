@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/slipway-paas/slipway/internal/h1"
 	"github.com/slipway-paas/slipway/internal/h2"
@@ -20,6 +22,7 @@ type multiUpstream struct {
 	network, address string
 	router           *Router
 	pool             *h2.Pool
+	within           atomic.Int64 // how long a connection may take to come about
 }
 
 func newMultiUpstream(r *Router, address string) *multiUpstream {
@@ -41,7 +44,7 @@ func (u *multiUpstream) newPool(from *peer, proxy int) *h2.Pool {
 		MaxStreams: 1000, // as many as the instance lets it
 		Controls:   100_000, Resets: 100_000,
 	}, func(ctx context.Context) (net.Conn, error) {
-		dialer := net.Dialer{Timeout: opt.ConnectTimeout}
+		dialer := net.Dialer{Timeout: time.Duration(u.within.Load())}
 		conn, err := dialer.DialContext(ctx, u.network, u.address)
 		if err != nil || proxy == 0 {
 			return conn, err
@@ -55,7 +58,8 @@ func (u *multiUpstream) newPool(from *peer, proxy int) *h2.Pool {
 }
 
 // take is a link, which finds its connection when it sends.
-func (u *multiUpstream) take(ctx context.Context, from *peer, proxy int) (link, error) {
+func (u *multiUpstream) take(ctx context.Context, from *peer, proxy int, within time.Duration) (link, error) {
+	u.within.Store(int64(within))
 	l := &multilink{ctx: ctx, pool: u.pool}
 	if proxy != 0 { // a connection says of one client alone who it is
 		l.pool, l.mine = u.newPool(from, proxy), true

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -272,6 +273,22 @@ func (r *Router) InFlight(id string) int {
 		return 0
 	}
 	return inst.door.inside()
+}
+
+// DrainTime is how long the requests of an app may go on at an instance that
+// goes: what its team says, of its WebSockets too, else usual.
+func (r *Router) DrainTime(app string, usual time.Duration) time.Duration {
+	r.mu.Lock()
+	a := r.apps[app]
+	r.mu.Unlock()
+	if a == nil {
+		return usual
+	}
+	rt := a.route.Load()
+	if rt == nil {
+		return usual
+	}
+	return max(cmp.Or(rt.edge.Timeouts.Drain, usual), rt.edge.Timeouts.Upgraded)
 }
 
 // Drain lets no request enter the instance from now on, for good, and returns

@@ -162,7 +162,7 @@ func (r *Router) carryTCP(conn net.Conn, port int) {
 	defer upstream.Close()
 	stop := context.AfterFunc(ctx, func() { _, _ = conn.Close(), upstream.Close() })
 	defer stop()
-	r.converse(conn, upstream)
+	r.converse(conn, upstream, r.tcpIdle(a))
 }
 
 // reach finds an instance for a connection and connects to it; the caller then
@@ -189,7 +189,7 @@ func (r *Router) reach(ctx context.Context, conn net.Conn, port int) (*app, *ins
 			return nil, nil, nil
 		}
 		if a.tcpOpen.Add(1) <= int64(r.opt.TCPConnections) {
-			if upstream := r.dialTCP(ctx, conn, inst, rt.tcp[port]); upstream != nil {
+			if upstream := r.dialTCP(ctx, conn, inst, rt, port); upstream != nil {
 				return a, inst, upstream
 			}
 			tried = append(tried, inst)
@@ -270,12 +270,13 @@ func (r *Router) waitTCP(ctx context.Context, a *app, port int, before *guest) *
 
 // dialTCP connects to a port of an instance and says who the client is where
 // the route asks for it; nil: it cannot be reached.
-func (r *Router) dialTCP(ctx context.Context, conn net.Conn, inst *instance, tr platform.TCPRoute) net.Conn {
+func (r *Router) dialTCP(ctx context.Context, conn net.Conn, inst *instance, rt *route, port int) net.Conn {
+	tr := rt.tcp[port]
 	place := inst.place.Load()
 	if place == nil {
 		return nil
 	}
-	dialer := net.Dialer{Timeout: r.opt.ConnectTimeout}
+	dialer := net.Dialer{Timeout: r.connectTime(rt)}
 	upstream, err := dialer.DialContext(ctx, "tcp", place.ports[tr.Port])
 	if err != nil {
 		r.log.Debug("instance was not reached", "instance", inst.id, "err", err)
@@ -290,10 +291,18 @@ func (r *Router) dialTCP(ctx context.Context, conn net.Conn, inst *instance, tr 
 	return upstream
 }
 
+// tcpIdle is how long a connection of an app may carry nothing.
+func (r *Router) tcpIdle(a *app) time.Duration {
+	if rt := a.route.Load(); rt != nil && rt.edge.Timeouts.TCP > 0 {
+		return rt.edge.Timeouts.TCP
+	}
+	return r.opt.TCPIdle
+}
+
 // converse carries what two connections say to one another, the end of either
 // direction by itself, until both have ended or nothing was said for too long.
-func (r *Router) converse(a, b net.Conn) {
-	quiet := newQuiet(r.opt.TCPIdle, a, b)
+func (r *Router) converse(a, b net.Conn, idle time.Duration) {
+	quiet := newQuiet(idle, a, b)
 	defer quiet.end()
 	var both sync.WaitGroup
 	for _, way := range [][2]net.Conn{{a, b}, {b, a}} {

@@ -218,6 +218,17 @@ func TestAConnectionThatCarriesNothingEnds(t *testing.T) {
 	}
 }
 
+func TestAnAppSetsHowLongAConnectionMayCarryNothing(t *testing.T) {
+	e := tcpEdge(t, router.Options{TCPIdle: time.Hour})
+	e.setPort("one", echoes(t, "one"))
+	rt := tcpRoute(1, "one")
+	rt.Edge.Timeouts.TCP = 50 * time.Millisecond
+	e.SetRoute("blog", rt)
+	l := e.dial()
+	l.hears("one")
+	l.ends()
+}
+
 func TestMuchPassesBothWaysWhole(t *testing.T) {
 	e := tcpEdge(t, router.Options{})
 	ln := listen(t)

@@ -132,7 +132,7 @@ func (x *exchange) await(s step) step {
 // attempt sends the request to one place and brings the answer back. An error
 // means that the client was told nothing of an answer.
 func (x *exchange) attempt(at *place) error {
-	l, err := at.by(x.route.edge.Protocol).take(x.router.base, x.from, x.route.edge.Proxy)
+	l, err := at.by(x.route.edge.Protocol).take(x.router.base, x.from, x.route.edge.Proxy, x.router.connectTime(x.route))
 	if err != nil {
 		return err
 	}
@@ -195,6 +195,14 @@ func (x *exchange) bodySent() {
 	if limit := x.patience(); limit > 0 {
 		x.due.CompareAndSwap(noLimit, int64(x.router.now()+limit))
 	}
+}
+
+// connectTime is how long it may take to reach an instance.
+func (r *Router) connectTime(rt *route) time.Duration {
+	if own := rt.edge.Timeouts.Connect; own > 0 {
+		return own
+	}
+	return r.opt.ConnectTimeout
 }
 
 // patience is how long the app may take to begin its answer; 0: any time.
