@@ -124,6 +124,7 @@ var grants = []struct{ row, may, body string }{
 	{"POST /v2/apps/<app>/services/", forOperators, `{"procfile_type":"web","path_pattern":"/x"}`},
 	{"DELETE /v2/apps/<app>/services/", forAdmins, `{"procfile_type":"web"}`},
 	{"GET /v2/apps/<app>/edge/", forViewers, ""},
+	{"GET /v2/apps/<app>/edge/status/", forViewers, ""},
 	{"POST /v2/apps/<app>/edge/", forOperators, `{"max_body":"10M"}`},
 	{"DELETE /v2/apps/<app>/edge/", forOperators, ""},
 	{"GET /v2/apps/<app>/ports/", forViewers, ""},

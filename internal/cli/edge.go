@@ -20,7 +20,7 @@ balancing, overload control. It takes effect at once, makes no release, and stay
 What is shown can be typed again: slipway edge set WORD=VALUE. A word that is not set is the router's own default.`
 
 func (c *cli) edgeCmd() *cobra.Command {
-	cmd := group("edge", "Show and change what the routers do for an app", c.edgeListCmd, c.edgeSetCmd(), c.edgeUnsetCmd(),
+	cmd := group("edge", "Show and change what the routers do for an app", c.edgeListCmd, c.edgeStatusCmd(), c.edgeSetCmd(), c.edgeUnsetCmd(),
 		c.edgeAuthCmd(), c.edgePageCmd(), c.edgeApplyCmd(), c.edgeResetCmd())
 	cmd.Long = edgeLong
 	cmd.Example = `  slipway edge

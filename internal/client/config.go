@@ -37,6 +37,13 @@ func (c *Client) Edge(ctx context.Context, app string) (api.Edge, error) {
 	return edge, c.get(ctx, path("apps", app, "edge"), &edge)
 }
 
+// EdgeStatus is what the edge does for the app at the moment, and what it
+// turned away.
+func (c *Client) EdgeStatus(ctx context.Context, app string) (api.EdgeStatus, error) {
+	var status api.EdgeStatus
+	return status, c.get(ctx, path("apps", app, "edge", "status"), &status)
+}
+
 // PatchEdge merges patch into that (RFC 7396) and returns what came of it, which
 // the routers have then; it waits for instances that a match leads to;
 // platform.ErrConflict when nothing changes.

@@ -233,3 +233,17 @@ func TestAnAppThatBecomesSlowForAnotherReasonIsNotShed(t *testing.T) {
 }
 
 func sum(counts overload.Counts) uint64 { return counts.Total() }
+
+func TestALimitThatIsFoundOutGrowsWithWhatTheAppCanDo(t *testing.T) {
+	s := newSim(2, surge(11), 15*time.Second) // of what 8 workers could do; this app has 150
+	s.workers = 150
+	o := newOurs(s, 0, platform.OverloadOn)
+	s.run(o)
+	shed, all := 0, 0
+	for class := range s.shed {
+		shed, all = shed+s.shed[class], all+s.offered[class]
+	}
+	if shed > all/50 {
+		t.Errorf("%d of %d were kept from an app with room, limit %d", shed, all, o.gate.Snapshot(s.now).Limit)
+	}
+}

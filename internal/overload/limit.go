@@ -124,6 +124,9 @@ func (l *limiter) adjust(p pace, took time.Duration, full bool) {
 		// What was sent before the limit fell is still there, and says little.
 	case !full && 2*used < l.own:
 		l.trial = trial{} // it is the clients who ask for less
+	case usual >= 1 && used > 1.5*p.rate()*took.Seconds():
+		// More is inside than came out at that pace (Little's law): those that
+		// make it slow have not been answered yet.
 	case usual >= 1 && full && !l.slow:
 		l.own *= 2
 	case usual >= 1 && full:
