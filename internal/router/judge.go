@@ -30,9 +30,18 @@ func (v *visit) address() netip.Addr {
 	return v.judged.visit.Client
 }
 
-// denied reports whether the team lets the client's network in at no price.
+// denied reports whether the client is in a network that the team denies.
 func (rt *route) denied(v *visit) bool {
 	return rt.rules != nil && rt.rules.Denied(v.address())
+}
+
+// denies is denied for a connection to a port of the edge.
+func (rt *route) denies(client string) bool {
+	if rt.rules == nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(client)
+	return err == nil && rt.rules.Denied(addr)
 }
 
 // judge asks the team's rules whether a request may go on.

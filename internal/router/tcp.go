@@ -214,7 +214,7 @@ func (r *Router) crowded(a *app, port int) {
 func (a *app) acquirePort(port int, client string, tried []*instance) (*route, *instance) {
 	for {
 		rt := a.route.Load()
-		if rt == nil || rt.maintenance || !allowed(rt.allow, client) {
+		if rt == nil || rt.maintenance || rt.denies(client) || !allowed(rt.allow, client) {
 			return nil, nil
 		}
 		tr, leads := rt.tcp[port]

@@ -184,6 +184,10 @@ func TestAPortThatLeadsNowhereIsClosedAtOnce(t *testing.T) {
 	stranger.Allow = []string{"192.0.2.1"}
 	e.SetRoute("blog", stranger)
 	e.dial().ends()
+	denied := tcpRoute(1, "one")
+	denied.Edge.Deny = []string{"127.0.0.0/8"}
+	e.SetRoute("blog", denied)
+	e.dial().ends()
 	resting := tcpRoute(1, "one")
 	resting.Maintenance = true
 	e.SetRoute("blog", resting)

@@ -58,18 +58,26 @@ func (t *Told) Set(r *Rules, req *h1.Request, id []byte) {
 // say. An underscore counts as a hyphen, for servers that hand fields on as
 // variables take them for the same.
 func (t *Told) Drop(name []byte) bool {
-	switch {
-	case same(name, "traceparent"):
-		return t.trace != sound
-	case same(name, "tracestate"):
-		return !t.state
-	case same(name, "authorization"):
-		return t.password
-	case same(name, "x-correlation-id"), same(name, "x-request-start"):
-		return true
+	switch len(name) {
+	case len("tracestate"):
+		return !t.state && same(name, "tracestate")
+	case len("traceparent"):
+		return t.trace != sound && same(name, "traceparent")
+	case len("authorization"):
+		if t.password && same(name, "authorization") {
+			return true
+		}
+	case len("x-request-start"):
+		if same(name, "x-request-start") {
+			return true
+		}
+	case len("x-correlation-id"):
+		if same(name, "x-correlation-id") {
+			return true
+		}
 	}
 	const cert = "x-client-cert" // -Verified, -Subject and more: the router's word alone
-	return len(name) >= len(cert) && same(name[:len(cert)], cert)
+	return len(name) >= len(cert) && (name[0] == 'x' || name[0] == 'X') && same(name[:len(cert)], cert)
 }
 
 // same is match.Is, but for an underscore in a hyphen's place.
