@@ -84,6 +84,14 @@ func (b *Balancer) Answered(e *Entry, now time.Duration, result Result, latency 
 	}
 }
 
+// Overdue takes note that e's request has waited for so long, and no answer has
+// begun. Done is still to be told.
+func (b *Balancer) Overdue(e Entry, now, waited time.Duration) {
+	if e.host != nil {
+		e.host.observe(now, waited, true)
+	}
+}
+
 // Done gives a place back and takes note of what came of its request. Latency
 // is the time until the answer began; negative: it did not, or Answered was told.
 func (b *Balancer) Done(e Entry, now time.Duration, result Result, latency time.Duration) {

@@ -136,6 +136,7 @@ func (x *exchange) attempt(at *place) error {
 	if err != nil {
 		return err
 	}
+	l = x.hedged(l)
 	x.hold(l)
 	more, err := x.converse(l)
 	sent := !x.stream || x.upload.off()
