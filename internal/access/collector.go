@@ -185,8 +185,8 @@ func (s *Snapshot) collect(to chan<- prometheus.Metric) {
 
 func (m *Metrics) collect(to chan<- prometheus.Metric) {
 	for i, name := range [doors]string{"http", "https", "tcp"} {
-		counter(to, connDesc, float64(m.Doors[i].Opened.Load()), name)
-		gauge(to, connOpenDesc, float64(m.Doors[i].Open.Load()), name)
+		counter(to, connDesc, float64(m.Doors[i].opened.Load()), name)
+		gauge(to, connOpenDesc, float64(m.Doors[i].open.Load()), name)
 	}
 	counter(to, handshakeDesc, float64(m.Handshakes.done[0].Load()), "1.2")
 	counter(to, handshakeDesc, float64(m.Handshakes.done[1].Load()), "1.3")

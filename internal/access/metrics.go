@@ -24,8 +24,27 @@ type Metrics struct {
 
 // Door is a way into the router.
 type Door struct {
-	Opened atomic.Int64 // connections so far
-	Open   atomic.Int64 // now
+	opened atomic.Int64 // connections so far
+	open   atomic.Int64 // now
+}
+
+// Enter counts a connection; Close ends that it is open.
+func (d *Door) Enter() {
+	d.opened.Add(1)
+	d.open.Add(1)
+}
+
+// Close ends one that Enter counted.
+func (d *Door) Close() { d.open.Add(-1) }
+
+// Open counts a connection for HTTP, or secure for HTTPS, and returns its door.
+func (m *Metrics) Open(secure bool) *Door {
+	d := &m.Doors[HTTP]
+	if secure {
+		d = &m.Doors[HTTPS]
+	}
+	d.Enter()
+	return d
 }
 
 // The doors.

@@ -40,7 +40,9 @@ func TestWhatCameOfRequestsIsExported(t *testing.T) {
 	s.End(0, &access.Observation{Status: 204, Took: 3 * time.Millisecond})
 	s.End(0, &access.Observation{Status: 503, Took: time.Second, Failed: true})
 	s.End(0, &access.Observation{Status: 101, Took: time.Hour, Upgraded: true})
-	m.Doors[access.HTTPS].Opened.Add(3)
+	for range 3 {
+		m.Open(true).Close()
+	}
 	m.Handshakes.Done(tls.VersionTLS13)
 	m.Handshakes.Failed.Add(2)
 	m.Connected(2*time.Millisecond, nil)

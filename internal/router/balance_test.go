@@ -241,6 +241,9 @@ func TestMoreThanAnInstanceMayHaveIsRefusedUntilOneEnds(t *testing.T) {
 	if busy.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
+	if shed := e.Snapshot().Shed; len(shed) != 1 || shed[0] != (access.Shed{App: "blog", Class: "any", Reason: "instances", Requests: 1}) {
+		t.Errorf("it is counted as %+v", shed)
+	}
 	close(free)
 	held.Wait()
 	e.get("blog.test").want(t, 200, "")
@@ -292,6 +295,11 @@ func TestWhatCameOfRequestsIsCountedByAppAndProcessType(t *testing.T) {
 	} {
 		if text := scrape(t, exported); !strings.Contains(text, want) {
 			t.Errorf("missing %s", want)
+		}
+	}
+	for _, none := range []string{`slipway_connections_total{door="http"} 0`, "slipway_upstream_connect_seconds_count 0"} {
+		if text := scrape(t, exported); strings.Contains(text, none) {
+			t.Errorf("not counted: %s", none)
 		}
 	}
 	if live := e.Live("blog"); len(live) != 1 || live[0].Minute.Requests != 3 || live[0].Minute.Failed != 1 {

@@ -89,8 +89,10 @@ func (rt *route) admit(v *visit) (process string, why refusal) {
 	case rt.httpsOnly && !v.https:
 		return "", insecure
 	}
-	if why := rt.clients.judge(v.router, v.app, v.conn, time.Now()); why != admitted {
-		return "", why
+	if rt.clients != nil { // or the time would be asked for in vain
+		if why := rt.clients.judge(v.router, v.app, v.conn, time.Now()); why != admitted {
+			return "", why
+		}
 	}
 	v.process = ""
 	if why := rt.judge(v); why != admitted {
@@ -135,6 +137,7 @@ func (x *exchange) refuse(why refusal) page {
 	case why == ambiguous:
 		return oddPath()
 	case why == full:
+		x.app.full.Add(1)
 		return busy(x.app.name)
 	case len(x.tried) > 0:
 		return unreachable(x.app.name)

@@ -125,7 +125,7 @@ func (h *hedge) ask() {
 // reach is run for who has no connection yet.
 func (h *hedge) reach(r *runner, place *place) {
 	edge := &h.x.route.edge
-	l, err := place.by(edge.Protocol).take(h.ctx, h.x.from, edge.Proxy)
+	l, err := place.by(edge.Protocol).take(h.ctx, h.x.from, edge.Proxy, h.x.router.connectTime(h.x.route))
 	if err != nil {
 		r.err = err
 		close(r.over)

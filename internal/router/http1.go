@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/access"
 	"github.com/slipway-paas/slipway/internal/h1"
 )
 
@@ -54,6 +55,7 @@ type inward struct {
 	talking atomic.Bool // the answer has begun: the two may converse as slowly as they like
 	hurried atomic.Bool // reading has a deadline
 
+	door   *access.Door
 	socket net.Conn // the one that was accepted
 	place  seat
 	seen   bool // it had a request under way at the last tick
@@ -65,12 +67,13 @@ type inward struct {
 
 // attend serves one connection until it ends.
 func (r *Router) attend(conn net.Conn, secure bool) {
-	c := &inward{router: r, socket: conn}
+	c := &inward{router: r, socket: conn, door: r.metrics.Open(secure)}
 	c.peer = peer{addr: addrOf(conn.RemoteAddr()), local: addrOf(conn.LocalAddr())}
 	c.idle.Store(max(1, int64(r.now())))
 	c.wire.begin(conn, false, &r.slabs)
 	if !r.watch.add(c) {
 		_ = conn.Close()
+		c.door.Close()
 		return
 	}
 	c.inDue.Store(c.from(r.opt.HeaderTimeout))
@@ -110,11 +113,13 @@ func (c *inward) shake() {
 	ctx, cancel := context.WithTimeout(c.router.base, c.router.opt.HeaderTimeout)
 	defer cancel()
 	if err := c.router.handshake(ctx, conn); err != nil {
+		c.router.metrics.Handshakes.Failed.Add(1)
 		c.router.log.Debug("handshake failed", "peer", c.peer.name, "err", err)
 		c.close()
 		return
 	}
 	state := conn.ConnectionState()
+	c.router.metrics.Handshakes.Done(state.Version)
 	switch c.peer.tls = &state; state.NegotiatedProtocol {
 	case "h2":
 		c.handOver(conn)
@@ -139,7 +144,10 @@ func (c *inward) named(read []byte) net.Conn {
 func (c *inward) handOver(conn net.Conn) {
 	c.router.watch.remove(c)
 	c.drop()
-	go c.router.multiplex(conn, &c.peer) // ends with the connection
+	go func() { // ends with the connection
+		defer c.door.Close()
+		c.router.multiplex(conn, &c.peer)
+	}()
 }
 
 // close ends the connection. What was not read is lost, and its client's
@@ -151,6 +159,7 @@ func (c *inward) close() {
 	c.slabs.put(c.outSlab)
 	c.outSlab, c.out = nil, nil
 	c.router.watch.remove(c)
+	c.door.Close()
 }
 
 // serve leads requests through until the connection is to be closed.

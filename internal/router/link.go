@@ -111,7 +111,7 @@ func (u *upstream) take(ctx context.Context, from *peer, proxy int, within time.
 		}
 	}
 	dialer := net.Dialer{Timeout: within}
-	conn, err := dialer.DialContext(ctx, u.network, u.address)
+	conn, err := u.router.dial(ctx, &dialer, u.network, u.address)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errRefused, err)
 	}

@@ -2,7 +2,9 @@ package router
 
 import (
 	"cmp"
+	"context"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +33,9 @@ func (r *Router) Snapshot() access.Snapshot {
 		if waiting := int64(a.lobby.size.Load()) + a.lingering.Load(); waiting > 0 {
 			s.Waiting = append(s.Waiting, access.Waiting{App: name, Requests: int(waiting)})
 		}
+		if full := a.full.Load(); full > 0 {
+			s.Shed = append(s.Shed, access.Shed{App: name, Class: "any", Reason: "instances", Requests: full})
+		}
 		s.Pools = append(s.Pools, a.route.Load().pools(name, now)...)
 	}
 	for _, a := range r.young {
@@ -42,6 +47,14 @@ func (r *Router) Snapshot() access.Snapshot {
 	sortShed(&s)
 	slices.SortFunc(s.Waiting, func(a, b access.Waiting) int { return cmp.Compare(a.App, b.App) })
 	return s
+}
+
+// dial connects to an instance, and counts it.
+func (r *Router) dial(ctx context.Context, dialer *net.Dialer, network, address string) (net.Conn, error) {
+	began := r.now()
+	conn, err := dialer.DialContext(ctx, network, address)
+	r.metrics.Connected(r.now()-began, err)
+	return conn, err
 }
 
 // keepSeries drops what is counted of process types that the route has no

@@ -45,7 +45,7 @@ func (u *multiUpstream) newPool(from *peer, proxy int) *h2.Pool {
 		Controls:   100_000, Resets: 100_000,
 	}, func(ctx context.Context) (net.Conn, error) {
 		dialer := net.Dialer{Timeout: time.Duration(u.within.Load())}
-		conn, err := dialer.DialContext(ctx, u.network, u.address)
+		conn, err := u.router.dial(ctx, &dialer, u.network, u.address)
 		if err != nil || proxy == 0 {
 			return conn, err
 		}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/access"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -151,6 +152,9 @@ func (r *Router) carryTCP(conn net.Conn, port int) {
 		return
 	}
 	defer r.open.leave()
+	door := &r.metrics.Doors[access.TCP]
+	door.Enter()
+	defer door.Close()
 	ctx, cancel := context.WithCancel(r.base)
 	defer cancel()
 	a, inst, upstream := r.reach(ctx, conn, port)
@@ -277,7 +281,7 @@ func (r *Router) dialTCP(ctx context.Context, conn net.Conn, inst *instance, rt 
 		return nil
 	}
 	dialer := net.Dialer{Timeout: r.connectTime(rt)}
-	upstream, err := dialer.DialContext(ctx, "tcp", place.ports[tr.Port])
+	upstream, err := r.dial(ctx, &dialer, "tcp", place.ports[tr.Port])
 	if err != nil {
 		r.log.Debug("instance was not reached", "instance", inst.id, "err", err)
 		return nil
