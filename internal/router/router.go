@@ -70,7 +70,6 @@ type Router struct {
 	limits  h1.Limits   // of requests' heads
 	listens *tls.Config // of handshakes
 	slabs   slabs
-	buffers buffers
 }
 
 // edge is the control plane, as requests see it. Immutable.

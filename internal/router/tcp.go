@@ -3,11 +3,9 @@ package router
 import (
 	"context"
 	"errors"
-	"io"
 	"math"
 	"net"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -303,46 +301,12 @@ func (r *Router) tcpIdle(a *app) time.Duration {
 	return r.opt.TCPIdle
 }
 
-// converse carries what two connections say to one another, the end of either
-// direction by itself, until both have ended or nothing was said for too long.
-func (r *Router) converse(a, b net.Conn, idle time.Duration) {
-	quiet := newQuiet(idle, a, b)
-	defer quiet.end()
-	var both sync.WaitGroup
-	for _, way := range [][2]net.Conn{{a, b}, {b, a}} {
-		both.Go(func() {
-			err := r.pass(way[1], way[0], quiet)
-			if half, ok := way[1].(interface{ CloseWrite() error }); ok && err == nil {
-				_ = half.CloseWrite()
-				return
-			}
-			// It broke off: neither can go on.
-			_, _ = a.Close(), b.Close()
-		})
-	}
-	both.Wait()
-}
-
-// pass copies until the end. It is no io.Copy, which between two sockets holds
-// two pipes for as long as the connection lasts.
-func (r *Router) pass(to io.Writer, from io.Reader, quiet *quiet) error {
-	buffer := r.buffers.Get()
-	defer r.buffers.Put(buffer)
-	for {
-		n, err := from.Read(buffer)
-		if n > 0 {
-			quiet.said()
-			if _, err := to.Write(buffer[:n]); err != nil {
-				return err
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+// converse carries what two connections say to one another: see join.
+func (r *Router) converse(a, b net.Conn, limit time.Duration) {
+	var from, to wire
+	from.begin(a, false, &r.slabs)
+	to.begin(b, false, &r.slabs)
+	join(&from, &to, limit)
 }
 
 // quiet closes two connections when nothing was said for a time. It looks
@@ -375,17 +339,3 @@ func (q *quiet) look() {
 }
 
 func (q *quiet) end() { q.timer.Stop() }
-
-// buffers are what connections of TCP routes are copied through.
-type buffers struct{ pool sync.Pool }
-
-const bufferSize = 32 << 10
-
-func (b *buffers) Get() []byte {
-	if buf, ok := b.pool.Get().(*[bufferSize]byte); ok {
-		return buf[:]
-	}
-	return new([bufferSize]byte)[:]
-}
-
-func (b *buffers) Put(buf []byte) { b.pool.Put((*[bufferSize]byte)(buf)) }
