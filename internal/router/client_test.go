@@ -299,3 +299,27 @@ func TestARefusedClientReadsWhy(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAnIdleConnectionOfTLSHoldsNoBufferAndGoesOn(t *testing.T) {
+	e := serve(t, router.Options{Quiet: 20 * time.Millisecond}) // so that the watch looks often
+	addr := e.serveTLS()
+	e.SetEdge(platform.EdgeState{Certificates: []platform.EdgeCertificate{selfSigned(t, "blog.test")}})
+	e.SetRoute("blog", route("blog", 1, backend(t, tells)))
+	conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, ServerName: "blog.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	k := &keepAlive{conn, bufio.NewReader(conn), t}
+	for range 3 {
+		for e.Dozing() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		fmt.Fprint(k, "POST / HTTP/1.1\r\nHost: blog.test\r\nContent-Length: 50000\r\n\r\n")
+		_, _ = k.Write(make([]byte, 50000))
+		if body, closes := k.answer(); body != "50000 <nil>" || closes {
+			t.Errorf("got %q, close %v", body, closes)
+		}
+	}
+}

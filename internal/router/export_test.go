@@ -18,3 +18,13 @@ func (r *Router) ConfigFor(name string) (*tls.Certificate, error) {
 	}
 	return config.GetCertificate(hello)
 }
+
+// Dozing is how many connections of TLS wait without a buffer.
+func (r *Router) Dozing() (n int) {
+	r.watch.each(func(who watched) {
+		if c, ok := who.(*inward); ok && c.doze.asleep.Load() {
+			n++
+		}
+	})
+	return n
+}

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/access"
@@ -58,6 +59,7 @@ type inward struct {
 	door   *access.Door
 	socket net.Conn // the one that was accepted
 	place  seat
+	doze   doze
 	seen   bool // it had a request under way at the last tick
 
 	leftMu sync.Mutex
@@ -109,7 +111,8 @@ func (c *inward) introduce() error {
 // shake does the handshake. That makes a goroutine's stack large for good, so
 // what follows is another's.
 func (c *inward) shake() {
-	conn := tls.Server(c.named(nil), c.router.listens)
+	under := &records{Conn: c.named(nil)}
+	conn := tls.Server(under, c.router.listens)
 	ctx, cancel := context.WithTimeout(c.router.base, c.router.opt.HeaderTimeout)
 	defer cancel()
 	if err := c.router.handshake(ctx, conn); err != nil {
@@ -127,6 +130,12 @@ func (c *inward) shake() {
 	case alpnProof:
 		c.close() // an authority has seen what it came for
 		return
+	}
+	if with, ok := c.socket.(syscall.Conn); ok {
+		if raw, err := with.SyscallConn(); err == nil {
+			c.doze.raw = raw
+			c.doze.records.Store(under)
+		}
 	}
 	c.wire.begin(conn, true, &c.router.slabs)
 	go c.serve()
@@ -211,11 +220,12 @@ func (c *inward) await(first bool) (n int, err error) {
 			c.inDue.Store(c.from(c.router.opt.IdleTimeout))
 		}
 		c.router.watch.changed()
-		if err := c.fill(); err != nil {
+		if err := c.idles(); err != nil {
 			return 0, io.EOF // nobody is there to be told
 		}
 	}
 	c.idle.Store(0)
+	c.rouse()
 	c.inDue.Store(c.from(c.router.opt.HeaderTimeout))
 	for {
 		if first && c.peer.tls == nil && bytes.HasPrefix(preface, c.buffered()[:min(len(preface), c.w-c.r)]) {

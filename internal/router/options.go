@@ -65,7 +65,7 @@ type Options struct {
 
 	// MaxConnections is how many clients may be connected; more get 503, or are
 	// closed where they came for HTTPS. Default 100,000. One that is idle costs
-	// some 6 KB and a descriptor, one of HTTPS some 30 KB.
+	// some 10 KB and a descriptor, one of HTTPS some 25 KB.
 	MaxConnections int
 
 	// ProxyNetworks are those whose connections begin with a header of the PROXY

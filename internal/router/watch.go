@@ -200,7 +200,7 @@ func (c *inward) cut() {
 	c.leaves()
 }
 
-func (c *inward) look(now, _ time.Duration) {
+func (c *inward) look(now, tick time.Duration) {
 	if due := c.inDue.Load(); due > 0 && due <= int64(now) && !c.talking.Load() && c.inDue.CompareAndSwap(due, cutOff) {
 		_ = c.socket.SetReadDeadline(time.Unix(1, 0))
 	}
@@ -208,6 +208,7 @@ func (c *inward) look(now, _ time.Duration) {
 		_ = c.socket.Close()
 	}
 	if c.idle.Load() != 0 || c.given.Load() {
+		c.tire(now, tick)
 		c.seen = false
 		return
 	}
