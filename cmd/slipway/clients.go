@@ -76,12 +76,12 @@ func (o *clientOptions) validate() error {
 			return fmt.Errorf("--%s: %d is not from %d to %d", number.name, number.value, number.from, number.upTo)
 		}
 	}
-	for _, time := range []struct {
+	for _, span := range []struct {
 		name  string
 		value time.Duration
 	}{{"head-timeout", o.HeadTimeout}, {"client-idle", o.ClientIdle}, {"slow-grace", o.SlowGrace}, {"upgrade-idle", o.UpgradeIdle}} {
-		if time.value < 1e9 {
-			return fmt.Errorf("--%s: %s is less than a second", time.name, time.value)
+		if span.value < time.Second {
+			return fmt.Errorf("--%s: %s is less than a second", span.name, span.value)
 		}
 	}
 	networks, err := proxyNetworks("proxy-protocol", o.ProxyProtocol)

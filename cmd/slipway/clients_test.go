@@ -22,8 +22,15 @@ func TestWhatClientsMayDoReachesTheRouter(t *testing.T) {
 
 func TestALimitOfClientsThatMakesNoSenseIsNamed(t *testing.T) {
 	for _, args := range [][]string{
-		{"--max-connections", "0"}, {"--max-head", "1"}, {"--max-target", "100"}, {"--max-fields", "5"}, {"--min-rate", "0"},
-		{"--head-timeout", "10ms"}, {"--client-idle", "0s"}, {"--slow-grace", "-1s"}, {"--proxy-protocol", "balancer"},
+		{"--max-connections", "0"},
+		{"--max-head", "1"},
+		{"--max-target", "100"},
+		{"--max-fields", "5"},
+		{"--min-rate", "0"},
+		{"--head-timeout", "10ms"},
+		{"--client-idle", "0s"},
+		{"--slow-grace", "-1s"},
+		{"--proxy-protocol", "balancer"},
 	} {
 		var o clientOptions
 		flags := pflag.NewFlagSet("", pflag.ContinueOnError)

@@ -3,6 +3,7 @@ package router_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -238,9 +239,8 @@ func TestHTTPSWorksBehindThePROXYProtocol(t *testing.T) {
 	e.SetRoute("blog", route("blog", 1, backend(t, echoHead)))
 	for _, proto := range []string{"http/1.1", "h2"} {
 		tr := &http.Transport{ForceAttemptHTTP2: proto == "h2", TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "blog.test", NextProtos: []string{proto}}}
-		tr.DialTLS = nil
-		tr.Dial = func(network, _ string) (net.Conn, error) {
-			conn, err := net.Dial(network, addr)
+		tr.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 			if err == nil {
 				_, err = io.WriteString(conn, "PROXY TCP4 203.0.113.9 127.0.0.1 4711 443\r\n")
 			}

@@ -18,6 +18,7 @@ import (
 // scripted is an instance that answers each of its connections' requests with
 // one text, without allocating; each request is as one read brings it.
 func scripted(t testing.TB, text string) (addr string) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -85,6 +86,7 @@ func (e *edge) asking(request string) *asking {
 }
 
 func (a *asking) ask(t testing.TB) {
+	t.Helper()
 	if _, err := a.Write(a.request); err != nil {
 		t.Fatal(err)
 	}

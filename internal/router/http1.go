@@ -72,7 +72,7 @@ func (r *Router) attend(conn net.Conn, secure bool) {
 	c := &inward{router: r, socket: conn, door: r.metrics.Open(secure)}
 	c.peer = peer{addr: addrOf(conn.RemoteAddr()), local: addrOf(conn.LocalAddr())}
 	c.idle.Store(max(1, int64(r.now())))
-	c.wire.begin(conn, false, &r.slabs)
+	c.begin(conn, false, &r.slabs)
 	if !r.watch.add(c) {
 		_ = conn.Close()
 		c.door.Close()
@@ -137,7 +137,7 @@ func (c *inward) shake() {
 			c.doze.records.Store(under)
 		}
 	}
-	c.wire.begin(conn, true, &c.router.slabs)
+	c.begin(conn, true, &c.router.slabs)
 	go c.serve()
 }
 

@@ -94,6 +94,7 @@ type answer struct {
 }
 
 func client(t testing.TB) *http.Client {
+	t.Helper()
 	tr := &http.Transport{DisableCompression: true}
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

@@ -165,7 +165,7 @@ func (w *wire) look(fd uintptr) (enough bool) {
 	for errors.Is(err, syscall.EINTR) {
 		n, err = syscall.Read(int(fd), w.data[w.w:]) //nolint:gosec // a descriptor
 	}
-	silent := err == syscall.EAGAIN //nolint:errorlint // it is an Errno, and this is the hot path
+	silent := err == syscall.EAGAIN
 	switch {
 	case w.task != toRead && !silent:
 		if w.err = errClosed; err == nil && n > 0 {
@@ -195,7 +195,7 @@ func (w *wire) look(fd uintptr) (enough bool) {
 func (w *wire) write(fd uintptr) (whole bool) {
 	n, err := syscall.Write(int(fd), w.send) //nolint:gosec // a descriptor
 	if err != nil {
-		if err != syscall.EAGAIN && err != syscall.EINTR { //nolint:errorlint // as above
+		if err != syscall.EAGAIN && err != syscall.EINTR {
 			w.err, w.send = errClosed, nil // it had been closed: not a byte of this went
 		}
 		return false
