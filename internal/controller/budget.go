@@ -82,6 +82,8 @@ func (b budget) worse(now, old platform.SideCount, when string, release int) str
 // differs says how the answers to copied requests break the budget.
 func (b budget) differs(m platform.MirrorCount, release int) string {
 	switch {
+	case m.Compared == 0 && m.Dropped >= b.judged:
+		return fmt.Sprintf("none of %d copies of requests got through to v%d", m.Dropped, release)
 	case m.Status >= b.least && share(m.Status, m.Compared) > b.failures:
 		return fmt.Sprintf("%d of %d copied requests had another status on v%d, %d of them failed (budget: %.4g %%)",
 			m.Status, m.Compared, release, m.Failed, 100*b.failures)

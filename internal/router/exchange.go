@@ -356,6 +356,7 @@ func (x *exchange) count(now time.Duration, failed bool) {
 		if x.held > 0 {
 			c.waited(x.held)
 		}
+		x.mirror(c, latency)
 	}
 }
 
