@@ -95,7 +95,7 @@ func (x *exchange) copyable(latency time.Duration) bool {
 func (x *exchange) copyTo(rt *route, m *mirrored, was answered) {
 	leave := func() { m.underWay.Add(-1); x.router.open.leave() }
 	process, why := rt.admit(&x.visit)
-	inst := rt.pool(process).pick(x.router.now(), nil)
+	inst := rt.pool(process).idlest()
 	if why != admitted || inst == nil || !inst.door.enter() {
 		m.dropped.Add(1)
 		leave()
@@ -105,11 +105,11 @@ func (x *exchange) copyTo(rt *route, m *mirrored, was answered) {
 	o := x.onward()
 	o.Set = append(o.Set, copyMark...)
 	text := h1.AppendRequest(nil, x.req, o) // the head is another request's in a moment
-	from, router, proxy := *x.from, x.router, x.route.edge.Proxy
+	from, router := *x.from, x.router
 	go func() {
 		defer leave()
 		defer inst.door.leave()
-		is, ok := router.ask(place, &from, text, proxy)
+		is, ok := router.ask(rt, place, &from, text)
 		if !ok {
 			m.dropped.Add(1)
 			return
@@ -120,13 +120,13 @@ func (x *exchange) copyTo(rt *route, m *mirrored, was answered) {
 
 // ask sends a request that has no body, and reads its answer to the end. It
 // reports false when that was too much to compare. No answer is a 502.
-func (r *Router) ask(at *place, from *peer, text []byte, proxy int) (answered, bool) {
+func (r *Router) ask(rt *route, at *place, from *peer, text []byte) (answered, bool) {
 	began, none := r.now(), answered{status: 502}
 	var req h1.Request
 	if _, err := req.Parse(text, h1.Limits{Head: len(text), Target: len(text), Fields: len(text)}); err != nil || at == nil {
 		return none, false
 	}
-	l, err := at.links.take(r.base, from, proxy)
+	l, err := at.by(rt.edge.Protocol).take(r.base, from, rt.edge.Proxy, r.connectTime(rt))
 	if err != nil {
 		return none, true
 	}
@@ -159,4 +159,15 @@ func (r *Router) ask(at *place, from *peer, text []byte, proxy int) (answered, b
 		}
 	}
 	return is, false
+}
+
+// idlest is the one with the fewest requests of those that may serve.
+func (p pool) idlest() *instance {
+	var best *instance
+	for _, inst := range p {
+		if inst.eligible() && (best == nil || inst.door.inside() < best.door.inside()) {
+			best = inst
+		}
+	}
+	return best
 }
