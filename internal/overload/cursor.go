@@ -155,7 +155,7 @@ func (g *Gate) move(now, dt time.Duration, used float64) {
 		g.cursor.steady = 0
 	case average < target/2 && g.cursor.level < Lowest:
 		g.cursor.steady++
-		if more := g.more(used); more > 0 {
+		if more := g.more(used, dt); more > 0 {
 			g.cursor.aim(&w.hist, more/all, true)
 		}
 	}
@@ -179,8 +179,11 @@ func (g *Gate) backlog() int {
 }
 
 // more is how many to admit after a calm window; 0: no more than now.
-func (g *Gate) more(used float64) float64 {
-	w := &g.win
+func (g *Gate) more(used float64, dt time.Duration) float64 {
+	w, growth := &g.win, growth
+	if each := g.perSlot(); each > 0 && float64(w.all) < 0.8*float64(dt/each) {
+		growth = 2 // all that came, refused or not, could have been served
+	}
 	admitted, all := float64(w.admitted), float64(w.all)
 	used *= admitted / max(admitted+float64(w.spare), 1) // by those the cursor chose
 	if use := used / float64(max(g.limit.total, 1)); use < 0.95 {
