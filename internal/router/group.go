@@ -216,7 +216,7 @@ func (x *exchange) measure(now time.Duration, failed bool) {
 // resultOf is what an attempt that failed says of its instance.
 func resultOf(err error) balance.Result {
 	switch {
-	case errors.Is(err, errGone), errors.Is(err, errClient), errors.Is(err, errSlow):
+	case errors.Is(err, errGone), errors.Is(err, errClient), errors.Is(err, errSlow), errors.Is(err, errTooLarge):
 		return balance.Unknown
 	case errors.Is(err, errRefused):
 		return balance.Refused

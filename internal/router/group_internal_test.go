@@ -1,9 +1,11 @@
 package router
 
 import (
+	"fmt"
 	"log/slog"
 	"testing"
 
+	"github.com/slipway-paas/slipway/internal/balance"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -41,5 +43,13 @@ func BenchmarkAcquire(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		choose(r, a, &v)
+	}
+}
+
+func TestNoClientHasAnInstanceThoughtBad(t *testing.T) {
+	for _, err := range []error{errGone, errClient, errSlow, errTooLarge} {
+		if got := resultOf(fmt.Errorf("%w: more", err)); got != balance.Unknown {
+			t.Errorf("%v: %v", err, got)
+		}
 	}
 }
