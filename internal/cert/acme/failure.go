@@ -76,7 +76,7 @@ const maxWords = 400
 // words are what users are told of a failure.
 func words(err error) string {
 	text := err.Error()
-	var net net.Error
+	var network net.Error
 	problem, told := errors.AsType[acme.Problem](err)
 	address, unreached := errors.AsType[*url.Error](err)
 	switch {
@@ -86,7 +86,7 @@ func words(err error) string {
 		for _, sub := range problem.Subproblems {
 			text += "; " + sub.Detail
 		}
-	case unreached && errors.As(err, &net):
+	case unreached && errors.As(err, &network):
 		text = fmt.Sprintf("%s cannot be reached: %s", hostOf(address.URL), address.Err)
 	case errors.Is(err, context.DeadlineExceeded):
 		text = "it took longer than the authority has time: " + text

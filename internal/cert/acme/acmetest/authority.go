@@ -8,7 +8,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"io"
-	"log"
+	"log" //nolint:depguard // what Pebble is handed
 	"net"
 	"net/http"
 	"net/http/httptest"
