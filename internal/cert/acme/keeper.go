@@ -112,6 +112,7 @@ type Keeper struct {
 
 	mu       sync.Mutex
 	subjects map[string]*subject
+	agenda   agenda
 	wants    map[string][]string // subjects by who wants them
 }
 
@@ -119,7 +120,8 @@ type Keeper struct {
 type subject struct {
 	name    string
 	wanted  map[string]bool // by whom
-	due     time.Time       // zero: not before somebody asks
+	at      int             // in the agenda; out: it is worked on, or waits for a client
+	due     time.Time       // of its next turn
 	working bool
 	again   bool // once more, right after the turn that is under way
 	dormant bool // got when a client first comes
@@ -206,6 +208,7 @@ func (k *Keeper) Want(owner string, hosts []string, anew bool) {
 		s := k.subjects[name]
 		if delete(s.wanted, owner); len(s.wanted) == 0 {
 			delete(k.subjects, name)
+			k.agenda.drop(s)
 			gone = append(gone, name)
 		}
 	}
@@ -224,16 +227,29 @@ func (k *Keeper) Want(owner string, hosts []string, anew bool) {
 func (k *Keeper) want(name, owner string, anew bool) {
 	s := k.subjects[name]
 	if s == nil {
-		s = &subject{name: name, wanted: map[string]bool{}, due: time.Now(), dormant: k.opt.OnDemand && owner != ""}
+		s = &subject{name: name, wanted: map[string]bool{}, at: out, dormant: k.opt.OnDemand && owner != ""}
 		k.subjects[name] = s
+		k.agenda.plan(s, time.Now())
 	}
 	s.wanted[owner] = true
-	if owner == "" {
-		s.dormant = false
+	if owner == "" && s.dormant {
+		k.rouse(s)
 	}
 	if anew && (s.failure.Problem != "" || s.working) {
-		s.failure, s.due, s.again = failure{forced: true}, time.Now(), s.working
+		s.failure = failure{forced: true}
+		k.rouse(s)
 	}
+}
+
+// rouse gives a subject its turn now, or once more after the one it has; k.mu is
+// held.
+func (k *Keeper) rouse(s *subject) {
+	s.dormant = false
+	if s.working {
+		s.again = true
+		return
+	}
+	k.agenda.plan(s, time.Now())
 }
 
 // withdraw takes certificates that nobody wants off the edge. They stay in the
@@ -278,7 +294,7 @@ func (k *Keeper) Asked(hosts []string) {
 		if s == nil || !s.dormant || !k.demand.Allow() {
 			continue
 		}
-		s.dormant, s.due = false, time.Now()
+		k.rouse(s)
 		k.hurry()
 	}
 }

@@ -48,22 +48,11 @@ func (k *Keeper) run() {
 func (k *Keeper) next() (*subject, time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	now, pause := time.Now(), time.Hour
-	var first *subject
-	for _, s := range k.subjects {
-		if s.working || s.due.IsZero() {
-			continue
-		}
-		if left := s.due.Sub(now); left <= 0 && (first == nil || s.due.Before(first.due)) {
-			first = s
-		} else if left < pause {
-			pause = left
-		}
+	s, pause := k.agenda.next(time.Now())
+	if s != nil {
+		s.working = true
 	}
-	if first != nil {
-		first.working = true
-	}
-	return first, max(pause, time.Millisecond)
+	return s, max(pause, time.Millisecond)
 }
 
 // turn brings one subject's certificate to where it should be.
@@ -152,8 +141,9 @@ func (k *Keeper) rest(s *subject) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s.working = false
-	if s.dormant {
-		s.due = time.Time{}
+	if k.subjects[s.name] == s && s.again {
+		s.again = false
+		k.agenda.plan(s, time.Now())
 	}
 }
 
@@ -167,22 +157,22 @@ func (k *Keeper) put(s *subject, cert *certmagic.Certificate, came failure, due 
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s.working = false
-	k.hurry()
 	if k.subjects[s.name] != s {
 		return // nobody wants it any more
 	}
-	s.failure, s.due, s.dormant = came, due, false
+	s.failure, s.dormant = came, false
 	if s.again {
-		s.failure, s.due, s.again = failure{forced: true}, time.Now(), false
+		s.failure, s.again, due = failure{forced: true}, false, time.Now()
 	}
-	if wish == nil {
-		return
+	if wish != nil {
+		s.known = &issued{issuer: cert.Leaf.Issuer.CommonName, expires: cert.Leaf.NotAfter}
+		if _, err := k.edge.SetCertificates(map[string]*platform.EdgeCertificate{issuedPrefix + s.name: wish}); err != nil {
+			k.log.Warn("certificate did not reach the edge", "domain", s.name, "err", err)
+			due = time.Now().Add(k.opt.Check)
+		}
 	}
-	s.known = &issued{issuer: cert.Leaf.Issuer.CommonName, expires: cert.Leaf.NotAfter}
-	if _, err := k.edge.SetCertificates(map[string]*platform.EdgeCertificate{issuedPrefix + s.name: wish}); err != nil {
-		k.log.Warn("certificate did not reach the edge", "domain", s.name, "err", err)
-		s.due = time.Now().Add(k.opt.Check)
-	}
+	k.agenda.plan(s, due)
+	k.hurry()
 }
 
 // served is a certificate as routers get it; nil when its key has no form.
