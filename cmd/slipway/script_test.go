@@ -65,6 +65,8 @@ func testMain(m *testing.M) int {
 //	                    matches, 20 s at most, and ends it
 //	load begin HOST     asks HOST again and again until "load end", at which none
 //	                    of the answers may have been anything but 200
+//	grpc plain|tls HOST calls the service Echo there in every way; "grpc begin HOST"
+//	                    calls it again and again until "grpc end", and none may fail
 //	disk SIZE           puts the state directory on a disk of its own, such as 64m;
 //	                    "disk fill" leaves no byte free on it, "disk free" ends that
 //	elsewhere start [USER:PASSWORD]   starts a registry of somebody else, which only
@@ -112,6 +114,7 @@ func TestScripts(t *testing.T) {
 			"terminal":  terminalCommand,
 			"load":      loadCommand,
 			"disk":      diskCommand,
+			"grpc":      grpcCommand,
 			"mirror":    mirrorCommand(t),
 
 			"image":     imageCommand(t),
@@ -145,6 +148,7 @@ func setup(env *testscript.Env) error {
 	env.Values["authority"] = issuer
 	env.Defer(issuer.end)
 	env.Values["elsewhere"] = &elsewhere{}
+	env.Values["calls"] = &calls{}
 	env.Setenv("PATH", bin+":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/go/bin")
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, ".config"))
