@@ -55,9 +55,10 @@ func (r *Router) grouped(app, process string, members pool, side, old *route, ke
 	}
 	g := &group{
 		pool: members, balancer: balance.After(before, members.hosts(), side.edge.Balance, key),
-		name: processName(process), cookie: balance.CookieName,
+		cookie: balance.CookieName,
 	}
 	if app != "" {
+		g.name = processName(process)
 		g.series = r.metrics.Series(app, g.name, r.now())
 	}
 	if process != "" {
