@@ -161,8 +161,8 @@ func begins(text []byte, lower string) bool {
 // person waiting, in lower case.
 var crawlers = []string{"bot", "crawl", "spider", "slurp", "archiver"}
 
-// crawlerFirst has a bit for each letter that such a word begins with.
-const crawlerFirst uint32 = 1<<('b'-'a') | 1<<('c'-'a') | 1<<('s'-'a') | 1<<('a'-'a')
+// crawlerFirst has a bit for each letter, a to s, that such a word begins with.
+const crawlerFirst uint32 = 1 | 1<<('b'-'a') | 1<<('c'-'a') | 1<<('s'-'a')
 
 // crawler looks at the first bytes only: names stand early.
 func crawler(agent []byte) bool {

@@ -13,6 +13,7 @@ import (
 var key = overload.Key{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
 
 func visit(t testing.TB, method, path string, headers ...string) *overload.Visit {
+	t.Helper()
 	text := method + " " + path + " HTTP/1.1\r\nHost: a\r\n" + strings.Join(headers, "\r\n")
 	if len(headers) > 0 {
 		text += "\r\n"

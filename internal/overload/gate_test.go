@@ -1,6 +1,9 @@
 package overload_test
 
 import (
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -245,5 +248,53 @@ func TestALimitThatIsFoundOutGrowsWithWhatTheAppCanDo(t *testing.T) {
 	}
 	if shed > all/50 {
 		t.Errorf("%d of %d were kept from an app with room, limit %d", shed, all, o.gate.Snapshot(s.now).Limit)
+	}
+}
+
+func TestSlotsAreNeitherLostNorInventedByManyAtOnce(t *testing.T) {
+	g, start := on(4), time.Now()
+	clock := func() time.Duration { return time.Since(start) }
+	var inside, most atomic.Int64
+	var all sync.WaitGroup
+	for i := range 32 {
+		all.Go(func() {
+			ready := make(chan overload.Reason, 1)
+			w := &overload.Waiter{Ready: func(why overload.Reason) { ready <- why }}
+			for round := range 300 {
+				done := make(chan struct{})
+				if (i+round)%3 == 0 {
+					close(done) // its client has gone
+				}
+				if !enter(g, clock, w, ready, done, overload.Class((i+round)%4)) {
+					continue
+				}
+				now := inside.Add(1)
+				for was := most.Load(); now > was && !most.CompareAndSwap(was, now); was = most.Load() {
+				}
+				runtime.Gosched()
+				inside.Add(-1)
+				g.Release(clock(), 0, 0)
+			}
+		})
+	}
+	all.Wait()
+	if seen := g.Snapshot(clock()); seen.InFlight != 0 || seen.Queued != 0 || most.Load() > 4 {
+		t.Errorf("in the end %d have slots and %d wait; at most %d had", seen.InFlight, seen.Queued, most.Load())
+	}
+}
+
+// enter is what a driver does whose goroutines may wait.
+func enter(g *overload.Gate, clock func() time.Duration, w *overload.Waiter, ready chan overload.Reason, done chan struct{}, class overload.Class) bool {
+	if g.Enter(clock()) {
+		return true
+	}
+	switch verdict, _ := g.Ask(clock(), levelOf(class), w); verdict {
+	case overload.Go:
+		return true
+	case overload.Wait:
+		why, left := g.Await(clock, w, ready, done)
+		return why == overload.None && !left
+	default:
+		return false
 	}
 }

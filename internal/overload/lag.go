@@ -3,6 +3,7 @@ package overload
 import (
 	"math"
 	"runtime/metrics"
+	"slices"
 	"time"
 )
 
@@ -47,15 +48,16 @@ func percentile(h *metrics.Float64Histogram, before []uint64) time.Duration {
 		return 0
 	}
 	left := total / 100
-	for i := len(h.Counts) - 1; i >= 0; i-- {
-		if n := h.Counts[i] - before[i]; n > left {
-			if bound := h.Buckets[i]; !math.IsInf(bound, 0) {
-				return time.Duration(bound * float64(time.Second))
-			}
-			return 0
-		} else {
+	for i, count := range slices.Backward(h.Counts) {
+		n := count - before[i]
+		if n <= left {
 			left -= n
+			continue
 		}
+		if bound := h.Buckets[i]; !math.IsInf(bound, 0) {
+			return time.Duration(bound * float64(time.Second))
+		}
+		return 0
 	}
 	return 0
 }

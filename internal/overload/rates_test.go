@@ -11,6 +11,7 @@ import (
 )
 
 func ratesOf(t testing.TB, wish ...platform.RateLimit) *overload.Rates {
+	t.Helper()
 	r := overload.RatesAfter(nil, key, wish)
 	if wrong := r.Complaints(); len(wrong) > 0 {
 		t.Fatal(wrong)

@@ -59,14 +59,13 @@ func (*limited) left(*request) {}
 // requests, 20 ms of mean queueing time, 5 % down and 1 % up, a FIFO queue.
 type dagor struct {
 	limited
-	began       time.Duration
-	all, adm    int
-	queued      time.Duration
-	waits       int
-	hist        [512]int
-	cursor      int
-	levelOf     func(*request) int
-	initialized bool
+	began    time.Duration
+	all, adm int
+	queued   time.Duration
+	waits    int
+	hist     [512]int
+	cursor   int
+	levelOf  func(*request) int
 }
 
 func newDagor(s *sim) *dagor {

@@ -216,14 +216,14 @@ func (x *exchange) slotted(why overload.Reason, left bool) step {
 }
 
 func (x *exchange) overloaded(why overload.Reason) step {
-	retry := x.admission.gate.RetryAfter(x.levelOf())
-	x.admission.gate = nil
+	retry := x.gate.RetryAfter(x.levelOf())
+	x.gate = nil
 	return x.turnedAway(why, overloaded(x.app.name, retry))
 }
 
 // turnedAway answers a request that is no release's fault.
 func (x *exchange) turnedAway(why overload.Reason, p page) step {
-	x.admission.shed, x.uncounted = why, true
+	x.shed, x.uncounted = why, true
 	switch why {
 	case overload.Router, overload.TooFast, overload.TooMany:
 		x.app.refused.add(x.levelOf(), why)
@@ -326,7 +326,7 @@ func (x *exchange) levelOf() overload.Level {
 	if d := &x.admission; !d.known {
 		d.level, d.known = x.route.bounds.levels.Level(x.seen()), true
 	}
-	return x.admission.level
+	return x.level
 }
 
 // seen is the request as bounds look at it.

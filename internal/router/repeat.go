@@ -54,7 +54,7 @@ func (x *exchange) elsewhere() (s step, ok bool) {
 // sheds reports whether the app turns requests away for want of room: then
 // none is sent twice.
 func (x *exchange) sheds() bool {
-	return x.admission.gate != nil && x.admission.gate.Shedding()
+	return x.gate != nil && x.gate.Shedding()
 }
 
 // judge takes note of an answer that begins, which is what the balancer knows

@@ -62,7 +62,7 @@ func start(cmd *exec.Cmd, address string) (stop func(), err error) {
 
 func (b *bench) app() (address string, stop func(), err error) {
 	address = b.address(0)
-	stop, err = start(exec.Command(os.Args[0], "app", "-listen", address), address)
+	stop, err = start(exec.CommandContext(context.Background(), os.Args[0], "app", "-listen", address), address)
 	return address, stop, err
 }
 
@@ -106,7 +106,7 @@ func (b *bench) one(s system, times float64) error {
 	}
 	defer stopApp()
 	listen := b.address(1)
-	stop, err := start(s.command(b, listen, app), listen)
+	stop, err := start(s.command(context.Background(), b, listen, app), listen)
 	if err != nil {
 		return err
 	}

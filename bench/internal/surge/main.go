@@ -8,7 +8,6 @@ package main
 import (
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -29,7 +28,7 @@ func main() {
 
 func exit(err error) {
 	if err != nil {
-		slog.Error("surge ended", "err", err)
+		fmt.Fprintln(os.Stderr, "surge:", err)
 		os.Exit(1)
 	}
 	os.Exit(0)

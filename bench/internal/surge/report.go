@@ -34,11 +34,11 @@ func (b *bench) row(s system, times float64, done []outcome) {
 	}
 	goodput := float64(total) / (b.capacity * b.surge.Seconds())
 	p99, back := percentile(took, 0.99), b.recovery(done)
-	served := ""
+	var served strings.Builder
 	for class := range offered {
-		served += fmt.Sprintf("%4.0f ", 100*float64(good[class])/float64(max(offered[class], 1)))
+		fmt.Fprintf(&served, "%4.0f ", 100*float64(good[class])/float64(max(offered[class], 1)))
 	}
-	fmt.Printf("%-6s %-34s %8.0f%%   %-23s %6d ms %10s\n", fmt.Sprintf("%gx", times), s.name, 100*goodput, served, p99.Milliseconds(), backText(back))
+	fmt.Printf("%-6s %-34s %8.0f%%   %-23s %6d ms %10s\n", fmt.Sprintf("%gx", times), s.name, 100*goodput, served.String(), p99.Milliseconds(), backText(back))
 	if s.key == "told" || s.key == "found" {
 		b.judge(s, times, goodput, p99, back, float64(good[0])/float64(max(offered[0], 1)))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -17,7 +18,7 @@ import (
 // to the app.
 type system struct {
 	key, name string
-	command   func(b *bench, listen, app string) *exec.Cmd
+	command   func(ctx context.Context, b *bench, listen, app string) *exec.Cmd
 }
 
 var systems = []system{
@@ -30,9 +31,9 @@ var systems = []system{
 	{"haproxy100", "haproxy, maxconn 8, queue 100 ms", haproxy("100ms")},
 }
 
-func ours(mode string, limit int) func(*bench, string, string) *exec.Cmd {
-	return func(_ *bench, listen, app string) *exec.Cmd {
-		return exec.Command(os.Args[0], "router", "-listen", listen, "-app", app, "-mode", mode, "-limit", fmt.Sprint(limit))
+func ours(mode string, limit int) func(context.Context, *bench, string, string) *exec.Cmd {
+	return func(ctx context.Context, _ *bench, listen, app string) *exec.Cmd {
+		return exec.CommandContext(ctx, os.Args[0], "router", "-listen", listen, "-app", app, "-mode", mode, "-limit", fmt.Sprint(limit))
 	}
 }
 
@@ -62,8 +63,8 @@ func serveRouter(args []string) error {
 	return r.Serve(ln)
 }
 
-func nginx(limit string) func(*bench, string, string) *exec.Cmd {
-	return func(b *bench, listen, app string) *exec.Cmd {
+func nginx(limit string) func(context.Context, *bench, string, string) *exec.Cmd {
+	return func(ctx context.Context, b *bench, listen, app string) *exec.Cmd {
 		conf := b.write("nginx.conf", fmt.Sprintf(`daemon off; master_process off; worker_processes 1;
 error_log /dev/null; pid %[1]s/nginx.pid;
 events { worker_connections 8192; }
@@ -76,12 +77,12 @@ http {
     location / { %[4]s proxy_http_version 1.1; proxy_set_header Connection ""; proxy_pass http://app; } }
 }
 `, b.dir, listen, app, limit))
-		return exec.Command("nginx", "-p", b.dir, "-c", conf)
+		return exec.CommandContext(ctx, "nginx", "-p", b.dir, "-c", conf)
 	}
 }
 
-func haproxy(queue string) func(*bench, string, string) *exec.Cmd {
-	return func(b *bench, listen, app string) *exec.Cmd {
+func haproxy(queue string) func(context.Context, *bench, string, string) *exec.Cmd {
+	return func(ctx context.Context, b *bench, listen, app string) *exec.Cmd {
 		conf := b.write("haproxy.cfg", fmt.Sprintf(`global
   maxconn 4096
   nbthread 1
@@ -97,7 +98,7 @@ frontend f
 backend b
   server app %s maxconn %d
 `, queue, listen, app, workers))
-		return exec.Command("haproxy", "-f", conf, "-db")
+		return exec.CommandContext(ctx, "haproxy", "-f", conf, "-db")
 	}
 }
 
