@@ -323,3 +323,37 @@ func TestAnIdleConnectionOfTLSHoldsNoBufferAndGoesOn(t *testing.T) {
 		}
 	}
 }
+
+func TestLargeBodiesPassWholeHoweverTheyAreFramed(t *testing.T) {
+	e := serve(t, router.Options{})
+	text := make([]byte, 3<<20)
+	for i := range text {
+		text[i] = byte(i * i >> 5)
+	}
+	e.SetRoute("blog", route("blog", 1, backend(t, func(w http.ResponseWriter, r *http.Request) {
+		got, err := io.ReadAll(r.Body)
+		if err != nil || !bytes.Equal(got, text) {
+			t.Errorf("the app got %d bytes, %v", len(got), err)
+		}
+		if r.URL.Path == "/sized" {
+			w.Header().Set("Content-Length", fmt.Sprint(len(text)))
+		}
+		_, _ = w.Write(got)
+	})))
+	http1 := client(t) // one connection
+	for _, path := range []string{"/sized", "/chunked", "/sized"} {
+		var body io.Reader = bytes.NewReader(text)
+		if path == "/chunked" {
+			body = io.MultiReader(body)
+		}
+		res, err := http1.Do(e.request("POST", "blog.test", path, body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || !bytes.Equal(got, text) {
+			t.Errorf("%s: got %d bytes, %v", path, len(got), err)
+		}
+	}
+}

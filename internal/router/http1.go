@@ -418,6 +418,9 @@ func (c *inward) write(p []byte) error {
 		if !c.chunked && len(c.out) == 0 && len(p) >= slabSize/4 {
 			return c.put(p)
 		}
+		if c.chunked && len(p) >= 2*slabSize {
+			return c.bulk(p)
+		}
 		room := slabSize - len(c.out)
 		if c.chunked {
 			room -= chunkRoom
@@ -436,6 +439,19 @@ func (c *inward) write(p []byte) error {
 			c.out = append(c.out, '\r', '\n')
 		}
 	}
+	return nil
+}
+
+// bulk writes a chunk that is not worth copying.
+func (c *inward) bulk(p []byte) error {
+	c.out = h1.AppendChunkHead(c.out, len(p))
+	if err := c.send(); err != nil {
+		return err
+	}
+	if err := c.put(p); err != nil {
+		return err
+	}
+	c.out = append(c.out, '\r', '\n')
 	return nil
 }
 
@@ -543,9 +559,11 @@ func (c *inward) settle() bool {
 		return false
 	}
 	c.putHead()
-	if cap(c.data) > slabSize {
-		c.data = bytes.Clone(c.buffered())
-		c.r, c.w = 0, len(c.data)
+	if len(c.data) > slabSize {
+		rest := bytes.Clone(c.buffered())
+		if c.drop(); len(rest) > 0 {
+			c.data, c.w = rest, len(rest)
+		}
 	}
 	return true
 }

@@ -252,6 +252,11 @@ func (l *outward) write(p []byte) error {
 	slab := l.slabs.get()
 	defer l.slabs.put(slab)
 	text := h1.AppendChunkHead(slab[:0], len(p))
+	if len(p) > slabSize-chunkRoom {
+		all := net.Buffers{text, p, []byte("\r\n")}
+		_, err := all.WriteTo(l.conn)
+		return err
+	}
 	text = append(text, p...)
 	_, err := l.conn.Write(append(text, '\r', '\n'))
 	return err

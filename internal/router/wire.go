@@ -14,8 +14,11 @@ type slab [slabSize]byte
 
 const slabSize = 16 << 10
 
+// tub is what a connection reads into that fills slab after slab.
+type tub [4 * slabSize]byte
+
 // slabs are those that nobody uses.
-type slabs struct{ pool sync.Pool }
+type slabs struct{ pool, tubs sync.Pool }
 
 func (s *slabs) get() *slab {
 	if free, ok := s.pool.Get().(*slab); ok {
@@ -37,7 +40,8 @@ type wire struct {
 	raw   syscall.RawConn // nil: its bytes come by conn alone (TLS)
 	slabs *slabs
 
-	slab *slab  // what data is a part of; nil: no buffer, or a larger one
+	slab *slab  // what data is; nil: no buffer, or a larger one
+	tub  *tub   // the same
 	data []byte // what is there is data[r:w]
 	r, w int
 
@@ -73,9 +77,17 @@ func (w *wire) buffered() []byte { return w.data[w.r:w.w] }
 // yield gives the buffer back when nothing is in it.
 func (w *wire) yield() {
 	if w.r == w.w {
-		w.slabs.put(w.slab)
-		w.slab, w.data, w.r, w.w = nil, nil, 0, 0
+		w.giveBack()
+		w.data, w.r, w.w = nil, 0, 0
 	}
+}
+
+func (w *wire) giveBack() {
+	if w.tub != nil {
+		w.slabs.tubs.Put(w.tub)
+	}
+	w.slabs.put(w.slab)
+	w.slab, w.tub = nil, nil
 }
 
 // drop forgets what is there, and the buffer.
@@ -91,6 +103,8 @@ func (w *wire) room() {
 	case w.data == nil:
 		w.slab = w.slabs.get()
 		w.data = w.slab[:]
+	case w.r == w.w && w.w == slabSize && w.slab != nil:
+		w.larger() // it was full, and there may be much more
 	case w.r == w.w:
 		w.r, w.w = 0, 0
 	case w.w < len(w.data):
@@ -100,9 +114,19 @@ func (w *wire) room() {
 	default:
 		larger := make([]byte, 2*len(w.data))
 		copy(larger, w.data)
-		w.slabs.put(w.slab)
-		w.slab, w.data = nil, larger
+		w.giveBack()
+		w.data = larger
 	}
+}
+
+// larger takes a tub for the slab, which holds nothing any more.
+func (w *wire) larger() {
+	w.giveBack()
+	var ok bool
+	if w.tub, ok = w.slabs.tubs.Get().(*tub); !ok {
+		w.tub = new(tub)
+	}
+	w.data, w.r, w.w = w.tub[:], 0, 0
 }
 
 // fill waits for more bytes. A wire without any holds no buffer meanwhile.
