@@ -21,6 +21,7 @@ type bounds struct {
 	levels *overload.Levels
 	rates  *overload.Rates           // nil: none
 	gates  map[string]*overload.Gate // by process type, "" for the main one
+	paths  bool                      // rules ask for paths
 }
 
 // boundsAfter are the bounds of a route with all its backends. What was learnt
@@ -35,6 +36,8 @@ func boundsAfter(before *route, a *app, next *route, key overload.Key, now time.
 		rates:  overload.RatesAfter(old.rates, key, next.edge.Rates),
 		gates:  make(map[string]*overload.Gate, 1+len(next.services)),
 	}
+	b.paths = slices.ContainsFunc(next.edge.Overload.Classes, func(c platform.OverloadClass) bool { return c.Path != "" }) ||
+		slices.ContainsFunc(next.edge.Rates, func(r platform.RateLimit) bool { return r.Path != "" })
 	set := overload.Settings{Mode: overloadMode(next.edge.Overload), Limit: next.edge.Overload.Limit, Target: next.edge.Overload.Target}
 	for process, up := range next.ups() {
 		g := old.gates[process]
@@ -143,6 +146,7 @@ type admission struct {
 	queued time.Duration  // how long it waited for it
 	asked  time.Duration  // when it began to
 
+	seen   overload.Visit // as bounds look at the request
 	level  overload.Level
 	known  bool // level is
 	shed   overload.Reason
@@ -167,7 +171,7 @@ func (x *exchange) admitted() (s step, ok bool) {
 		return x.turnedAway(overload.Router, overloaded(x.app.name, 1+int(x.levelOf().Class()))), false
 	}
 	if b.rates != nil {
-		if why, retry := b.rates.Admit(now, x.seen(), &d.held); why != overload.None {
+		if why, retry := b.rates.Admit(now, x.look(), &d.held); why != overload.None {
 			return x.turnedAway(why, tooMany(x.app.name, retry)), false
 		}
 	}
@@ -324,17 +328,18 @@ func (r *Router) late() {
 // levelOf is the request's level; it is found out once.
 func (x *exchange) levelOf() overload.Level {
 	if d := &x.admission; !d.known {
-		d.level, d.known = x.route.bounds.levels.Level(x.seen()), true
+		d.level, d.known = x.route.bounds.levels.Level(x.look()), true
 	}
 	return x.level
 }
 
-// seen is the request as bounds look at it.
-func (x *exchange) seen() *overload.Visit {
+// look is the request as bounds look at it.
+func (x *exchange) look() *overload.Visit {
+	v := &x.admission.seen
 	client, _ := netip.ParseAddr(x.visit.client) // who has none is one of those that have none
-	path, _ := match.CleanPath(x.visit.path())
-	return &overload.Visit{
-		Head: x.req, Path: path, Process: x.visit.process, Client: client,
-		Unix: x.router.start.Add(x.began).Unix(),
+	*v = overload.Visit{Head: x.req, Process: x.visit.process, Client: client, Unix: x.router.start.Add(x.began).Unix()}
+	if x.route.bounds.paths {
+		v.Path, _ = match.CleanPath(x.visit.path())
 	}
+	return v
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/router"
 )
 
@@ -123,7 +124,10 @@ func BenchmarkPlain(b *testing.B) {
 
 func TestAPlainRequestAllocatesNothing(t *testing.T) {
 	e := serve(t, router.Options{})
-	e.SetRoute("blog", route("blog", 1, scripted(t, plainAnswer)))
+	rt := route("blog", 1, scripted(t, plainAnswer))
+	rt.Edge.Rates = []platform.RateLimit{{By: "client", PerSecond: 1e6, Concurrent: 100}}
+	rt.Edge.Overload = platform.Overload{Mode: platform.OverloadOn, Limit: 1}
+	e.SetRoute("blog", rt)
 	for _, request := range []string{browserRequest, formRequest} {
 		a := e.asking(request)
 		for range 100 { // until buffers have grown
