@@ -135,6 +135,9 @@ func (o *options) serverOptions(f *fleet.Fleet, builderKey string) server.Option
 		EdgeHTTPPort: port(o.HTTP), EdgeHTTPSPort: o.httpsPort(),
 		Engine: "local", BuilderKey: builderKey,
 		Metrics: func(ctx context.Context) (string, error) { return node.Metrics(ctx, o.nodeSocket()) },
+		EdgeStatus: func(ctx context.Context, app string) (platform.EdgeStatus, error) {
+			return node.EdgeStatus(ctx, o.nodeSocket(), app)
+		},
 		Runtime: func() platform.RuntimeInfo {
 			for _, node := range f.Nodes() {
 				return node.Runtime

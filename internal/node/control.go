@@ -44,6 +44,7 @@ func (n *node) info() Info {
 //
 //	GET  /status            Info
 //	GET  /metrics           what Prometheus reads
+//	GET  /edge?app=         platform.EdgeStatus
 //	POST /stop?instances=   ends the node; the answer is the end of the connection
 //	POST /handover          becomes a hand-over: see succession.go
 type control struct {
@@ -72,6 +73,7 @@ func (n *node) openSocket() (*control, error) {
 		_ = json.NewEncoder(w).Encode(n.info())
 	})
 	mux.Handle("GET /metrics", n.exporter)
+	mux.HandleFunc("GET /edge", n.serveEdgeStatus)
 	mux.HandleFunc("POST /stop", n.serveStop)
 	mux.HandleFunc("POST /handover", n.handOver)
 	return &control{

@@ -62,6 +62,13 @@ func openWith(t *testing.T, desk server.Desk, users server.Users, key string) *d
 	handler := server.New(log, desk, users, examine, server.Options{
 		Version: "1.2.3", Domain: "localhost", APIURL: "http://slipway.localhost:8080",
 		GitSSH: "ssh://git@localhost:2222", GitHTTP: "http://git.localhost:8080", EdgeHTTPPort: 8080, Engine: "local", BuilderKey: key,
+		EdgeStatus: func(_ context.Context, app string) (platform.EdgeStatus, error) {
+			return platform.EdgeStatus{
+				Processes: []platform.EdgeProcess{{Process: "web", Minute: platform.EdgeWindow{Requests: 3, P50: 1_500_000}}},
+				Gates:     []platform.EdgeGate{{Process: "web", Mode: "on", Level: 200}},
+				Shed:      []platform.EdgeShed{{Class: "bulk", Reason: "overload", Requests: 2}},
+			}, nil
+		},
 		Metrics: func(context.Context) (string, error) { return "slipway_requests_total 7\n", nil },
 		Runtime: func() platform.RuntimeInfo {
 			return platform.RuntimeInfo{Name: "process", Isolation: platform.IsolationSandbox}

@@ -2,8 +2,6 @@ package server
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/slipway-paas/slipway/internal/api"
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -14,82 +12,58 @@ func (s *server) edgeStatus(c *call) (answer, error) {
 	if _, err := s.desk.Edge(c.ctx(), c.caller, c.app()); err != nil {
 		return answer{}, err
 	}
-	if s.opts.Metrics == nil {
+	if s.opts.EdgeStatus == nil {
 		return answer{}, platform.ErrUnavailable
 	}
-	text, err := s.opts.Metrics(c.ctx())
+	status, err := s.opts.EdgeStatus(c.ctx(), c.app())
 	if err != nil {
-		s.log.Warn("metrics were not to be had", "request_id", c.id, "err", err)
+		s.log.Warn("the edge was not to be asked", "request_id", c.id, "app", c.app(), "err", err)
 		return answer{}, platform.ErrUnavailable
 	}
-	return ok(statusOf(string(text), c.app()))
+	return ok(wireEdgeStatus(status))
 }
 
-// statusOf reads an app's status out of the metrics.
-func statusOf(text, app string) api.EdgeStatus {
-	status := api.EdgeStatus{Gates: []api.EdgeGate{}, Shed: []api.EdgeShed{}, Would: []api.EdgeShed{}}
-	mark := `{app="` + app + `",`
-	for line := range strings.Lines(text) {
-		name, rest, found := strings.Cut(strings.TrimSpace(line), mark)
-		labels, number, whole := strings.Cut(rest, "} ")
-		value, err := strconv.ParseFloat(number, 64)
-		if !found || !whole || err != nil {
-			continue
-		}
-		switch name {
-		case "slipway_shed_total":
-			status.Shed = append(status.Shed, api.EdgeShed{Class: label(labels, "class"), Reason: label(labels, "reason"), Requests: int64(value)})
-		case "slipway_shed_would_total":
-			status.Would = append(status.Would, api.EdgeShed{Class: label(labels, "class"), Reason: label(labels, "reason"), Requests: int64(value)})
-		default:
-			if field, ok := strings.CutPrefix(name, "slipway_gate_"); ok {
-				setGate(gateOf(&status, label(labels, "process")), field, label(labels, "mode"), value)
-			}
-		}
+func wireEdgeStatus(s platform.EdgeStatus) api.EdgeStatus {
+	wire := api.EdgeStatus{
+		Processes: make([]api.EdgeProcess, 0, len(s.Processes)), Waiting: s.Waiting,
+		Gates: make([]api.EdgeGate, 0, len(s.Gates)), Shed: wireShed(s.Shed), Would: wireShed(s.Would),
 	}
-	return status
-}
-
-// gateOf is the gate of a process type in status.
-func gateOf(status *api.EdgeStatus, process string) *api.EdgeGate {
-	for i := range status.Gates {
-		if status.Gates[i].Process == process {
-			return &status.Gates[i]
-		}
+	for _, g := range s.Gates {
+		wire.Gates = append(wire.Gates, api.EdgeGate{
+			Process: g.Process, Mode: g.Mode, Limit: g.Limit, InFlight: g.InFlight, Queued: g.Queued,
+			Level: g.Level, Admits: admits(g.Level), WaitP99: g.WaitP99.Seconds(),
+		})
 	}
-	status.Gates = append(status.Gates, api.EdgeGate{Process: process})
-	return &status.Gates[len(status.Gates)-1]
+	for _, p := range s.Processes {
+		one := api.EdgeProcess{
+			Process: p.Process, Open: p.Open, Second: wireWindow(p.Second), Ten: wireWindow(p.Ten), Minute: wireWindow(p.Minute),
+			Sound: p.Sound, Out: p.Out, HalfOpen: p.HalfOpen, Ejections: p.Ejections, Quarantines: p.Quarantines,
+			Retries: p.Retries, Hedges: p.Hedges, Exhausted: p.Exhausted,
+		}
+		wire.Processes = append(wire.Processes, one)
+	}
+	return wire
 }
 
-func setGate(g *api.EdgeGate, field, mode string, value float64) {
-	switch field {
-	case "limit":
-		g.Limit, g.Mode = int(value), mode
-	case "in_flight":
-		g.InFlight = int(value)
-	case "queued":
-		g.Queued = int(value)
-	case "level":
-		g.Level, g.Admits = int(value), admits(int(value))
-	case "wait_p99_seconds":
-		g.WaitP99 = value
+func wireWindow(w platform.EdgeWindow) api.EdgeWindow {
+	return api.EdgeWindow{
+		Requests: w.Requests, Failed: w.Failed, PerSecond: w.PerSecond,
+		P50MS: milliseconds(w.P50), P95MS: milliseconds(w.P95), P99MS: milliseconds(w.P99),
 	}
 }
 
-// label is the value of one of some labels, whose values need no escapes.
-func label(labels, name string) string {
-	for pair := range strings.SplitSeq(labels, ",") {
-		if value, ok := strings.CutPrefix(pair, name+`="`); ok {
-			return strings.TrimSuffix(value, `"`)
-		}
+func wireShed(all []platform.EdgeShed) []api.EdgeShed {
+	wire := make([]api.EdgeShed, 0, len(all))
+	for _, one := range all {
+		wire = append(wire, api.EdgeShed(one))
 	}
-	return ""
+	return wire
 }
 
 func admits(level int) string {
 	if level >= 511 {
 		return "all"
 	}
-	class := [...]string{"critical", "normal", "bulk", "background"}[level/128]
-	return fmt.Sprintf("%s, %d%% of its users", class, (level%128+1)*100/128)
+	class := [...]string{"critical", "normal", "bulk", "background"}[max(level, 0)/128]
+	return fmt.Sprintf("%s, %d%% of its users", class, (max(level, 0)%128+1)*100/128)
 }

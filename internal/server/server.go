@@ -35,6 +35,8 @@ type Options struct {
 	Runtime func() platform.RuntimeInfo
 	// Metrics are what Prometheus reads, as text. Nil: there are none.
 	Metrics func(context.Context) (string, error)
+	// EdgeStatus is what the router counts of an app. Nil: nothing is.
+	EdgeStatus func(ctx context.Context, app string) (platform.EdgeStatus, error)
 }
 
 type server struct {
