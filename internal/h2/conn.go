@@ -164,7 +164,7 @@ func (c *Conn) Refuse(code Code, clause, reason string) { c.refusal = &connError
 func (c *Conn) begin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.out = c.appendFirst(c.out)
+	c.out = append(c.appendFirst(nil), c.out...) // it may have been told to leave already
 	c.recv = min(c.opt.Buffered, mostWindow)
 	go c.write()
 	c.poke()
@@ -424,6 +424,11 @@ func (c *Conn) Drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.leaving.asked || c.closing {
+		return
+	}
+	if c.client { // the peer opens none
+		c.goAway(0)
+		c.finishLeaving()
 		return
 	}
 	c.leaving.asked = true

@@ -31,7 +31,7 @@ func FuzzFrames(f *testing.F) {
 		f.Add(seed)
 	}
 	opt := h2.Options{
-		MaxStreams: 3, HeaderList: 1 << 10, StreamWindow: 1 << 10, MaxWindow: 4 << 10, Buffered: 16 << 10,
+		MaxStreams: 3, HeaderList: 1 << 10, Buffered: 64 << 10,
 		Resets: 50, Controls: 200, StallTimeout: time.Second,
 	}
 	f.Fuzz(func(t *testing.T, frames []byte) {

@@ -67,6 +67,9 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.StreamWindow, 64<<10)
 	orDefault(&o.MaxWindow, 1<<20)
 	orDefault(&o.Buffered, 4<<20)
+	// Peers may send as much before they have heard of other windows.
+	o.StreamWindow, o.Buffered = max(o.StreamWindow, firstWindow), max(o.Buffered, firstWindow)
+	o.MaxWindow = max(o.MaxWindow, o.StreamWindow)
 	orDefault(&o.IdleTimeout, 75*time.Second)
 	orDefault(&o.HeaderTimeout, 10*time.Second)
 	orDefault(&o.StallTimeout, 60*time.Second)

@@ -15,9 +15,12 @@ func (b *block) socket(r *h1.Request) error {
 	if string(b.value(b.pseudo[pProtocol])) != string(websocket) {
 		return &h1.Error{Status: 501, Clause: "RFC 9220, 3", Reason: "the protocol is not websocket"}
 	}
+	r.Upgrade = websocket
+	if r.Get("sec-websocket-key") != nil {
+		return nil
+	}
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:]) // never fails
-	r.Upgrade = websocket
 	r.Fields = append(r.Fields, h1.Field{
 		Name: []byte("sec-websocket-key"), Value: base64.StdEncoding.AppendEncode(nil, nonce[:]),
 	})

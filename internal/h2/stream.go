@@ -49,6 +49,7 @@ type Stream struct {
 	called  bool      // it was let out of it
 	since   time.Time // it has not got on since
 	sent    int       // since then
+	patient bool      // the peer may take as long as it likes
 	deaf    bool      // the peer wants no more of us
 	zombie  bool      // it ended before its handler noticed
 	over    bool      // it is not in c.streams any more
@@ -255,6 +256,13 @@ func (s *Stream) OnCancel(f func()) {
 		return
 	}
 	s.cancels = append(s.cancels, f)
+}
+
+// Patient lets the peer keep its window shut as long as it likes.
+func (s *Stream) Patient() {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.patient = true
 }
 
 // StopReading has Next fail with err from now on, and drops what comes.
@@ -467,6 +475,9 @@ func (c *Conn) sleep(s *Stream) error {
 		s.since, s.sent = now, 0
 	}
 	left := c.opt.StallTimeout - now.Sub(s.since)
+	if s.patient {
+		left = time.Hour
+	}
 	if s.timer == nil {
 		s.timer = time.NewTimer(left)
 	} else {
@@ -482,8 +493,9 @@ func (c *Conn) sleep(s *Stream) error {
 	}
 	c.mu.Lock()
 	s.timer.Stop()
-	if stalled && s.gone == nil {
+	if stalled && !s.patient && s.gone == nil {
 		c.reset(s, Cancel, ErrStalled)
+		c.next() // its turn may be another's now
 		return ErrStalled
 	}
 	return nil

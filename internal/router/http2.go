@@ -173,8 +173,10 @@ func (st *stream) begin() {
 		req.Length = int64(len(st.body))
 	}
 	st.ended = st.ended && req.Upgrade == nil
-	// A call of gRPC may say nothing for hours.
-	st.patient = bytes.HasPrefix(req.Get("content-type"), []byte("application/grpc"))
+	// A call of gRPC may say and take nothing for hours; so may a WebSocket.
+	if st.patient = bytes.HasPrefix(req.Get("content-type"), []byte("application/grpc")); st.patient || req.Upgrade != nil {
+		st.Patient()
+	}
 	st.away.Store(false)
 	st.answers.Store(false)
 	st.inDue.Store(0)

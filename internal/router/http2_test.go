@@ -1,15 +1,21 @@
 package router_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/coder/websocket"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/router"
@@ -163,6 +169,81 @@ func TestAnAnswerThatBreaksOffResetsTheStreamOnly(t *testing.T) {
 		res.Body.Close()
 		if (err != nil) != (path == "/break") || errors.Is(err, io.EOF) {
 			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func TestAWebSocketOverHTTP2IsAnUpgradeToTheApp(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", route("blog", 1, backend(t, func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.CloseNow()
+		kind, text, err := c.Read(r.Context())
+		if err == nil {
+			err = c.Write(r.Context(), kind, append([]byte("got "), text...))
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		_ = c.Close(websocket.StatusNormalClosure, "")
+	})))
+	conn, err := net.Dial("tcp", e.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var block bytes.Buffer
+	enc := hpack.NewEncoder(&block)
+	for _, f := range [][2]string{
+		{":method", "CONNECT"},
+		{":protocol", "websocket"},
+		{":scheme", "http"},
+		{":path", "/chat"},
+		{":authority", "blog.test"},
+		{"sec-websocket-version", "13"},
+		{"origin", "http://blog.test"},
+	} {
+		_ = enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+	}
+	_, _ = io.WriteString(conn, http2.ClientPreface)
+	frames := http2.NewFramer(conn, conn)
+	frames.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	_ = frames.WriteSettings()
+	_ = frames.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndHeaders: true, BlockFragment: block.Bytes()})
+	// A text frame of WebSocket, masked with zeros: RFC 6455, 5.2.
+	_ = frames.WriteData(1, false, append([]byte{0x81, 0x80 | 5, 0, 0, 0, 0}, "hello"...))
+	var status string
+	var said []byte
+	for !bytes.Contains(said, []byte("got hello")) {
+		f, err := frames.ReadFrame()
+		if err != nil {
+			t.Fatalf("after %s %q: %v", status, said, err)
+		}
+		switch f := f.(type) {
+		case *http2.MetaHeadersFrame:
+			status = f.PseudoValue("status")
+		case *http2.DataFrame:
+			said = append(said, f.Data()...)
+		case *http2.RSTStreamFrame:
+			t.Fatalf("after %s %q: %v", status, said, f.ErrCode)
+		}
+	}
+	if status != "200" {
+		t.Errorf("the status was %s", status)
+	}
+	// A frame that closes, and the end of our direction.
+	_ = frames.WriteData(1, true, []byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8})
+	for {
+		f, err := frames.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data, ok := f.(*http2.DataFrame); ok && data.StreamEnded() {
+			break
 		}
 	}
 }
