@@ -15,6 +15,8 @@ type instance struct {
 	host  *balance.Host         // what its requests have found
 	slots atomic.Int64          // of gates, that its requests have: see admission
 
+	tunnels tunnels // that are open to it
+
 	// Guarded by Router.mu.
 	local   *place            // what the node said of it; nil: nothing
 	remote  *place            // from a route's address; nil: none

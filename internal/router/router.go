@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 	"maps"
 	"runtime"
@@ -293,8 +292,9 @@ func (r *Router) DrainTime(app string, usual time.Duration) time.Duration {
 // Drain lets no request enter the instance from now on, for good, and returns
 // nil when nothing is open to it any more: then it may be stopped. When ctx
 // ends first it says how many requests are left; the instance stays closed to
-// new ones. Put other instances into the route first. An unknown id has
-// nothing open.
+// new ones. Put other instances into the route first. Upgraded connections end
+// when the time is over that their app has for them, or that of ctx. An unknown
+// id has nothing open.
 func (r *Router) Drain(ctx context.Context, id string) error {
 	r.mu.Lock()
 	inst := r.instances[id]
@@ -302,10 +302,8 @@ func (r *Router) Drain(ctx context.Context, id string) error {
 	if inst == nil {
 		return nil
 	}
-	select {
-	case <-inst.door.shut():
-	case <-ctx.Done():
-		return fmt.Errorf("drain %s: %d requests still open: %w", id, inst.door.inside(), ctx.Err())
+	if err := inst.drained(ctx, inst.door.shut()); err != nil {
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -306,7 +306,7 @@ func (r *Router) converse(a, b net.Conn, limit time.Duration) {
 	var from, to wire
 	from.begin(a, false, &r.slabs)
 	to.begin(b, false, &r.slabs)
-	join(&from, &to, limit)
+	join(&from, &to, limit, from.say)
 }
 
 // quiet closes two connections when nothing was said for a time. It looks

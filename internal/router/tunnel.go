@@ -23,7 +23,8 @@ func (x *exchange) upgrade(l link) error {
 		x.client.abort()
 		return nil
 	}
-	join(a, b, x.quietLimit())
+	t := &tunnel{client: a, app: b, limit: x.route.edge.Timeouts.Upgraded, socket: isWebSocket(x.res.Upgrade)}
+	x.inst.join(t, x.quietLimit())
 	return nil
 }
 
@@ -36,23 +37,24 @@ func (x *exchange) quietLimit() time.Duration {
 }
 
 // join carries what two wires say to one another, the end of either direction
-// by itself, until both have ended or nothing was said for too long.
-func join(a, b *wire, limit time.Duration) {
+// by itself, until both have ended or nothing was said for too long. say writes
+// what a is told.
+func join(a, b *wire, limit time.Duration, say func([]byte) error) {
 	quiet := newQuiet(limit, a.conn, b.conn)
 	defer quiet.end()
 	var both sync.WaitGroup
-	both.Go(func() { pour(b, a, quiet) })
-	pour(a, b, quiet)
+	both.Go(func() { pour(b, a, quiet, b.say) })
+	pour(a, b, quiet, say)
 	both.Wait()
 }
 
 // pour brings one direction to its end. While nothing is said it holds no
 // buffer, and no pipe as splice would.
-func pour(to, from *wire, quiet *quiet) {
+func pour(to, from *wire, quiet *quiet, say func([]byte) error) {
 	for {
 		if text := from.buffered(); len(text) > 0 {
 			quiet.said()
-			if _, err := to.conn.Write(text); err != nil {
+			if say(text) != nil {
 				break
 			}
 			from.drop()
@@ -69,6 +71,12 @@ func pour(to, from *wire, quiet *quiet) {
 	}
 	// It broke off: neither can go on.
 	_, _ = closeBare(to.conn), closeBare(from.conn)
+}
+
+// say writes all of text.
+func (w *wire) say(text []byte) error {
+	_, err := w.conn.Write(text)
+	return err
 }
 
 // closeBare closes a connection without a farewell that could block.
