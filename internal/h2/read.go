@@ -226,8 +226,16 @@ func (c *Conn) absent(id uint32) error {
 	return nil
 }
 
+// idleID reports whether a stream was never opened. What a client opened before
+// it knew that we leave was not looked at, nor is what it says of it.
 func (c *Conn) idleID(id uint32) bool {
-	return id%2 == 0 || id > c.last // nobody pushes
+	switch {
+	case id%2 == 0: // nobody pushes
+		return true
+	case !c.client && c.leaving.final && id > c.leaving.last:
+		return false
+	}
+	return id > c.last
 }
 
 func (c *Conn) wasReset(id uint32, code Code) error {
