@@ -154,7 +154,10 @@ func (c *Controller) SetAutomatic(ctx context.Context, caller platform.Caller, a
 		c.note(app, "INFO certificates by themselves: %s", map[bool]string{true: "on", false: "off"}[automatic])
 	}
 	c.certify(ctx, app, true)
-	return nil
+	if !changed {
+		return nil
+	}
+	return c.reroute(ctx, app)
 }
 
 const (

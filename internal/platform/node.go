@@ -116,6 +116,8 @@ type Route struct {
 	Allow []string `json:"allow,omitempty"`
 	// HTTPSOnly answers plain HTTP with 301 to https.
 	HTTPSOnly bool `json:"https_only,omitempty"`
+	// Uncertified hosts ask for no certificate: see EdgeState.OnDemand.
+	Uncertified bool `json:"uncertified,omitempty"`
 	// Paths lead some paths to other process types; the first match wins. What
 	// matches none goes to web, or to cmd where there is no web.
 	Paths []PathRoute `json:"paths,omitempty"`
@@ -193,7 +195,8 @@ type NodeReport struct {
 	Cutovers  []CutoverReport `json:"cutovers,omitempty"`
 	Runtime   RuntimeInfo     `json:"runtime"`
 	Problems  []string        `json:"problems,omitempty"`
-	// Asked are hosts of apps that clients came for and that have no certificate:
+	// Asked are hosts, or wildcards, of apps that clients came for and that have no
+	// certificate:
 	// see EdgeState.OnDemand.
 	Asked []string `json:"asked,omitempty"`
 }

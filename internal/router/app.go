@@ -49,6 +49,7 @@ type route struct {
 	rules       *rules.Rules // nil: the team asked for nothing
 	paths       *paths
 	clients     *clientPolicy   // nil: certificates of clients are not asked for
+	uncertified bool            // its hosts ask for no certificate
 	tlsProfile  string          // empty: the router's
 	main        pool            // for what paths leads nowhere else
 	services    map[string]pool // by process type

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,7 +11,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
-// onDemand are hosts of apps that clients came for and that have no certificate
+// onDemand are names of apps that clients came for and that have no certificate
 // yet. Names that are no app's are never among them, so what it holds is bounded
 // by the routes, and besides.
 type onDemand struct {
@@ -22,10 +23,10 @@ type onDemand struct {
 }
 
 const (
-	// maxAsked bounds the hosts that are asked for at a time; askedLife is how
-	// long one counts as asked for.
+	// maxAsked bounds the names that are asked for at a time; askedLife is how
+	// long one counts as asked for, and nobody waits for it again.
 	maxAsked  = 1000
-	askedLife = time.Minute
+	askedLife = 10 * time.Minute
 	// maxAwaiting bounds the handshakes that wait for a certificate, patience how
 	// long one does.
 	maxAwaiting = 200
@@ -39,10 +40,11 @@ func (o *onDemand) begin() {
 // await asks for a certificate for a host of an app and waits for it, a while.
 // It returns nil where there is none to wait for.
 func (o *onDemand) await(r *Router, ctx context.Context, host string) *certificate {
-	if !o.on.Load() || !r.isApps(host) {
+	if !o.on.Load() {
 		return nil
 	}
-	if !o.ask(host) {
+	name, ok := r.certifiable(host)
+	if !ok || !o.ask(name) {
 		return nil
 	}
 	select {
@@ -68,29 +70,44 @@ func (o *onDemand) await(r *Router, ctx context.Context, host string) *certifica
 	}
 }
 
-func (r *Router) isApps(host string) bool {
-	_, named := r.table.lookup(host) // what anyHost stands for is nobody's name
-	return named && !r.edge.Load().hosts[host]
+// certifiable is the name of an app that a certificate for a host would be for:
+// the host, or its parent's wildcard. It reports false where no app has either,
+// or the app wants none.
+func (r *Router) certifiable(host string) (name string, ok bool) {
+	if r.edge.Load().hosts[host] {
+		return "", false
+	}
+	name = host
+	a, ok := r.table.at(host)
+	if dot := strings.IndexByte(host, '.'); !ok && dot > 0 {
+		name = "*" + host[dot:]
+		a, ok = r.table.at(host[dot:])
+	}
+	if !ok {
+		return "", false
+	}
+	rt := a.route.Load()
+	return name, rt != nil && !rt.uncertified
 }
 
-// ask notes a host and reports false where there is no room to.
-func (o *onDemand) ask(host string) bool {
+// ask notes a name and reports whether it may be waited for: it was asked for
+// just now. One that did not come then is not waited for by every client.
+func (o *onDemand) ask(name string) (wait bool) {
 	now := time.Now()
 	o.mu.Lock()
-	before, known := o.asked[host]
+	before, known := o.asked[name]
 	if !known && len(o.asked) >= maxAsked {
 		o.forget(now)
 	}
-	room := known || len(o.asked) < maxAsked
-	fresh := room && now.Sub(before) > askedLife
+	fresh := now.Sub(before) > askedLife && (known || len(o.asked) < maxAsked)
 	if fresh {
-		o.asked[host] = now
+		o.asked[name], before = now, now
 	}
 	o.mu.Unlock()
 	if ring := o.rung.Load(); fresh && ring != nil {
 		(*ring)()
 	}
-	return room
+	return now.Sub(before) < patience
 }
 
 // forget drops those that were asked for long ago; o.mu is held.

@@ -116,6 +116,7 @@ func routeAfter(old *route, wish platform.Route) *route {
 	next.allow = match.NetworksAfter(old.allow, wish.Allow)
 	next.rules, _ = rules.Compile(wish.Edge, old.rules) // what is wrong is told by setRoute
 	next.paths = pathsAfter(old.paths, wish.Paths)
+	next.uncertified = wish.Uncertified
 	next.clients, next.tlsProfile = policyAfter(old.clients, wish.Edge.Clients), profileOf(wish.Edge.TLS)
 	next.old, next.shift = next.beside(old, wish), shiftOf(wish)
 	return next

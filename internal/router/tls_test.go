@@ -389,3 +389,43 @@ func TestASilentHandshakeEndsInTime(t *testing.T) {
 		t.Fatalf("it was kept: %v", err)
 	}
 }
+
+func TestNamesUnderAWildcardAreAskedForAsOne(t *testing.T) {
+	e := serve(t, router.Options{})
+	addr := e.serveTLS()
+	e.SetEdge(platform.EdgeState{Domain: "apps.test", OnDemand: true})
+	asked := make(chan struct{}, 100)
+	e.OnAsked(func() { asked <- struct{}{} })
+	own := selfSigned(t, "apps.test", "*.apps.test")
+	own.Name = "platform/0"
+	e.SetCertificates([]platform.EdgeCertificate{own}, nil)
+	for app, hosts := range map[string][]string{"wild": {"*.wild.test"}, "none": {"none.test"}, "both": {"own.wild.test"}} {
+		r := route(app, 1)
+		r.Hosts, r.Uncertified = hosts, app == "none"
+		e.SetRoute(app, r)
+	}
+	shown := func(name string) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		dialer := &tls.Dialer{Config: &tls.Config{ServerName: name, InsecureSkipVerify: true}}
+		conn, err := dialer.DialContext(ctx, "tcp", addr)
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	}
+	for n := range 20 {
+		if err := shown(fmt.Sprintf("n%d.wild.test", n)); err == nil {
+			t.Error("it was not waited for")
+		}
+	}
+	_ = shown("own.wild.test")
+	for _, name := range []string{"none.test", "a.b.wild.test", "stranger.test"} {
+		if err := shown(name); err != nil {
+			t.Errorf("%s was waited for: %v", name, err)
+		}
+	}
+	if got := e.Asked(); !slices.Equal(got, []string{"*.wild.test", "own.wild.test"}) || len(asked) != 2 {
+		t.Errorf("asked for %v, in %d times", got, len(asked))
+	}
+}

@@ -23,6 +23,7 @@ import (
 	"github.com/caddyserver/certmagic"
 	"github.com/mholt/acmez/v3"
 	"github.com/mholt/acmez/v3/acme"
+	"golang.org/x/time/rate"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 )
@@ -36,6 +37,7 @@ type authority struct {
 	solvers map[string]acmez.Solver
 	key     string // names it in the store
 	http    *http.Client
+	pace    *rate.Limiter // of orders
 
 	mu      sync.Mutex
 	account *acme.Account
@@ -60,7 +62,7 @@ func newAuthority(log *slog.Logger, storage *storage, solvers map[string]acmez.S
 	}
 	return &authority{
 		log: log, opt: opt, storage: storage, solvers: solvers,
-		key: certmagic.StorageKeys.Safe(u.Host + u.Path),
+		key: certmagic.StorageKeys.Safe(u.Host + u.Path), pace: rate.NewLimiter(rate.Every(orderPause), orderBurst),
 		http: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, ForceAttemptHTTP2: true,
 			DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
@@ -128,6 +130,9 @@ func (a *authority) order(ctx context.Context, name string, csr *x509.Certificat
 		return nil, err
 	}
 	params.Replaces = a.replaced(ctx, name, account)
+	if err := a.pace.Wait(ctx); err != nil {
+		return nil, err
+	}
 	return client.ObtainCertificate(ctx, params)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -126,6 +127,7 @@ func (h *hook) run(ctx context.Context, what string, c acme.Challenge) error {
 	ctx, cancel := context.WithTimeout(ctx, hookTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, h.program, what, c.DNS01TXTRecordName(), c.DNS01KeyAuthorization())
+	cmd.Env = slices.DeleteFunc(os.Environ(), ours)
 	cmd.WaitDelay = time.Second // a child of its own may hold the output open
 	output, err := cmd.CombinedOutput()
 	if err == nil {
@@ -133,6 +135,12 @@ func (h *hook) run(ctx context.Context, what string, c acme.Challenge) error {
 	}
 	said := strings.TrimSpace(string(output[:min(len(output), hookOutput)]))
 	return fmt.Errorf("%s %s %s: %w: %s", h.program, what, c.DNS01TXTRecordName(), err, said)
+}
+
+// ours reports whether a variable is none of a program's business: the platform's
+// keys may be among them.
+func ours(variable string) bool {
+	return strings.HasPrefix(variable, "SLIPWAY_") || strings.HasPrefix(variable, "DEIS_") || strings.HasPrefix(variable, "LDAP_")
 }
 
 // Present implements acmez.Solver.

@@ -70,6 +70,8 @@ func retryAfter(detail string) time.Time {
 
 var errNoDNS = errors.New("a wildcard is proven by DNS alone, and the platform was given no DNS provider (serve --acme-dns)")
 
+var errNotPublic = errors.New("a public authority certifies public names alone, and this is none")
+
 // maxWords bounds what is told of a failure: an authority may write anything.
 const maxWords = 400
 

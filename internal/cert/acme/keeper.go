@@ -70,9 +70,13 @@ type Options struct {
 
 const (
 	// maxTurns is how many names are worked on at a time, turnTime how long one
-	// may take.
-	maxTurns = 4
+	// may take: names that lead nowhere take the authority's patience.
+	maxTurns = 16
 	turnTime = 10 * time.Minute
+	// orderPause is the time between two orders, but for the first few: a platform
+	// with ten thousand names shall not ask for all at once.
+	orderPause = 500 * time.Millisecond
+	orderBurst = 20
 )
 
 func (o Options) withDefaults() Options {

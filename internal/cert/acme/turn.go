@@ -96,6 +96,9 @@ func (k *Keeper) bring(ctx context.Context, name string) (*certmagic.Certificate
 	if strings.HasPrefix(name, "*.") && k.opt.DNS == nil {
 		return k.stored(ctx, name), errNoDNS
 	}
+	if strings.Contains(k.opt.Directory, ".letsencrypt.org/") && !certmagic.SubjectQualifiesForPublicCert(name) {
+		return k.stored(ctx, name), errNotPublic
+	}
 	err := k.magic.ManageSync(ctx, []string{name})
 	return k.take(name), err
 }
