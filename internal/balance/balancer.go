@@ -20,6 +20,7 @@ type Balancer struct {
 	tokens    []string // of each host, for cookies; nil: none
 	key       []byte   // what they are signed with
 	shared    *shared
+	told      Told
 
 	mu   sync.Mutex // held by who ejects, and who looks at an interval
 	rows []row      // for evaluate alone
@@ -32,10 +33,14 @@ type shared struct {
 	counts counts
 }
 
+// Told is told of a host that is passed over from now on, until a time, because
+// it refused a connection or because it failed. It must not block.
+type Told func(h *Host, until time.Duration, refused bool)
+
 // After is a balancer of hosts, in the caller's order, that goes on from old,
 // which may be nil. It is old when nothing differs. The key signs the tokens of
-// sticky sessions; without one there are none.
-func After(old *Balancer, hosts []*Host, settings platform.Balance, key []byte) *Balancer {
+// sticky sessions; without one there are none. Told may be nil.
+func After(old *Balancer, hosts []*Host, settings platform.Balance, key []byte, told Told) *Balancer {
 	if settings.Sticky != StickyCookie {
 		key = nil
 	}
@@ -43,7 +48,7 @@ func After(old *Balancer, hosts []*Host, settings platform.Balance, key []byte) 
 		return old
 	}
 	b := &Balancer{
-		hosts: hosts, settings: settings, slowStart: settings.SlowStart, key: key,
+		hosts: hosts, settings: settings, slowStart: settings.SlowStart, key: key, told: told,
 		limit: int32(min(max(settings.MaxConcurrent, 0), 1<<30)), rows: make([]row, len(hosts)),
 	}
 	if old != nil {
@@ -72,6 +77,7 @@ func (b *Balancer) Hosts() []*Host { return b.hosts }
 // Refusal is why nobody was picked.
 type Refusal int
 
+// The refusals, and that there is none.
 const (
 	Picked Refusal = iota
 	Nobody         // none of the hosts may serve

@@ -55,7 +55,7 @@ func TestWhoMayServeAndHasRoomIsPickedOverNobodyWhateverHappened(t *testing.T) {
 		n := rapid.IntRange(1, 9).Draw(t, "hosts")
 		limit := rapid.IntRange(0, 3).Draw(t, "limit")
 		slow := time.Duration(rapid.IntRange(0, 1).Draw(t, "slow")) * 20 * time.Second
-		b := balance.After(nil, hosts(n), platform.Balance{MaxConcurrent: limit, SlowStart: slow}, nil)
+		b := balance.After(nil, hosts(n), platform.Balance{MaxConcurrent: limit, SlowStart: slow}, nil, nil)
 		var now time.Duration
 		var open []balance.Entry
 		may := make([]bool, n)
@@ -98,7 +98,7 @@ func TestWhoMayServeAndHasRoomIsPickedOverNobodyWhateverHappened(t *testing.T) {
 func TestAtMostHalfIsEjectedHoweverMuchFails(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 9).Draw(t, "hosts")
-		b := balance.After(nil, hosts(n), platform.Balance{}, nil)
+		b := balance.After(nil, hosts(n), platform.Balance{}, nil, nil)
 		bad := rapid.SliceOfN(rapid.Bool(), n, n).Draw(t, "bad")
 		var now time.Duration
 		for k := range 400 {
@@ -118,7 +118,7 @@ func TestAtMostHalfIsEjectedHoweverMuchFails(t *testing.T) {
 
 func TestEqualHostsGetEqualShares(t *testing.T) {
 	for _, n := range []int{2, 3, 5, 10, 100} {
-		b := balance.After(nil, hosts(n), platform.Balance{}, nil)
+		b := balance.After(nil, hosts(n), platform.Balance{}, nil, nil)
 		for i, got := range share(b, time.Second, 1000*n) {
 			if got < 850 || got > 1150 {
 				t.Errorf("host %d of %d got %d of 1000", i, n, got)
@@ -128,7 +128,7 @@ func TestEqualHostsGetEqualShares(t *testing.T) {
 }
 
 func TestOneThatHasLessOpenIsPicked(t *testing.T) {
-	b := balance.After(nil, hosts(2), platform.Balance{}, nil)
+	b := balance.After(nil, hosts(2), platform.Balance{}, nil, nil)
 	for range 10 {
 		b.Pick(0, 0, func(i int) bool { return i == 0 })
 	}
@@ -138,7 +138,7 @@ func TestOneThatHasLessOpenIsPicked(t *testing.T) {
 }
 
 func TestOneThatAnswersSlowlyGetsLessAndIsNotForgotten(t *testing.T) {
-	b := balance.After(nil, hosts(2), platform.Balance{}, nil)
+	b := balance.After(nil, hosts(2), platform.Balance{}, nil, nil)
 	for i, latency := range []time.Duration{time.Second, 2 * time.Millisecond} {
 		_, e, _ := b.Pick(0, 0, func(j int) bool { return j == i })
 		b.Done(e, 0, balance.Served, latency)
@@ -154,7 +154,7 @@ func TestOneThatAnswersSlowlyGetsLessAndIsNotForgotten(t *testing.T) {
 func TestANewHostGetsATenthAtFirstAndItsWholeShareInTheEnd(t *testing.T) {
 	old := hosts(4)
 	grown := append(old[:3:3], balance.NewHost("new", 100*time.Second))
-	b := balance.After(nil, grown, platform.Balance{SlowStart: 30 * time.Second}, nil)
+	b := balance.After(nil, grown, platform.Balance{SlowStart: 30 * time.Second}, nil, nil)
 	var before int
 	for _, at := range []struct {
 		after    time.Duration
@@ -169,7 +169,7 @@ func TestANewHostGetsATenthAtFirstAndItsWholeShareInTheEnd(t *testing.T) {
 }
 
 func TestWhereAllAreNewNobodyIsHeldBack(t *testing.T) {
-	b := balance.After(nil, hosts(3), platform.Balance{SlowStart: time.Minute}, nil)
+	b := balance.After(nil, hosts(3), platform.Balance{SlowStart: time.Minute}, nil, nil)
 	for i, got := range share(b, 0, 3000) {
 		if got < 850 || got > 1150 {
 			t.Errorf("host %d got %d of 1000", i, got)
@@ -178,7 +178,7 @@ func TestWhereAllAreNewNobodyIsHeldBack(t *testing.T) {
 }
 
 func TestTheBoundOfOneHostHoldsAndSaysThatItIsReached(t *testing.T) {
-	b := balance.After(nil, hosts(2), platform.Balance{MaxConcurrent: 3}, nil)
+	b := balance.After(nil, hosts(2), platform.Balance{MaxConcurrent: 3}, nil, nil)
 	var held []balance.Entry
 	for range 6 {
 		_, e, why := b.Pick(0, 5, all)
@@ -201,12 +201,12 @@ func TestTheBoundOfOneHostHoldsAndSaysThatItIsReached(t *testing.T) {
 
 func TestAChangeOfThePoolKeepsWhatIsKnown(t *testing.T) {
 	three := hosts(3)
-	b := balance.After(nil, three, platform.Balance{}, nil)
+	b := balance.After(nil, three, platform.Balance{}, nil, nil)
 	end(t, b, 1, 5, time.Second, balance.Failed)
-	if balance.After(b, three, platform.Balance{}, nil) != b {
+	if balance.After(b, three, platform.Balance{}, nil, nil) != b {
 		t.Error("a change of nothing makes another")
 	}
-	next := balance.After(b, append(three[1:3:3], balance.NewHost("fresh", time.Second)), platform.Balance{}, nil)
+	next := balance.After(b, append(three[1:3:3], balance.NewHost("fresh", time.Second)), platform.Balance{}, nil, nil)
 	if c := next.Counts(2 * time.Second); c.Out != 1 || c.Ejections != 1 {
 		t.Errorf("forgot the ejection: %+v", c)
 	}
@@ -216,7 +216,7 @@ func BenchmarkPick(b *testing.B) {
 	for _, n := range []int{1, 2, 10, 100} {
 		for _, slow := range []time.Duration{0, 30 * time.Second} {
 			b.Run(fmt.Sprintf("%d/slowstart=%s", n, slow), func(b *testing.B) {
-				pool := balance.After(nil, hosts(n), platform.Balance{SlowStart: slow}, nil)
+				pool := balance.After(nil, hosts(n), platform.Balance{SlowStart: slow}, nil, nil)
 				b.ReportAllocs()
 				for k := range b.N {
 					_, e, _ := pool.Pick(time.Minute, uint64(k), all)
@@ -228,7 +228,7 @@ func BenchmarkPick(b *testing.B) {
 }
 
 func BenchmarkDone(b *testing.B) {
-	pool := balance.After(nil, hosts(10), platform.Balance{}, nil)
+	pool := balance.After(nil, hosts(10), platform.Balance{}, nil, nil)
 	b.ReportAllocs()
 	for k := range b.N {
 		_, e, _ := pool.Pick(time.Minute, uint64(k), all)
@@ -237,7 +237,7 @@ func BenchmarkDone(b *testing.B) {
 }
 
 func TestAPoolOfNobodyHasNobody(t *testing.T) {
-	b := balance.After(nil, nil, platform.Balance{Sticky: balance.StickyClient}, nil)
+	b := balance.After(nil, nil, platform.Balance{Sticky: balance.StickyClient}, nil, nil)
 	if i, _, why := b.Pick(0, 1, all); why != balance.Nobody || i != -1 {
 		t.Errorf("got %d, %v", i, why)
 	}

@@ -10,7 +10,7 @@ import (
 
 func TestRetriesStayBelowTheirShareOfRequests(t *testing.T) {
 	three := 3
-	b := balance.After(nil, hosts(2), platform.Balance{RetryBudget: 10, Retries: &three}, nil)
+	b := balance.After(nil, hosts(2), platform.Balance{RetryBudget: 10, Retries: &three}, nil, nil)
 	saved := 0
 	for b.Retry(0, true, false) {
 		saved++
@@ -38,18 +38,18 @@ func TestRetriesStayBelowTheirShareOfRequests(t *testing.T) {
 
 func TestNothingIsSentAgainWhileTheAppShedsLoad(t *testing.T) {
 	none := 0
-	b := balance.After(nil, hosts(2), platform.Balance{Hedge: time.Millisecond}, nil)
+	b := balance.After(nil, hosts(2), platform.Balance{Hedge: time.Millisecond}, nil, nil)
 	if b.Retry(0, true, true) || b.Hedge(true) {
 		t.Error("it is")
 	}
-	if off := balance.After(nil, hosts(2), platform.Balance{Retries: &none}, nil); off.Retry(0, false, false) {
+	if off := balance.After(nil, hosts(2), platform.Balance{Retries: &none}, nil, nil); off.Retry(0, false, false) {
 		t.Error("an app that wants none has some")
 	}
 }
 
 func TestOnlySafeRequestsOfSeveralInstancesAreHedged(t *testing.T) {
 	settings := platform.Balance{Hedge: 40 * time.Millisecond}
-	two, one := balance.After(nil, hosts(2), settings, nil), balance.After(nil, hosts(1), settings, nil)
+	two, one := balance.After(nil, hosts(2), settings, nil, nil), balance.After(nil, hosts(1), settings, nil, nil)
 	for method, want := range map[string]time.Duration{"GET": 40 * time.Millisecond, "HEAD": 40 * time.Millisecond, "POST": 0, "PUT": 0} {
 		if got := two.HedgeAfter(method); got != want {
 			t.Errorf("%s: %s", method, got)

@@ -57,8 +57,7 @@ func (h *Host) Revive(now time.Duration) {
 
 // Out reports whether new requests pass it over now, and until when.
 func (h *Host) Out(now time.Duration) (until time.Duration, out bool) {
-	switch h.standing(now) {
-	case ejected, quarantined:
+	if as := h.standing(now); as == ejected || as == quarantined {
 		return time.Duration(h.out.Load() >> 1), true
 	}
 	return 0, false
@@ -100,13 +99,8 @@ func (h *Host) pass(until time.Duration, as standing) {
 // takes reports whether it may get a request as one of the sound: a half open
 // one only while nobody else finds out.
 func (h *Host) takes(now time.Duration) bool {
-	switch h.standing(now) {
-	case sound:
-		return true
-	case halfOpen:
-		return !h.probe.Load()
-	}
-	return false
+	as := h.standing(now)
+	return as == sound || as == halfOpen && !h.probe.Load()
 }
 
 // weight is between a tenth and all of whole; half of that for an outlier.

@@ -30,6 +30,7 @@ const (
 // Result is what came of a request, as far as the host is to blame.
 type Result int
 
+// The results.
 const (
 	Served  Result = iota // an answer that is no 5xx
 	Failed                // a 5xx, an answer that broke off or did not come
@@ -64,6 +65,7 @@ func (b *Balancer) Counts(now time.Duration) Counts {
 			all.Out++
 		case halfOpen:
 			all.Probe++
+		case sound:
 		}
 	}
 	return all
@@ -117,15 +119,20 @@ func (b *Balancer) judge(e *Entry, now time.Duration, result Result, latency tim
 		b.refused(e.host, now)
 	case Served, Failed:
 		b.answered(e, now, result == Failed, latency)
+	case Unknown:
 	}
 }
 
 func (b *Balancer) refused(h *Host, now time.Duration) {
-	if h.standing(now) == ejected {
+	before := h.standing(now)
+	if before == ejected {
 		return // which lasts longer
 	}
 	h.pass(now+quarantine, quarantined)
 	b.shared.counts.quarantines.Add(1)
+	if before == sound && b.told != nil { // else it was told
+		b.told(h, now+quarantine, true)
+	}
 }
 
 func (b *Balancer) answered(e *Entry, now time.Duration, failed bool, latency time.Duration) {
@@ -152,14 +159,27 @@ func (b *Balancer) answered(e *Entry, now time.Duration, failed bool, latency ti
 	if h.row.Add(1) < inARow && !again {
 		return
 	}
+	if b.fails(h, now) {
+		b.tell(h)
+	}
+}
+
+// fails ejects a host that fails, if it is to blame, and reports whether it did.
+func (b *Balancer) fails(h *Host, now time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.commonFault(h) {
 		h.row.Store(0)
 		b.restore(h, now)
-		return
+		return false
 	}
-	b.eject(h, now)
+	return b.eject(h, now)
+}
+
+func (b *Balancer) tell(h *Host) {
+	if b.told != nil {
+		b.told(h, time.Duration(h.out.Load()>>1), false)
+	}
 }
 
 // restore takes a host back that answered while it was passed over. It starts
@@ -184,11 +204,12 @@ func (b *Balancer) commonFault(h *Host) bool {
 	return requests >= inARow && 2*failed >= requests
 }
 
-// eject passes h over, unless half of the pool is. b.mu is held.
-func (b *Balancer) eject(h *Host, now time.Duration) {
+// eject passes h over, unless half of the pool is, and reports whether it is
+// from now on. b.mu is held.
+func (b *Balancer) eject(h *Host, now time.Duration) bool {
 	h.row.Store(0)
 	if h.standing(now) == ejected {
-		return
+		return false
 	}
 	out := 1
 	for _, other := range b.hosts {
@@ -200,11 +221,12 @@ func (b *Balancer) eject(h *Host, now time.Duration) {
 		if h.standing(now) == halfOpen {
 			h.out.Store(0) // it is needed
 		}
-		return
+		return false
 	}
 	times := min(h.times.Add(1), int32(maxEjection/ejection))
 	h.pass(now+time.Duration(times)*ejection, ejected)
 	b.shared.counts.ejections.Add(1)
+	return true
 }
 
 // row is what one host had in an interval.
@@ -217,6 +239,13 @@ func (r row) success() float64 { return 1 - float64(r.failed)/float64(r.requests
 
 // evaluate looks at the interval that has ended.
 func (b *Balancer) evaluate(now time.Duration) {
+	for _, h := range b.evaluated(now) {
+		b.tell(h)
+	}
+}
+
+// evaluated does, and names who is ejected.
+func (b *Balancer) evaluated(now time.Duration) []*Host {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var all row
@@ -232,7 +261,7 @@ func (b *Balancer) evaluate(now time.Duration) {
 	for i, h := range b.hosts {
 		h.slow.Store(b.rows[i].slowerThan(row{requests: all.requests - b.rows[i].requests, spent: all.spent - b.rows[i].spent}))
 	}
-	b.ejectFailing(now)
+	return b.ejectFailing(now)
 }
 
 // slowerThan reports whether r is an outlier by latency beside the rest.
@@ -245,7 +274,7 @@ func (r row) slowerThan(rest row) bool {
 }
 
 // ejectFailing ejects those whose success rate is far below the mean.
-func (b *Balancer) ejectFailing(now time.Duration) {
+func (b *Balancer) ejectFailing(now time.Duration) (out []*Host) {
 	var n, sum, squares float64
 	for _, r := range b.rows {
 		if r.requests >= minRequests {
@@ -253,13 +282,14 @@ func (b *Balancer) ejectFailing(now time.Duration) {
 		}
 	}
 	if n < minHosts {
-		return
+		return nil
 	}
 	mean := sum / n
 	floor := mean - sigmas*math.Sqrt(max(squares/n-mean*mean, 0))
 	for i, h := range b.hosts {
-		if r := b.rows[i]; r.requests >= minRequests && r.failed > 0 && r.success() < floor {
-			b.eject(h, now)
+		if r := b.rows[i]; r.requests >= minRequests && r.failed > 0 && r.success() < floor && b.eject(h, now) {
+			out = append(out, h)
 		}
 	}
+	return out
 }

@@ -1,6 +1,8 @@
 package balance_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,7 +11,7 @@ import (
 )
 
 func TestOneThatRefusesIsPassedOverForASecondAndThenTriedByOneRequest(t *testing.T) {
-	b := balance.After(nil, hosts(2), platform.Balance{}, nil)
+	b := balance.After(nil, hosts(2), platform.Balance{}, nil, nil)
 	end(t, b, 0, 1, 0, balance.Refused)
 	if got := share(b, 999*time.Millisecond, 100); got[0] != 0 {
 		t.Errorf("within the second it got %d", got[0])
@@ -37,7 +39,7 @@ func TestOneThatRefusesIsPassedOverForASecondAndThenTriedByOneRequest(t *testing
 }
 
 func TestWhereAllRefuseAllAreTried(t *testing.T) {
-	b := balance.After(nil, hosts(2), platform.Balance{}, nil)
+	b := balance.After(nil, hosts(2), platform.Balance{}, nil, nil)
 	end(t, b, 0, 1, 0, balance.Refused)
 	end(t, b, 1, 1, 0, balance.Refused)
 	if got := share(b, 0, 100); got[0] == 0 || got[1] == 0 {
@@ -46,7 +48,7 @@ func TestWhereAllRefuseAllAreTried(t *testing.T) {
 }
 
 func TestFiveFailuresInARowEjectForLongerEachTime(t *testing.T) {
-	b := balance.After(nil, hosts(3), platform.Balance{}, nil)
+	b := balance.After(nil, hosts(3), platform.Balance{}, nil, nil)
 	end(t, b, 2, 4, 0, balance.Failed)
 	end(t, b, 2, 1, 0, balance.Served)
 	end(t, b, 2, 4, 0, balance.Failed)
@@ -69,7 +71,7 @@ func TestFiveFailuresInARowEjectForLongerEachTime(t *testing.T) {
 }
 
 func TestNoEjectionLastsLongerThanFiveMinutes(t *testing.T) {
-	b := balance.After(nil, hosts(3), platform.Balance{}, nil)
+	b := balance.After(nil, hosts(3), platform.Balance{}, nil, nil)
 	end(t, b, 2, 5, 0, balance.Failed)
 	longest := time.Duration(0)
 	for range 80 {
@@ -84,7 +86,7 @@ func TestNoEjectionLastsLongerThanFiveMinutes(t *testing.T) {
 }
 
 func TestWhatFailsEverywhereEjectsNobody(t *testing.T) {
-	b := balance.After(nil, hosts(4), platform.Balance{}, nil)
+	b := balance.After(nil, hosts(4), platform.Balance{}, nil, nil)
 	for range 5 {
 		for i := range 4 {
 			end(t, b, i, 1, 0, balance.Failed)
@@ -96,7 +98,7 @@ func TestWhatFailsEverywhereEjectsNobody(t *testing.T) {
 }
 
 func TestASuccessRateFarBelowTheOthersEjects(t *testing.T) {
-	b := balance.After(nil, hosts(6), platform.Balance{}, nil)
+	b := balance.After(nil, hosts(6), platform.Balance{}, nil, nil)
 	end(t, b, 0, 1, 0, balance.Served) // begins the interval
 	for i := range 6 {
 		end(t, b, i, 120, time.Second, balance.Served)
@@ -114,7 +116,7 @@ func TestASuccessRateFarBelowTheOthersEjects(t *testing.T) {
 }
 
 func TestFourHostsAreTooFewToHoldSuccessRatesAgainstEachOther(t *testing.T) {
-	b := balance.After(nil, hosts(4), platform.Balance{}, nil)
+	b := balance.After(nil, hosts(4), platform.Balance{}, nil, nil)
 	end(t, b, 0, 1, 0, balance.Served)
 	for i := range 4 {
 		end(t, b, i, 120, time.Second, balance.Served)
@@ -130,7 +132,7 @@ func TestFourHostsAreTooFewToHoldSuccessRatesAgainstEachOther(t *testing.T) {
 }
 
 func TestBelowHalfOfThePoolEjectionsCountForNothing(t *testing.T) {
-	b := balance.After(nil, hosts(4), platform.Balance{}, nil)
+	b := balance.After(nil, hosts(4), platform.Balance{}, nil, nil)
 	for i := range 4 {
 		end(t, b, i, 10, 0, balance.Served)
 	}
@@ -149,7 +151,7 @@ func TestBelowHalfOfThePoolEjectionsCountForNothing(t *testing.T) {
 }
 
 func TestAnOutlierByLatencyHasHalfItsWeightUntilItIsNoneAnyMore(t *testing.T) {
-	b := balance.After(nil, hosts(3), platform.Balance{}, nil)
+	b := balance.After(nil, hosts(3), platform.Balance{}, nil, nil)
 	gather := func(now, slow time.Duration) {
 		for i := range 3 {
 			for range 30 {
@@ -176,7 +178,7 @@ func TestAnOutlierByLatencyHasHalfItsWeightUntilItIsNoneAnyMore(t *testing.T) {
 }
 
 func TestOneThatStartedAgainIsHeldNothingAgainst(t *testing.T) {
-	b := balance.After(nil, hosts(2), platform.Balance{}, nil)
+	b := balance.After(nil, hosts(2), platform.Balance{}, nil, nil)
 	end(t, b, 0, 5, 0, balance.Failed)
 	b.Hosts()[0].Revive(time.Second)
 	if got := share(b, time.Second, 1000); got[0] < 400 {
@@ -185,7 +187,7 @@ func TestOneThatStartedAgainIsHeldNothingAgainst(t *testing.T) {
 }
 
 func TestAClientThatLeavesProvesNothing(t *testing.T) {
-	b := balance.After(nil, hosts(2), platform.Balance{}, nil)
+	b := balance.After(nil, hosts(2), platform.Balance{}, nil, nil)
 	end(t, b, 0, 1, 0, balance.Refused)
 	end(t, b, 0, 1, 2*time.Second, balance.Unknown)
 	got := 0
@@ -200,7 +202,7 @@ func TestAClientThatLeavesProvesNothing(t *testing.T) {
 }
 
 func TestAnAnswerThatGoesOnForLongHasProvedEnoughByItsBeginning(t *testing.T) {
-	b := balance.After(nil, hosts(2), platform.Balance{}, nil)
+	b := balance.After(nil, hosts(2), platform.Balance{}, nil, nil)
 	end(t, b, 0, 1, 0, balance.Refused)
 	_, e, _ := b.Pick(2*time.Second, 1, func(i int) bool { return i == 0 })
 	b.Answered(&e, 2*time.Second, balance.Served, time.Millisecond)
@@ -213,5 +215,18 @@ func TestAnAnswerThatGoesOnForLongHasProvedEnoughByItsBeginning(t *testing.T) {
 	}
 	if c := b.Counts(time.Hour); c.Open != 0 || c.Out != 0 {
 		t.Errorf("got %+v", c)
+	}
+}
+
+func TestWhoIsPassedOverIsToldOnce(t *testing.T) {
+	var told []string
+	b := balance.After(nil, hosts(3), platform.Balance{}, nil, func(h *balance.Host, until time.Duration, refused bool) {
+		told = append(told, fmt.Sprint(h.ID(), " ", until, " ", refused))
+	})
+	end(t, b, 0, 1, 0, balance.Refused)
+	end(t, b, 0, 1, 2*time.Second, balance.Refused) // as before
+	end(t, b, 1, 5, 3*time.Second, balance.Failed)
+	if want := []string{"i0 1s true", "i1 8s false"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
 	}
 }

@@ -80,7 +80,7 @@ func (w *world) run(length, every time.Duration) {
 }
 
 func TestACrashOfOneOfTwoFailsNothingAndCostsOneTryASecond(t *testing.T) {
-	w := &world{b: balance.After(nil, hosts(2), platform.Balance{}, nil)}
+	w := &world{b: balance.After(nil, hosts(2), platform.Balance{}, nil, nil)}
 	w.takes = func(i int, now time.Duration) (time.Duration, balance.Result) {
 		if i == 0 && now >= 5*time.Second && now < 15*time.Second {
 			return 0, balance.Refused
@@ -103,7 +103,7 @@ func TestACrashOfOneOfTwoFailsNothingAndCostsOneTryASecond(t *testing.T) {
 }
 
 func TestASlowOneOfTwoGetsWhatItCanServe(t *testing.T) {
-	w := &world{b: balance.After(nil, hosts(2), platform.Balance{}, nil)}
+	w := &world{b: balance.After(nil, hosts(2), platform.Balance{}, nil, nil)}
 	w.takes = func(i int, _ time.Duration) (time.Duration, balance.Result) {
 		if i == 0 {
 			return 200 * time.Millisecond, balance.Served
@@ -121,7 +121,7 @@ func TestASlowOneOfTwoGetsWhatItCanServe(t *testing.T) {
 }
 
 func TestOneThatFailsAtOnceDrawsNoTraffic(t *testing.T) {
-	w := &world{b: balance.After(nil, hosts(5), platform.Balance{}, nil)}
+	w := &world{b: balance.After(nil, hosts(5), platform.Balance{}, nil, nil)}
 	bad := 0
 	w.takes = func(i int, now time.Duration) (time.Duration, balance.Result) {
 		if i == 0 && now > time.Second {

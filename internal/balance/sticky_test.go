@@ -12,8 +12,8 @@ import (
 
 func TestATokenLeadsToItsHostOnEveryRouterAndTellsNothing(t *testing.T) {
 	sticky := platform.Balance{Sticky: balance.StickyCookie}
-	one := balance.After(nil, hosts(5), sticky, []byte("key"))
-	other := balance.After(nil, hosts(5)[2:], sticky, []byte("key"))
+	one := balance.After(nil, hosts(5), sticky, []byte("key"), nil)
+	other := balance.After(nil, hosts(5)[2:], sticky, []byte("key"), nil)
 	for i := range 5 {
 		token := one.Token(i)
 		if one.Named([]byte(token)) != i {
@@ -30,8 +30,8 @@ func TestATokenLeadsToItsHostOnEveryRouterAndTellsNothing(t *testing.T) {
 
 func TestATokenThatWasNotSignedHereNamesNobody(t *testing.T) {
 	sticky := platform.Balance{Sticky: balance.StickyCookie}
-	b := balance.After(nil, hosts(3), sticky, []byte("key"))
-	forged := balance.After(nil, hosts(3), sticky, []byte("another key"))
+	b := balance.After(nil, hosts(3), sticky, []byte("key"), nil)
+	forged := balance.After(nil, hosts(3), sticky, []byte("another key"), nil)
 	changed := []byte(b.Token(1))
 	changed[20] ^= 1
 	for _, token := range []string{forged.Token(1), string(changed), "", "x", b.Token(1) + "A"} {
@@ -43,8 +43,8 @@ func TestATokenThatWasNotSignedHereNamesNobody(t *testing.T) {
 
 func TestAClientMovesOnlyWhenItsHostLeaves(t *testing.T) {
 	five := hosts(5)
-	b := balance.After(nil, five, platform.Balance{Sticky: balance.StickyClient}, nil)
-	four := balance.After(b, five[:4:4], platform.Balance{Sticky: balance.StickyClient}, nil)
+	b := balance.After(nil, five, platform.Balance{Sticky: balance.StickyClient}, nil, nil)
+	four := balance.After(b, five[:4:4], platform.Balance{Sticky: balance.StickyClient}, nil, nil)
 	got := make([]int, 5)
 	for k := range 1000 {
 		client := fmt.Sprint("10.0.0.", k)
@@ -65,7 +65,7 @@ func TestAClientMovesOnlyWhenItsHostLeaves(t *testing.T) {
 }
 
 func TestNobodyStaysWithAHostThatIsEjected(t *testing.T) {
-	b := balance.After(nil, hosts(3), platform.Balance{Sticky: balance.StickyCookie}, []byte("key"))
+	b := balance.After(nil, hosts(3), platform.Balance{Sticky: balance.StickyCookie}, []byte("key"), nil)
 	end(t, b, 1, 5, 0, balance.Failed)
 	if _, why := b.Take(1, time.Second, all); why != balance.Nobody {
 		t.Errorf("got %v", why)

@@ -29,7 +29,10 @@ func (n *node) openAccess() error {
 	}
 	var err error
 	if n.access, err = access.OpenLog(n.log, opt); err != nil {
-		return err
+		return &platform.UserError{
+			Kind: platform.ErrInvalid, Message: err.Error(),
+			Cure: "Name a file with --access-log that the node can write, in a directory that is there.",
+		}
 	}
 	n.opt.Router.Access = func(r router.Access) { n.access.Write(&r) }
 	n.opt.Router.Sampled = n.access.Wants

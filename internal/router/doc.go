@@ -1,8 +1,8 @@
 // Package router leads each request to an instance of the app its host names.
 // It is handed routes, certificates and the health of this machine's instances
-// by the node; it picks the least busy instance, counts what is open to each,
-// carries the request there and the answer back, and hands on what it counted
-// across a cutover. It never asks the control plane anything: with its table
+// by the node; balance picks an instance, the router counts what is open to
+// each, carries the request there and the answer back, and hands on what it
+// counted: across a cutover, and of each request to access. It never asks the control plane anything: with its table
 // set it serves alone.
 //
 // How nothing fails when instances change: a request enters an instance's

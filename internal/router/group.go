@@ -54,7 +54,7 @@ func (r *Router) grouped(app, process string, members pool, side, old *route, ke
 		before = g.balancer
 	}
 	g := &group{
-		pool: members, balancer: balance.After(before, members.hosts(), side.edge.Balance, key),
+		pool: members, balancer: balance.After(before, members.hosts(), side.edge.Balance, key, r.passedOver(app)),
 		cookie: balance.CookieName,
 	}
 	if app != "" {
@@ -163,6 +163,20 @@ func (g *group) pick(now time.Duration, tried []*instance, last *instance, v *vi
 // anybody reports whether one of them is up.
 func (p pool) anybody() bool {
 	return slices.ContainsFunc(p, (*instance).eligible)
+}
+
+// passedOver says in the log that an instance gets no requests for a while.
+func (r *Router) passedOver(app string) balance.Told {
+	if app == "" {
+		return nil // that the control plane restarts is nothing new
+	}
+	return func(h *balance.Host, until time.Duration, refused bool) {
+		reason := "its answers failed"
+		if refused {
+			reason = "it refused a connection"
+		}
+		r.log.Warn("instance is passed over", "app", app, "instance", h.ID(), "reason", reason, "duration", (until - r.now()).Round(time.Millisecond))
+	}
 }
 
 // setSecret is told what all routers share; nothing leaves what there is.
