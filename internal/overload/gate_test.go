@@ -298,3 +298,11 @@ func enter(g *overload.Gate, clock func() time.Duration, w *overload.Waiter, rea
 		return false
 	}
 }
+
+func TestALimitThatIsToldTooHighStillKeepsTheWaitShort(t *testing.T) {
+	s := newSim(1, surge(4), 20*time.Second)
+	s.run(newOurs(s, 3*workers, platform.OverloadOn))
+	if good := s.goodput(calm, 20*time.Second); good < 0.93 || s.success(0) < 0.98 {
+		t.Errorf("goodput %.2f of capacity, of the critical requests %.2f", good, s.success(0))
+	}
+}

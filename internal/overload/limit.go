@@ -78,7 +78,7 @@ func (l *limiter) settle() {
 // usual is how long a request takes that does not queue inside; held is how
 // long slots are held.
 func (l *limiter) usual(held time.Duration) time.Duration {
-	if l.told {
+	if l.base == 0 {
 		return held
 	}
 	return min(held, l.base)
@@ -92,20 +92,22 @@ func (l *limiter) sample(took time.Duration) {
 
 // roll ends a window of a pace. queued says that requests wait.
 func (l *limiter) roll(p pace, queued bool) {
-	if l.told || l.n < enough {
+	if l.n < enough {
 		return
 	}
 	took := l.sum / time.Duration(l.n)
 	l.sum, l.n = 0, 0
 	used := p.inside()
 	switch {
-	case l.base == 0 || used < 0.5*l.own && l.trial.own == 0:
+	case l.base == 0 || used < 0.5*float64(l.total) && l.trial.own == 0:
 		l.learn(took, 8)
 	case took < l.base:
 		l.learn(took, 16)
 	}
-	l.adjust(p, took, queued || used > 0.8*l.own)
-	l.settle()
+	if !l.told {
+		l.adjust(p, took, queued || used > 0.8*l.own)
+		l.settle()
+	}
 }
 
 func (l *limiter) learn(took, weight time.Duration) {

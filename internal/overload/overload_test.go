@@ -121,16 +121,16 @@ func TestWhoIsServedHardlyWaits(t *testing.T) {
 }
 
 func TestBelowItsCapacityNobodyIsShed(t *testing.T) {
-	for seed := range uint64(3) {
-		for _, name := range []string{"told", "found"} {
+	for _, name := range []string{"told", "found"} {
+		shed, all := 0, 0
+		for seed := range uint64(12) { // five minutes
 			s := simulate(name, seed, 0, "surge", 0.8)
-			shed, all := 0, 0
 			for class := range s.shed {
 				shed, all = shed+s.shed[class], all+s.offered[class]
 			}
-			if shed*1000 > all {
-				t.Errorf("%s, seed %d: %d of %d were shed at 0.8 times the capacity", name, seed, shed, all)
-			}
+		}
+		if shed*1000 > all {
+			t.Errorf("%s: %d of %d were shed at 0.8 times the capacity", name, shed, all)
 		}
 	}
 }
