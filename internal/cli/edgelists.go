@@ -515,14 +515,30 @@ var plainPlaces = []struct {
 	word, place string
 	text        func(any) string
 }{
-	{"timeout", "timeouts.answer", plainText}, {"connect-timeout", "timeouts.connect", plainText}, {"idle-timeout", "timeouts.idle", plainText},
-	{"tcp-timeout", "timeouts.tcp", plainText}, {"drain", "timeouts.drain", plainText}, {"drain-upgraded", "timeouts.upgraded", plainText},
-	{"max-body", "max_body", plainText}, {"request-start", "request_start", plainText}, {"traces", "traces", plainText},
-	{"protocol", "protocol", plainText}, {"proxy", "proxy", plainText}, {"compress", "compress", codingsText},
-	{"sticky", "balance.sticky", plainText}, {"slow-start", "balance.slow_start", plainText}, {"retries", "balance.retries", plainText},
-	{"retry-budget", "balance.retry_budget", plainText}, {"hedge", "balance.hedge", plainText}, {"max-concurrent", "balance.max_concurrent", plainText},
-	{"overload", "overload.mode", plainText}, {"overload-limit", "overload.limit", plainText}, {"overload-target", "overload.target", plainText},
-	{"overload-user", "overload.user", plainText}, {"log", "log.sample", sampleText}, {"tls", "tls", plainText},
+	{"timeout", "timeouts.answer", plainText},
+	{"connect-timeout", "timeouts.connect", plainText},
+	{"idle-timeout", "timeouts.idle", plainText},
+	{"tcp-timeout", "timeouts.tcp", plainText},
+	{"drain", "timeouts.drain", plainText},
+	{"drain-upgraded", "timeouts.upgraded", plainText},
+	{"max-body", "max_body", plainText},
+	{"request-start", "request_start", plainText},
+	{"traces", "traces", plainText},
+	{"protocol", "protocol", plainText},
+	{"proxy", "proxy", plainText},
+	{"compress", "compress", codingsText},
+	{"sticky", "balance.sticky", plainText},
+	{"slow-start", "balance.slow_start", plainText},
+	{"retries", "balance.retries", plainText},
+	{"retry-budget", "balance.retry_budget", plainText},
+	{"hedge", "balance.hedge", plainText},
+	{"max-concurrent", "balance.max_concurrent", plainText},
+	{"overload", "overload.mode", plainText},
+	{"overload-limit", "overload.limit", plainText},
+	{"overload-target", "overload.target", plainText},
+	{"overload-user", "overload.user", plainText},
+	{"log", "log.sample", sampleText},
+	{"tls", "tls", plainText},
 }
 
 func at(words map[string]any, place string) any {
