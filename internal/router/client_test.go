@@ -357,3 +357,24 @@ func TestLargeBodiesPassWholeHoweverTheyAreFramed(t *testing.T) {
 		}
 	}
 }
+
+func TestTrailersSayNothingThatOnlyTheRouterMay(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", route("blog", 1, speaks(t, func(conn net.Conn, rd *bufio.Reader) {
+		var got []byte
+		for !bytes.HasSuffix(got, []byte("0\r\nSum: 1\r\n\r\n")) {
+			line, err := rd.ReadBytes('\n')
+			if got = append(got, line...); err != nil {
+				break
+			}
+		}
+		if bytes.Contains(got, []byte("6.6.6.6")) {
+			t.Errorf("the app got %s", got)
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+	})))
+	got := e.raw("POST / HTTP/1.1\r\nHost: blog.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Forwarded-For: 6.6.6.6\r\nSum: 1\r\nx_real_ip: 6.6.6.6\r\n\r\n")
+	if !strings.HasPrefix(got, "HTTP/1.1 200") {
+		t.Errorf("got %q", got)
+	}
+}

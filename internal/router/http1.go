@@ -177,6 +177,8 @@ func (c *inward) serve() {
 	defer func() {
 		if bug := recover(); bug != nil {
 			c.router.log.Error("a request made the router panic", "err", bug, "stack", string(debug.Stack()))
+			_ = closeBare(c.conn)
+			c.x.upload.abandon()
 		}
 		if !given {
 			c.close()

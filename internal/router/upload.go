@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -96,6 +97,15 @@ func (u *upload) stop() {
 	}
 }
 
+// abandon is stop for one that nobody waits for.
+func (u *upload) abandon() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.over = true; u.done != nil {
+		u.change.Broadcast()
+	}
+}
+
 func (u *upload) pump(done chan struct{}) {
 	defer close(done)
 	for u.wanted() {
@@ -154,9 +164,21 @@ func (u *upload) pass(data []byte, err error) (more bool) {
 // finish tells the target that this was all. u.mu is held.
 func (u *upload) finish() {
 	if u.failed == nil {
-		u.failed = u.target.end(u.client.trailers())
+		u.failed = u.target.end(withoutOurs(u.client.trailers()))
 	}
 	if u.failed == nil {
 		u.sent()
 	}
+}
+
+// withoutOurs are trailers without those that only the router may say: servers
+// may take them for fields of the head.
+func withoutOurs(lines []byte) []byte {
+	var kept []byte
+	for line := range bytes.Lines(lines) {
+		if name, _, ok := bytes.Cut(line, []byte(":")); ok && !isOurs(name) {
+			kept = append(kept, line...)
+		}
+	}
+	return kept
 }
