@@ -128,6 +128,9 @@ func (r *reporter) run(ctx context.Context) {
 			if r.counts() {
 				count = time.After(counting)
 			}
+			if len(r.freshCutovers(false)) == 0 {
+				continue // a cutover may take hours, and count nothing
+			}
 		}
 		_ = r.send(ctx, false)
 	}

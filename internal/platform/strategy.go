@@ -44,7 +44,7 @@ type Strategy struct {
 	// MinRequests is how many the new release has to have had in a step.
 	MinRequests int64 `json:"min_requests,omitempty"`
 	// Deadline is how long a step waits for them before the cutover is undone;
-	// 0: DefaultDeadline.
+	// 0: DefaultDeadline beyond the pause.
 	Deadline time.Duration `json:"deadline,omitempty"`
 	// ErrorBudget is how many more of 10,000 requests may fail on the new release,
 	// and LatencyBudget how much slower it may be; nil and 0: the platform's own.
@@ -87,7 +87,7 @@ func (s Strategy) WithDefaults() Strategy {
 		s.Pause = defaultPause
 	}
 	if s.Deadline == 0 {
-		s.Deadline = DefaultDeadline
+		s.Deadline = s.Pause + DefaultDeadline
 	}
 	return s
 }

@@ -62,7 +62,7 @@ func plan(t *testing.T, s *Store, query string) []string {
 }
 
 // manyRows have tables that grow with the apps and their history.
-var manyRows = []string{"apps", "releases", "configs", "builds", "events", "domains", "tokens", "collaborators", "services", "crons", "cron_runs", "config_groups", "config_group_apps"}
+var manyRows = []string{"apps", "releases", "configs", "builds", "events", "domains", "tokens", "collaborators", "services", "strategies", "cutovers", "crons", "cron_runs", "config_groups", "config_group_apps"}
 
 // walks says what of the plan takes longer the more there is in all: a step
 // that reads a whole table or index, and a sort of more than an app's own.
@@ -111,6 +111,8 @@ func TestNoListWalksThroughAllRows(t *testing.T) {
 		"Domains":               {ask: func(tx *Tx) error { _, _, err := tx.Domains("blog", platform.Page{}); return err }},
 		"Domain":                {ask: func(tx *Tx) error { _, err := tx.Domain("blog"); return err }},
 		"TLS":                   {ask: func(tx *Tx) error { _, err := tx.TLS("blog"); return err }},
+		"Strategy":              {ask: func(tx *Tx) error { _, err := tx.Strategy("blog"); return err }},
+		"Cutover":               {ask: func(tx *Tx) error { _, err := tx.Cutover("blog"); return err }},
 		"Services":              {ask: func(tx *Tx) error { _, err := tx.Services("blog"); return err }, allowed: []string{"BY"}}, // a handful
 		"CertificateByName":     {ask: func(tx *Tx) error { _, err := tx.CertificateByName("mine"); return err }},
 		"Token":                 {ask: func(tx *Tx) error { _, _, err := tx.Token("hash"); return err }},
