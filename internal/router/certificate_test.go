@@ -188,6 +188,22 @@ func BenchmarkSetCertificates(b *testing.B) {
 	}
 }
 
+// BenchmarkTenThousandCertificates is what a router reads when it starts.
+func BenchmarkTenThousandCertificates(b *testing.B) {
+	pair := selfSigned(b, "blog.test")
+	var all []platform.EdgeCertificate
+	for i := range 10_000 {
+		c := pair
+		c.Name, c.Hosts = fmt.Sprint("acme/", i), []string{fmt.Sprintf("blog-%d.test", i)}
+		all = append(all, c)
+	}
+	for b.Loop() {
+		r := router.New(slog.New(slog.DiscardHandler), router.Options{})
+		r.SetCertificates(all, nil)
+		r.Close()
+	}
+}
+
 func TestCertificatesComeAndGoByName(t *testing.T) {
 	e := serve(t, router.Options{})
 	addr := e.serveTLS()
