@@ -34,14 +34,14 @@ func grpcCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: grpc [plain|tls|begin] HOST, grpc end")
 	}
 	load := ts.Value("calls").(*calls)
-	switch {
-	case args[0] == "end":
+	switch args[0] {
+	case "end":
 		load.stop()
 		err := <-load.done
 		load.conn.Close()
 		ts.Check(err)
 		fmt.Fprintf(ts.Stdout(), "%d calls\n", load.made)
-	case args[0] == "begin":
+	case "begin":
 		ctx, stop := context.WithCancel(context.Background())
 		ts.Defer(stop)
 		*load = calls{conn: grpcTo(ts, "plain", args[1]), stop: stop, done: make(chan error, 1)}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"golang.org/x/net/http2"
@@ -245,5 +246,63 @@ func TestAWebSocketOverHTTP2IsAnUpgradeToTheApp(t *testing.T) {
 		if data, ok := f.(*http2.DataFrame); ok && data.StreamEnded() {
 			break
 		}
+	}
+}
+
+func TestAClientOfHTTP2ThatSendsItsBodyTooSlowlyIsTold(t *testing.T) {
+	e := serve(t, router.Options{RateGrace: 50 * time.Millisecond, MinRate: 1000})
+	e.SetRoute("blog", route("blog", 1, backend(t, tells)))
+	rd, wr := io.Pipe()
+	defer wr.Close()
+	go func() { _, _ = io.WriteString(wr, "x") }()
+	res, err := h2c(t).Do(e.request("POST", "blog.test", "/", rd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if text, _ := io.ReadAll(res.Body); res.StatusCode != 408 || !strings.Contains(string(text), "came too slowly") {
+		t.Errorf("got %d %s", res.StatusCode, text)
+	}
+}
+
+func TestAClientOfHTTP2MayConverseAsSlowlyAsItLikes(t *testing.T) {
+	e := serve(t, router.Options{RateGrace: 50 * time.Millisecond, MinRate: 1000})
+	e.SetRoute("blog", route("blog", 1, backend(t, echoBody)))
+	rd, wr := io.Pipe()
+	res, err := h2c(t).Do(e.request("POST", "blog.test", "/", rd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	for range 3 {
+		time.Sleep(100 * time.Millisecond) // longer than the grace: what is slow here is the point
+		_, _ = io.WriteString(wr, "x")
+		if _, err := io.ReadFull(res.Body, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = wr.Close()
+}
+
+func TestAClientOfHTTP2ThatTakesNothingHasItsRequestReset(t *testing.T) {
+	got := make(chan router.Access, 1)
+	e := serve(t, router.Options{RateGrace: 100 * time.Millisecond, Access: func(a router.Access) { got <- a }})
+	e.SetRoute("blog", route("blog", 1, backend(t, func(w http.ResponseWriter, _ *http.Request) {
+		for range 1000 {
+			if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+				return
+			}
+		}
+	})))
+	res, err := h2c(t).Do(e.request("GET", "blog.test", "/", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if a := <-got; a.Status != 200 || a.Failed || a.Bytes >= 1000*64<<10 {
+		t.Errorf("got %+v", a)
+	}
+	if n, err := io.Copy(io.Discard, res.Body); err == nil {
+		t.Errorf("all of it was there: %d", n)
 	}
 }
