@@ -50,6 +50,8 @@ type Conn struct {
 	tail     int        // where the last DATA frame in out is, up to tailEnd, and whose
 	tailEnd  int
 	tailOf   *Stream
+	writes   bool      // there is a writer
+	rest     bool      // it shall end for now
 	writing  time.Time // since when a write has been under way
 	heading  time.Time // since when a block has been under way
 	idle     time.Time // since when there has been no stream
@@ -166,7 +168,6 @@ func (c *Conn) begin() {
 	defer c.mu.Unlock()
 	c.out = append(c.appendFirst(nil), c.out...) // it may have been told to leave already
 	c.recv = min(c.opt.Buffered, mostWindow)
-	go c.write()
 	c.poke()
 	c.timer = time.AfterFunc(c.tick(), c.check)
 }
@@ -294,15 +295,16 @@ func (c *Conn) Close() {
 
 // poke has the writer look. c.mu is held.
 func (c *Conn) poke() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
+	if !c.writes {
+		c.writes = true
+		go c.write()
 	}
+	signal(c.wake)
 }
 
-// write is the writing goroutine.
+// write is the writing goroutine, which there is while there may be something
+// to write.
 func (c *Conn) write() {
-	defer close(c.written)
 	for range c.wake {
 		runtime.Gosched() // whoever is about to write as well
 		for {
@@ -310,17 +312,34 @@ func (c *Conn) write() {
 			if len(buf) == 0 {
 				if !more {
 					c.shut()
+					close(c.written)
 					return
 				}
 				break
 			}
 			if _, err := c.nc.Write(buf); err != nil {
 				c.fail(err)
+				close(c.written)
 				return
 			}
 			c.give(buf)
 		}
+		if c.goesToRest() {
+			return // until poke
+		}
 	}
+}
+
+// goesToRest reports whether the writer was asked to end, and may.
+func (c *Conn) goesToRest() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rest := c.rest && len(c.out) == 0 && !c.closing
+	c.rest = false
+	if rest {
+		c.writes = false
+	}
+	return rest
 }
 
 // take is what there is to be written; more, whether anything will follow.
@@ -413,6 +432,10 @@ func (c *Conn) check() {
 		c.finishLeaving()
 	case c.running == 0 && now.Sub(c.idle) >= time.Second:
 		c.unpark()
+		if c.writes {
+			c.rest = true
+			signal(c.wake)
+		}
 	}
 	c.timer.Reset(c.tick())
 }

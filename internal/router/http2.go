@@ -22,6 +22,7 @@ type muxed struct {
 	peer   peer
 	conn   *h2.Conn
 	idle   atomic.Int64 // since when there is no request; 0: there is one
+	bare   atomic.Bool  // it has been quiet for a while, and nothing is kept
 	place  seat
 
 	mu   sync.Mutex
@@ -75,6 +76,7 @@ func weakCipher(state *tls.ConnectionState) bool {
 func (m *muxed) falls(quiet bool) {
 	if !quiet {
 		m.idle.Store(0)
+		m.bare.Store(false)
 		return
 	}
 	m.idle.Store(max(1, int64(m.router.now())))
@@ -120,7 +122,7 @@ func (m *muxed) give(st *stream, fit bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.open, st)
-	st.Stream = nil
+	st.Stream, st.x.req, st.body = nil, nil, nil          // they hold what the stream kept
 	if fit && len(m.free) < mostFree && !st.away.Load() { // who was told of the end may be telling it yet
 		m.free = append(m.free, st)
 	}
@@ -136,7 +138,12 @@ func (m *muxed) quiet() (since time.Duration, ok bool) {
 }
 
 func (m *muxed) look(now, _ time.Duration) {
-	if m.idle.Load() != 0 {
+	if idle := m.idle.Load(); idle != 0 {
+		if now-time.Duration(idle) > 2*time.Second && !m.bare.Swap(true) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.free = nil
+		}
 		return
 	}
 	m.mu.Lock()
