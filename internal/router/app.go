@@ -22,8 +22,7 @@ type app struct {
 	tcpOpen   atomic.Int64            // connections of its TCP routes
 	lobby     lobby                   // those who wait for an instance
 	full      atomic.Int64            // requests for which each instance had too many
-	lingering atomic.Int64            // requests that wait a moment because of that
-	away      atomic.Int64            // since when nobody can be reached, on the router's clock; 0: somebody can
+	lingering atomic.Int64            // requests that wait a moment because nobody can be reached
 	share     overload.Share          // of what the router can do
 	refused   refusals                // before a gate
 	last      atomic.Int64            // end of the last request, on the router's clock; 0: none

@@ -149,6 +149,19 @@ func TestARestartOfTheOnlyInstanceUnderLoadFailsNothing(t *testing.T) {
 	}
 }
 
+func TestAProcessTypeThatIsAwayIsSoThoughAnotherServes(t *testing.T) {
+	e := serve(t, router.Options{})
+	rt := route("blog", 1, backend(t, says("web")))
+	rt.Paths = []platform.PathRoute{{Process: "api", Patterns: []string{"/api"}}}
+	rt.Backends = append(rt.Backends, platform.Backend{Instance: "api", Process: "api", Address: nobody(t)})
+	e.SetRoute("blog", rt)
+	_, stop := e.load(2)
+	e.do(e.request("GET", "blog.test", "/api", nil)).want(t, 503, "accepts connections")
+	if wrong := stop(); len(wrong) > 0 {
+		t.Errorf("the others failed: %.200s", wrong)
+	}
+}
+
 func TestOneThatFailsEveryRequestIsLeftAlone(t *testing.T) {
 	var failed atomic.Int64
 	bad := backend(t, func(w http.ResponseWriter, _ *http.Request) {

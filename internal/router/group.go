@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/access"
@@ -21,6 +22,7 @@ type group struct {
 	series   *access.Series // nil: the control plane's, which is not counted
 	name     string         // of the process type, as others know it
 	cookie   string         // name of the cookie that names an instance
+	away     *atomic.Int64  // since when nobody can be reached, on the router's clock; 0: somebody can
 }
 
 // mainProcess is how the main pool is called in metrics and logs.
@@ -50,12 +52,13 @@ func (r *Router) regroup(app string, rt, old *route) {
 
 func (r *Router) grouped(app, process string, members pool, side, old *route, key []byte) *group {
 	var before *balance.Balancer
+	away := new(atomic.Int64)
 	if g := old.group(process); g != nil {
-		before = g.balancer
+		before, away = g.balancer, g.away
 	}
 	g := &group{
 		pool: members, balancer: balance.After(before, members.hosts(), side.edge.Balance, key, r.passedOver(app)),
-		cookie: balance.CookieName,
+		cookie: balance.CookieName, away: away,
 	}
 	if app != "" {
 		g.name = processName(process)

@@ -66,8 +66,8 @@ func (x *exchange) judge(res *h1.Response) {
 	}
 	x.berth.group.balancer.Answered(&x.berth.entry, x.answered, result, x.answered-x.sent)
 	x.verdict = balance.Unknown // that was said
-	if x.app.away.Load() != 0 {
-		x.app.away.Store(0)
+	if away := x.berth.group.away; away.Load() != 0 {
+		away.Store(0)
 	}
 }
 
@@ -82,14 +82,15 @@ const (
 // lingers reports whether the request waits a moment, for nobody can be reached
 // and that began just now.
 func (x *exchange) lingers(now time.Duration) bool {
-	if x.app.control || x.route.front == nil || len(x.route.front.pool) == 0 && len(x.route.others) == 0 {
+	g := x.route.group(x.visit.process)
+	if x.app.control || g == nil || len(g.pool) == 0 {
 		return false
 	}
-	since := x.app.away.Load()
+	since := g.away.Load()
 	if since == 0 {
 		since = int64(max(now, 1))
-		if !x.app.away.CompareAndSwap(0, since) {
-			since = x.app.away.Load()
+		if !g.away.CompareAndSwap(0, since) {
+			since = g.away.Load()
 		}
 	}
 	return now < time.Duration(since)+lingering

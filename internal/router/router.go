@@ -195,7 +195,7 @@ func (r *Router) SetPorts(id, address string, ports map[int]string, up bool) {
 	for a := range inst.apps {
 		a.resize(r.now())
 		if up {
-			a.away.Store(0)
+			a.route.Load().groups(func(g *group) { g.away.Store(0) })
 		}
 		r.wake(a)
 	}
