@@ -173,8 +173,7 @@ func tooSlow(app string) page {
 }
 
 func badBody(err error) page {
-	var rule *h1.Error
-	if errors.As(err, &rule) {
+	if rule, ok := errors.AsType[*h1.Error](err); ok {
 		return refused(rule)
 	}
 	return page{
