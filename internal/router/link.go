@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/h1"
@@ -73,6 +75,9 @@ var (
 	errTooLarge = errors.New("the body is too large")
 	// errGone: the client has left.
 	errGone = errors.New("the client has left")
+	// errBroken: the connection ended in the middle of the answer's head, or
+	// before it although it was new.
+	errBroken = errors.New("the connection ended before the answer's head")
 	// errGarbage: what the instance answered is not HTTP.
 	errGarbage = errors.New("the answer breaks a rule")
 )
@@ -81,6 +86,8 @@ var (
 // and the path of a socket. The last one used is used next.
 type upstream struct {
 	network, address string
+	addr             *netip.AddrPort // nil: it is none, or has to be looked up
+	era              atomic.Uint64   // grows when all idle connections are given up
 	router           *Router
 
 	mu    sync.Mutex
@@ -100,6 +107,9 @@ func newUpstream(r *Router, address string) *upstream {
 	u := &upstream{network: "tcp", address: address, router: r}
 	if path, local := strings.CutPrefix(address, "unix:"); local {
 		u.network, u.address = "unix", path
+	}
+	if addr, err := netip.ParseAddrPort(address); err == nil {
+		u.addr = &addr
 	}
 	return u
 }
@@ -178,6 +188,8 @@ func (u *upstream) reap() {
 }
 
 func (u *upstream) close() {
+	u.era.Add(1)
+	u.router.forgetIdle(u)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, l := range u.idle {

@@ -68,6 +68,11 @@ type Options struct {
 	// some 10 KB and a descriptor, one of HTTPS some 25 KB.
 	MaxConnections int
 
+	// Loops is how many threads lead plain HTTP/1.1 by epoll, which costs less
+	// than a goroutine for each connection and keeps a thread of the machine
+	// awake while there is traffic. 0: none, all goes by goroutines.
+	Loops int
+
 	// ProxyNetworks are those whose connections begin with a header of the PROXY
 	// protocol, version 1 or 2, and are closed without. Default none: such a
 	// header is no request. Listing a network that clients can reach from lets

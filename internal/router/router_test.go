@@ -42,6 +42,9 @@ type edge struct {
 
 func serve(t testing.TB, opt router.Options) *edge {
 	t.Helper()
+	if os.Getenv("SLIPWAY_TEST_LOOPS") != "" {
+		opt.Loops = 1
+	}
 	r := router.New(slog.New(slog.DiscardHandler), opt)
 	ln := listen(t)
 	done := make(chan error, 1)

@@ -16,6 +16,7 @@ type serving struct {
 	cut      context.CancelFunc
 	base     context.Context // of every request; ended by cut
 	watch    watch
+	loops    []*loop
 
 	serveMu   sync.Mutex    // guards the rest
 	began     time.Duration // of the draining
@@ -45,6 +46,9 @@ func (r *Router) ServeTLS(ln net.Listener) error {
 }
 
 func (r *Router) serve(ln net.Listener, secure bool) error {
+	if tcp, ok := ln.(*net.TCPListener); ok && !secure && r.opt.Loops > 0 {
+		return r.serveByLoops(tcp)
+	}
 	if !r.addListener(ln) {
 		return ln.Close()
 	}
@@ -132,6 +136,7 @@ func (r *Router) Close() {
 	r.cut()
 	late := time.NewTimer(farewell)
 	defer late.Stop()
+	r.stopLoops()
 	r.watch.end(late.C)
 	select {
 	case <-empty:
@@ -174,6 +179,7 @@ func (r *Router) lull(ctx context.Context) error {
 // noisy is how long lull has to go on waiting.
 func (r *Router) noisy() (left time.Duration) {
 	now, enough := r.now(), r.opt.Quiet
+	left = r.loopsNoisy(now, enough)
 	r.watch.each(func(who watched) {
 		if !who.counts() {
 			return

@@ -1,0 +1,423 @@
+package router
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/slipway-paas/slipway/internal/h1"
+)
+
+// inSocket is a client's connection that a loop serves: one request at a time,
+// as inward does it, without a goroutine.
+type inSocket struct {
+	fd       int
+	peer     peer
+	readable bool
+	writable bool
+	hungUp   bool // the client has closed its half
+	noticed  bool // so it was at the last tick
+	ended    bool
+
+	slab *slab // what came: data[r:w]; nil: nothing is there
+	r, w int
+
+	due       time.Duration // on the loop's clock; 0: none
+	lingering bool
+
+	act *act // of the request that is under way; nil: there is none
+}
+
+// act is one request that a loop leads through. One is used again for another.
+type act struct {
+	x      exchange
+	req    h1.Request
+	res    h1.Response
+	head   int // bytes of the head and the body with it
+	inline []byte
+
+	out      *outSocket
+	interims int           // heads that came before the final one
+	due      time.Duration // when the answer is to have begun; 0: any time
+	begun    bool          // the client was told something of the answer
+
+	// What goes to the client: first slab[:n], then rest, which is a part of
+	// the instance's buffer.
+	slab     *slab
+	text     []byte
+	sent     int
+	rest     []byte
+	chunked  bool
+	bare10   bool // the answer ends with the connection
+	final    bool // the connection is closed after it
+	complete bool // all of the answer is in text and rest
+	blocked  time.Duration
+	patience time.Duration
+}
+
+func (c *inSocket) event(l *loop, events uint32) {
+	c.readable = c.readable || events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
+	c.writable = c.writable || events&unix.EPOLLOUT != 0
+	c.hungUp = c.hungUp || events&unix.EPOLLRDHUP != 0
+	switch {
+	case events&(unix.EPOLLHUP|unix.EPOLLERR) != 0:
+		c.leaves(l)
+	case c.lingering:
+		c.linger(l)
+	case c.act == nil:
+		c.serve(l)
+	case c.act.pending():
+		c.relay(l)
+		c.serve(l)
+	}
+}
+
+// serve leads requests through for as long as they do not have to wait.
+func (c *inSocket) serve(l *loop) {
+	for !c.ended && c.act == nil && !c.lingering {
+		if c.r < c.w {
+			if !c.begin(l) {
+				return
+			}
+			continue
+		}
+		if !c.readable {
+			c.rests(l)
+			return
+		}
+		c.read(l)
+	}
+}
+
+// rests has the client's connection wait for a request, without a buffer.
+func (c *inSocket) rests(l *loop) {
+	if c.r == c.w && c.slab != nil {
+		l.put(c.slab)
+		c.slab, c.r, c.w = nil, 0, 0
+	}
+	l.lastRest.Store(max(1, int64(l.clock)))
+	l.router.watch.changed()
+}
+
+// read takes what there is from the socket, as far as there is room.
+func (c *inSocket) read(l *loop) {
+	if c.slab == nil {
+		c.slab, c.r, c.w = l.slab(), 0, 0
+	}
+	room := c.slab[c.w:]
+	n, err := rawRead(c.fd, room)
+	switch {
+	case err == unix.EAGAIN: //nolint:errorlint // an Errno
+		c.readable = false
+	case err == unix.EINTR: //nolint:errorlint // an Errno
+	case err != nil || n == 0:
+		c.readable = false
+		c.shut(l)
+	default:
+		if c.w == 0 {
+			c.due = l.clock + l.router.opt.HeaderTimeout
+		}
+		c.w += n
+		c.readable = n == len(room) || c.hungUp
+	}
+}
+
+// begin begins with the request whose first bytes are there. It reports false
+// when more has to come first.
+func (c *inSocket) begin(l *loop) bool {
+	a := l.act()
+	n, err := a.req.Parse(c.slab[c.r:c.w], l.router.limits)
+	var rule *h1.Error
+	switch {
+	case err == nil && n == 0 && c.hungUp && !c.readable:
+		l.drop(a)
+		c.shut(l)
+		return false
+	case err == nil && n == 0 && c.w < slabSize:
+		l.drop(a)
+		if c.readable {
+			c.read(l)
+			return !c.ended
+		}
+		return false
+	case err == nil && n == 0 && c.r > 0:
+		l.drop(a)
+		c.w = copy(c.slab[:], c.slab[c.r:c.w])
+		c.r = 0
+		return true
+	case errors.As(err, &rule) && !bytes.HasPrefix(preface, c.held()[:min(4, len(c.held()))]):
+		l.drop(a)
+		c.refuse(l, refused(rule))
+		return false
+	case err != nil || n == 0 || !c.simple(a, n) || !l.router.open.enter():
+		l.drop(a)
+		c.handOver(l)
+		return false
+	}
+	a.slab = l.slab()
+	a.text = a.slab[:0]
+	a.head = n
+	a.inline = nil
+	if length := int(a.req.Length); length > 0 {
+		a.inline = c.slab[c.r+n : c.r+n+length]
+		a.head += length
+	}
+	c.act, c.due = a, 0
+	a.x.router, a.x.from, a.x.client = l.router, &c.peer, a
+	a.x.begin(&a.req, protoOf(&a.req))
+	a.x.hasBody, a.x.inline, a.x.stream, a.x.ended = bodyOf(&a.req), a.inline, false, false
+	c.step(l, a.x.first())
+	return true
+}
+
+func protoOf(req *h1.Request) string {
+	if req.Minor == 0 {
+		return "HTTP/1.0"
+	}
+	return "HTTP/1.1"
+}
+
+// simple reports whether a request with a head of n bytes is one of those that
+// a loop leads through.
+func (c *inSocket) simple(a *act, n int) bool {
+	req := &a.req
+	if req.Upgrade != nil || req.Expect || req.Length < 0 || req.Length > int64(c.w-c.r-n) {
+		return false
+	}
+	return true
+}
+
+// step does what an exchange says is next.
+func (c *inSocket) step(l *loop, s step) {
+	a := c.act
+	for {
+		switch s.do {
+		case toSend:
+			if !a.x.plain(s.place) {
+				a.x.left()
+				c.resign(l)
+				return
+			}
+			err := c.send(l, s.place)
+			if err == nil {
+				return
+			}
+			s = a.x.failed(err, true)
+			continue
+		case toAnswer:
+			a.x.answer(s.page)
+			a.complete = true
+			a.x.over()
+			c.relay(l)
+		case toCut:
+			a.x.over()
+			c.shut(l)
+		case toWait:
+			a.x.unwait(s.guest)
+			c.resign(l)
+		}
+		return
+	}
+}
+
+// unwait takes the request out of the lobby that it was about to wait in.
+func (x *exchange) unwait(g *guest) {
+	if !x.router.leave(g) {
+		x.router.onItsWay(g)
+	}
+}
+
+// plain reports whether a loop can bring the request to the place itself, and
+// nothing is to be done with the answer's body.
+func (x *exchange) plain(at *place) bool {
+	u, ok := at.links.(*upstream)
+	return ok && u.addr != nil && x.route.edge.Proxy == 0
+}
+
+// resign leaves the request that has just begun to a goroutine, as if it had
+// never begun.
+func (c *inSocket) resign(l *loop) {
+	a := c.act
+	c.act = nil
+	l.drop(a)
+	l.router.open.leave()
+	c.handOver(l)
+}
+
+// handOver gives the connection, and what came of it, to a goroutine.
+func (c *inSocket) handOver(l *loop) {
+	l.release(c.fd)
+	c.ended = true
+	file := os.NewFile(uintptr(c.fd), "client")
+	conn, err := net.FileConn(file)
+	_ = file.Close()
+	if err == nil {
+		read := bytes.Clone(c.held())
+		go l.router.adopt(conn, c.peer, read) // ends with the connection
+	} else {
+		l.router.log.Debug("connection could not be handed over", "err", err)
+	}
+	c.yield(l)
+	l.part()
+}
+
+// held are the bytes that came and were not taken yet.
+func (c *inSocket) held() []byte {
+	if c.slab == nil {
+		return nil
+	}
+	return c.slab[c.r:c.w]
+}
+
+func (c *inSocket) yield(l *loop) {
+	l.put(c.slab)
+	c.slab, c.r, c.w = nil, 0, 0
+}
+
+// send sends the request to a place.
+func (c *inSocket) send(l *loop, at *place) error {
+	a := c.act
+	u := at.links.(*upstream)
+	out, err := l.take(u)
+	if err != nil {
+		return err
+	}
+	a.out, a.interims = out, 0
+	out.client = c
+	o := a.x.onward()
+	if err := out.send(l, &a.req, &o, a.inline); err != nil {
+		out.shut(l)
+		a.out = nil
+		return err
+	}
+	return nil
+}
+
+// sentAll has the time run that the app has to begin its answer.
+func (c *inSocket) sentAll(l *loop) {
+	if limit := c.act.x.patience(); limit > 0 {
+		c.act.due = l.clock + limit
+	}
+}
+
+// failed says that the instance's connection did not bring an answer's head.
+func (c *inSocket) failed(l *loop, err error) {
+	a := c.act
+	a.out.shut(l)
+	a.out, a.due = nil, 0
+	c.step(l, a.x.failed(err, true))
+}
+
+// brokeOff says that the instance did not end the answer it began.
+func (c *inSocket) brokeOff(l *loop) {
+	a := c.act
+	a.x.broken = true
+	if a.bare10 {
+		_ = unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
+	if !a.bare10 && len(a.text) > a.sent { // what came of it is the client's
+		_, _ = rawWrite(c.fd, a.text[a.sent:])
+	}
+	c.shut(l)
+}
+
+// leaves ends the connection because the client has.
+func (c *inSocket) leaves(l *loop) {
+	if c.act != nil && !c.act.x.ended && !c.act.begun {
+		c.act.x.status = statusClientGone
+	}
+	c.shut(l)
+}
+
+// shut implements handler: nothing of the connection is left.
+func (c *inSocket) shut(l *loop) {
+	if c.ended {
+		return
+	}
+	c.ended = true
+	c.finish(l, false)
+	l.release(c.fd)
+	unix.Close(c.fd)
+	c.yield(l)
+	l.part()
+}
+
+// finish ends the request that is under way, if there is one; whole says that
+// it went well.
+func (c *inSocket) finish(l *loop, whole bool) {
+	a := c.act
+	if a == nil {
+		return
+	}
+	c.act = nil
+	if a.out != nil {
+		a.out.done(l, whole)
+		a.out = nil
+	}
+	a.x.over()
+	l.router.open.leave()
+	l.drop(a)
+}
+
+// tick implements handler.
+func (c *inSocket) tick(l *loop) {
+	a := c.act
+	switch {
+	case c.due > 0 && c.due <= l.clock:
+		if c.lingering || c.r == c.w {
+			c.shut(l)
+			return
+		}
+		c.refuse(l, slowHead())
+	case a == nil:
+	case a.due > 0 && a.due <= l.clock && !a.begun:
+		c.failed(l, errTimeout)
+	case a.blocked > 0 && l.clock-a.blocked > a.patience:
+		c.shut(l)
+	case c.hungUp && c.noticed:
+		c.leaves(l)
+	default:
+		c.noticed = c.hungUp
+	}
+}
+
+// refuse answers what is no request.
+func (c *inSocket) refuse(l *loop, p page) {
+	var res h1.Response
+	body := p.head(&res, "", "-")
+	back := h1.Back{Length: res.Length, Close: true, Set: l.router.date(nil)}
+	_, _ = rawWrite(c.fd, append(h1.AppendResponse(nil, &res, back), body...)) // into its empty buffer
+	c.r, c.w = 0, 0
+	c.linger(l)
+}
+
+// linger has the client read the last answer before the connection ends: one
+// that is closed with bytes unread is reset.
+func (c *inSocket) linger(l *loop) {
+	if !c.lingering {
+		c.lingering = true
+		c.due = l.clock + drainTime
+		if unix.Shutdown(c.fd, unix.SHUT_WR) != nil {
+			c.shut(l)
+			return
+		}
+		if c.slab == nil {
+			c.slab = l.slab()
+		}
+	}
+	for n := 0; c.readable && n < lingerBytes; {
+		more, err := rawRead(c.fd, c.slab[:])
+		switch {
+		case err == unix.EAGAIN: //nolint:errorlint // an Errno
+			c.readable = false
+		case err != nil || more == 0:
+			c.shut(l)
+			return
+		}
+		n += more
+	}
+}
