@@ -75,9 +75,8 @@ var (
 	errTooLarge = errors.New("the body is too large")
 	// errGone: the client has left.
 	errGone = errors.New("the client has left")
-	// errBroken: the connection ended in the middle of the answer's head, or
-	// before it although it was new.
-	errBroken = errors.New("the connection ended before the answer's head")
+	// errBroken: the connection ended in the middle of the answer's head.
+	errBroken = errors.New("the connection ended in the answer's head")
 	// errGarbage: what the instance answered is not HTTP.
 	errGarbage = errors.New("the answer breaks a rule")
 )

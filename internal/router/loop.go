@@ -33,8 +33,11 @@ type loop struct {
 	sockets []handler             // the loop's, by descriptor
 	out     map[*upstream]*outPool
 	acts    []*act
+	waiting map[*act]struct{} // for a slot; the loop's
+	looked  time.Duration     // at their gates
 	freed   []*slab
 	ended   bool
+	spare   bool // there are more processors than loops
 
 	mu     sync.Mutex
 	posted []func()
@@ -81,7 +84,7 @@ func newLoop(r *Router) (*loop, error) {
 	}
 	l := &loop{
 		router: r, epoll: epoll, bell: bell, clock: r.now(),
-		doors: map[int]*loopListener{}, out: map[*upstream]*outPool{}, done: make(chan struct{}),
+		doors: map[int]*loopListener{}, out: map[*upstream]*outPool{}, waiting: map[*act]struct{}{}, done: make(chan struct{}),
 	}
 	if err := l.register(bell, nil, unix.EPOLLIN); err != nil {
 		unix.Close(epoll)
@@ -158,6 +161,7 @@ func (l *loop) run() {
 				h.event(l, event.Events)
 			}
 		}
+		l.lookAtGates()
 		if l.clock-l.ticked >= l.router.watch.tick {
 			l.tick()
 		}
@@ -165,9 +169,20 @@ func (l *loop) run() {
 	l.close()
 }
 
+// lookAtGates has gates end waits that are over.
+func (l *loop) lookAtGates() {
+	if len(l.waiting) == 0 || l.clock-l.looked < briefWait {
+		return
+	}
+	l.looked = l.clock
+	for a := range l.waiting {
+		a.x.gate.Tick(l.clock)
+	}
+}
+
 // wait waits for events, briefly while there was work a moment ago.
 func (l *loop) wait(events []unix.EpollEvent, worked time.Duration) int {
-	if l.clock-worked < busyFor {
+	if l.spare && l.clock-worked < busyFor {
 		n := rawEpollWait(l.epoll, events, briefWait)
 		if n == 0 {
 			runtime.Gosched() // others may need the processor
@@ -175,6 +190,9 @@ func (l *loop) wait(events []unix.EpollEvent, worked time.Duration) int {
 		return n
 	}
 	limit := min(longWait, l.router.watch.tick)
+	if len(l.waiting) > 0 {
+		limit = briefWait
+	}
 	n, err := unix.EpollWait(l.epoll, events, int(limit/time.Millisecond))
 	if err != nil {
 		return 0 // interrupted
@@ -184,6 +202,7 @@ func (l *loop) wait(events []unix.EpollEvent, worked time.Duration) int {
 
 func (l *loop) tick() {
 	l.ticked = l.clock
+	l.spare = runtime.GOMAXPROCS(0) > l.router.opt.Loops
 	for _, h := range l.sockets {
 		if h != nil {
 			h.tick(l)
@@ -221,6 +240,9 @@ func (r *Router) serveByLoops(ln *net.TCPListener) error {
 	loops, err := r.startLoops()
 	if err != nil {
 		return err
+	}
+	if len(loops) == 0 { // it is too late
+		return ln.Close()
 	}
 	var all sync.WaitGroup
 	failed := make([]error, len(loops))
@@ -283,6 +305,7 @@ func (r *Router) loopsNoisy(now, enough time.Duration) (left time.Duration) {
 // adopt goes on with a client that a loop had; read came of it already.
 func (r *Router) adopt(conn net.Conn, from peer, read []byte) {
 	c := &inward{router: r, socket: conn, peer: from}
+	c.peer.local = addrOf(conn.LocalAddr())
 	c.idle.Store(max(1, int64(r.now())))
 	c.wire.begin(conn, false, &r.slabs)
 	if !r.watch.add(c) {

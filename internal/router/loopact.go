@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-paas/slipway/internal/h1"
+	"github.com/slipway-paas/slipway/internal/overload"
 )
 
 // act is what an exchange sees of a loop's client when it answers by itself.
@@ -18,7 +19,12 @@ func (l *loop) act() *act {
 		l.acts = l.acts[:last]
 		return a
 	}
-	return &act{}
+	a := &act{}
+	a.x.admission.ready = make(chan overload.Reason) // nobody waits at it
+	a.x.admission.waiter.Ready = func(why overload.Reason) {
+		l.post(func() { l.slotted(a, why) })
+	}
+	return a
 }
 
 // drop keeps an act for another request. What its fields refer to is another's
@@ -28,7 +34,7 @@ func (l *loop) drop(a *act) {
 	a.slab, a.text, a.sent, a.rest = nil, nil, 0, nil
 	a.inline, a.out, a.due = nil, nil, 0
 	a.begun, a.complete, a.chunked, a.bare10, a.final, a.blocked = false, false, false, false, false, 0
-	a.interims = 0
+	a.interims, a.queued, a.gate, a.owner = 0, false, nil, nil
 	if len(l.acts) < maxFreed {
 		l.acts = append(l.acts, a)
 	}

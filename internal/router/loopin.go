@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-paas/slipway/internal/h1"
+	"github.com/slipway-paas/slipway/internal/overload"
 )
 
 // inSocket is a client's connection that a loop serves: one request at a time,
@@ -36,10 +37,12 @@ type inSocket struct {
 type act struct {
 	x      exchange
 	req    h1.Request
-	res    h1.Response
 	head   int // bytes of the head and the body with it
 	inline []byte
 
+	owner    *inSocket // nil: its client left while it waited
+	queued   bool      // it waits for a slot
+	gate     *overload.Gate
 	out      *outSocket
 	interims int           // heads that came before the final one
 	due      time.Duration // when the answer is to have begun; 0: any time
@@ -131,7 +134,6 @@ func (c *inSocket) read(l *loop) {
 func (c *inSocket) begin(l *loop) bool {
 	a := l.act()
 	n, err := a.req.Parse(c.slab[c.r:c.w], l.router.limits)
-	var rule *h1.Error
 	switch {
 	case err == nil && n == 0 && c.hungUp && !c.readable:
 		l.drop(a)
@@ -149,9 +151,9 @@ func (c *inSocket) begin(l *loop) bool {
 		c.w = copy(c.slab[:], c.slab[c.r:c.w])
 		c.r = 0
 		return true
-	case errors.As(err, &rule) && !bytes.HasPrefix(preface, c.held()[:min(4, len(c.held()))]):
+	case err != nil && !bytes.HasPrefix(preface, c.held()[:min(4, len(c.held()))]):
 		l.drop(a)
-		c.refuse(l, refused(rule))
+		c.refuse(l, refusedFor(err))
 		return false
 	case err != nil || n == 0 || !c.simple(a, n) || !l.router.open.enter():
 		l.drop(a)
@@ -167,11 +169,29 @@ func (c *inSocket) begin(l *loop) bool {
 		a.head += length
 	}
 	c.act, c.due = a, 0
-	a.x.router, a.x.from, a.x.client = l.router, &c.peer, a
+	a.owner, a.patience = c, l.router.opt.RateGrace
+	a.x.router, a.x.from, a.x.client, a.x.sink = l.router, &c.peer, a, a
 	a.x.begin(&a.req, protoOf(&a.req))
 	a.x.hasBody, a.x.inline, a.x.stream, a.x.ended = bodyOf(&a.req), a.inline, false, false
+	if !a.x.fast() {
+		c.resign(l)
+		return false
+	}
 	c.step(l, a.x.first())
 	return true
+}
+
+// fast reports whether a loop can do all that the request's app may ask for.
+// What computes, or begins a conversation, would hold up all others.
+func (x *exchange) fast() bool {
+	if !x.lookup() || x.app == nil {
+		return true // it is refused
+	}
+	if x.app.control {
+		return false
+	}
+	rt := x.app.route.Load()
+	return rt == nil || rt.edge.Protocol == "" && rt.edge.Proxy == 0 && rt.edge.Auth == nil && len(rt.edge.Compress) == 0
 }
 
 func protoOf(req *h1.Request) string {
@@ -197,7 +217,7 @@ func (c *inSocket) step(l *loop, s step) {
 	for {
 		switch s.do {
 		case toSend:
-			if !a.x.plain(s.place) {
+			if u, ok := s.place.links.(*upstream); !ok || u.addr == nil {
 				a.x.left()
 				c.resign(l)
 				return
@@ -217,25 +237,28 @@ func (c *inSocket) step(l *loop, s step) {
 			a.x.over()
 			c.shut(l)
 		case toWait:
+			if s.guest == nil { // for a slot
+				a.queued = true
+				l.waiting[a] = struct{}{}
+				return
+			}
 			a.x.unwait(s.guest)
+			c.resign(l)
+		case toProve:
 			c.resign(l)
 		}
 		return
 	}
 }
 
-// unwait takes the request out of the lobby that it was about to wait in.
+// unwait takes the request out of where it was about to wait.
 func (x *exchange) unwait(g *guest) {
-	if !x.router.leave(g) {
+	switch {
+	case g.brief:
+		x.endLinger(g.app)
+	case !x.router.leave(g):
 		x.router.onItsWay(g)
 	}
-}
-
-// plain reports whether a loop can bring the request to the place itself, and
-// nothing is to be done with the answer's body.
-func (x *exchange) plain(at *place) bool {
-	u, ok := at.links.(*upstream)
-	return ok && u.addr != nil && x.route.edge.Proxy == 0
 }
 
 // resign leaves the request that has just begun to a goroutine, as if it had
@@ -243,6 +266,8 @@ func (x *exchange) plain(at *place) bool {
 func (c *inSocket) resign(l *loop) {
 	a := c.act
 	c.act = nil
+	a.x.giveBack()
+	a.x.admission.held.Release()
 	l.drop(a)
 	l.router.open.leave()
 	c.handOver(l)
@@ -288,8 +313,8 @@ func (c *inSocket) send(l *loop, at *place) error {
 	}
 	a.out, a.interims = out, 0
 	out.client = c
-	o := a.x.onward()
-	if err := out.send(l, &a.req, &o, a.inline); err != nil {
+	a.x.sends = a.x.onward()
+	if err := out.send(l, &a.req, &a.x.sends, a.inline); err != nil {
 		out.shut(l)
 		a.out = nil
 		return err
@@ -358,9 +383,38 @@ func (c *inSocket) finish(l *loop, whole bool) {
 		a.out.done(l, whole)
 		a.out = nil
 	}
+	told := a.queued && !a.unqueue(l)
 	a.x.over()
 	l.router.open.leave()
-	l.drop(a)
+	if !told {
+		l.drop(a)
+	}
+}
+
+// unqueue ends that the request waits for a slot, for its client has left. It
+// reports false when it was decided about already, which slotted is told yet.
+func (a *act) unqueue(l *loop) bool {
+	delete(l.waiting, a)
+	a.gate, a.owner = a.x.gate, nil
+	out := a.gate.Leave(&a.x.waiter)
+	a.x.slotted(overload.None, true)
+	return out
+}
+
+// slotted goes on with a request that waited for a slot.
+func (l *loop) slotted(a *act, why overload.Reason) {
+	if a.owner == nil { // its client left
+		if why == overload.None {
+			a.gate.Release(l.clock, -1, -1)
+		}
+		l.drop(a)
+		return
+	}
+	delete(l.waiting, a)
+	a.queued = false
+	c := a.owner
+	c.step(l, a.x.slotted(why, false))
+	c.serve(l)
 }
 
 // tick implements handler.
@@ -383,6 +437,15 @@ func (c *inSocket) tick(l *loop) {
 	default:
 		c.noticed = c.hungUp
 	}
+}
+
+// refusedFor is the page for what is no request.
+func refusedFor(err error) page {
+	var rule *h1.Error
+	if errors.As(err, &rule) {
+		return refused(rule)
+	}
+	return badBody(err)
 }
 
 // refuse answers what is no request.

@@ -154,7 +154,7 @@ func (o *outSocket) push(l *loop) error {
 		case err != nil && o.used:
 			return errStale
 		case err != nil:
-			return err
+			return errLost
 		}
 		o.text = o.text[max(n, 0):]
 	}
@@ -289,6 +289,7 @@ func (o *outSocket) more(l *loop) bool {
 			if done, enough := o.head(l); enough || done {
 				return enough
 			}
+			continue
 		case o.r < o.w:
 			data, took, err := o.framing.take(o.data[o.r:o.w])
 			o.r += took
@@ -327,7 +328,7 @@ func (o *outSocket) head(l *loop) (done, enough bool) {
 	c := o.client
 	a := c.act
 	o.heard = true
-	n, err := a.res.Parse(o.data[o.r:o.w], a.req.Method, h1.Limits{Head: maxAnswerHead, Fields: maxAnswerFields})
+	n, err := a.x.res.Parse(o.data[o.r:o.w], a.req.Method, h1.Limits{Head: maxAnswerHead, Fields: maxAnswerFields})
 	switch {
 	case err != nil:
 		c.failed(l, errGarbage)
@@ -341,25 +342,26 @@ func (o *outSocket) head(l *loop) (done, enough bool) {
 		return o.client != c, false
 	}
 	o.r += n
-	if a.res.Interim() {
+	if a.x.res.Interim() {
 		if a.interims++; a.interims >= maxInterim {
 			c.failed(l, errGarbage)
 			return true, false
 		}
-		if a.req.Minor == 0 || a.res.Status == 100 {
+		if a.req.Minor == 0 || a.x.res.Status == 100 {
 			return false, false // it would be taken for the answer
 		}
-		a.text = h1.AppendResponse(a.text, &a.res, h1.Back{Bodiless: true})
+		a.text = h1.AppendResponse(a.text, &a.x.res, h1.Back{Bodiless: true})
 		return false, true
 	}
-	if a.res.Status == 101 { // nobody asked for it
+	if a.x.res.Status == 101 { // nobody asked for it
 		c.failed(l, errGarbage)
 		return true, false
 	}
-	o.got, o.final, a.due = true, a.res.Close, 0
-	o.framing.begin(a.res.Length)
-	back := a.x.back(&a.res)
-	_ = a.answer(&a.res, &back)
+	o.got, o.final, a.due = true, a.x.res.Close, 0
+	o.framing.begin(a.x.res.Length)
+	a.x.heard(&a.x.res)
+	a.x.tells = a.x.back(&a.x.res)
+	_ = a.answer(&a.x.res, &a.x.tells)
 	return false, false
 }
 
@@ -411,8 +413,10 @@ func (o *outSocket) endOfStream(l *loop, err error) {
 		o.framing.done, o.final = true, true
 	case o.got:
 		c.brokeOff(l)
-	case o.used && !o.heard:
+	case !o.heard && o.used:
 		c.failed(l, errStale)
+	case !o.heard:
+		c.failed(l, errLost)
 	default:
 		c.failed(l, errBroken)
 	}

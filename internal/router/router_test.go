@@ -38,11 +38,15 @@ type edge struct {
 	t    testing.TB
 	// ended, when not nil, gets a token once a request was counted.
 	ended chan struct{}
+	loops int
 }
+
+// loopsEnv has all tests go by loops: see TestEverythingHoldsByLoopsToo.
+const loopsEnv = "SLIPWAY_TEST_LOOPS"
 
 func serve(t testing.TB, opt router.Options) *edge {
 	t.Helper()
-	if os.Getenv("SLIPWAY_TEST_LOOPS") != "" {
+	if os.Getenv(loopsEnv) != "" {
 		opt.Loops = 1
 	}
 	r := router.New(slog.New(slog.DiscardHandler), opt)
@@ -55,7 +59,7 @@ func serve(t testing.TB, opt router.Options) *edge {
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	return &edge{Router: r, addr: ln.Addr().String(), t: t}
+	return &edge{Router: r, addr: ln.Addr().String(), t: t, loops: opt.Loops}
 }
 
 func listen(t testing.TB) net.Listener {
