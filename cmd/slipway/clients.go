@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +36,8 @@ type clientOptions struct {
 	SlowGrace time.Duration
 	// UpgradeIdle is how long a WebSocket may carry nothing.
 	UpgradeIdle time.Duration
+	// Loops is how many threads lead plain HTTP/1.1 by epoll; 0: none does.
+	Loops int
 }
 
 func (o *clientOptions) flags(flags *pflag.FlagSet) {
@@ -47,6 +50,7 @@ func (o *clientOptions) flags(flags *pflag.FlagSet) {
 	flags.IntVar(&o.MaxFields, "max-fields", 200, "most fields of a request's head")
 	flags.IntVar(&o.MinRate, "min-rate", 240, "bytes a second that clients have to send of a body and take of an answer")
 	flags.DurationVar(&o.SlowGrace, "slow-grace", 30*time.Second, "how long they may fall behind that")
+	flags.IntVar(&o.Loops, "loops", max(1, runtime.NumCPU()/2), "threads of the edge that serve plain HTTP/1.1 by polling; 0: each connection has a goroutine, which costs more")
 	flags.DurationVar(&o.UpgradeIdle, "upgrade-idle", time.Hour, "how long a WebSocket may carry nothing, where its app says nothing else")
 }
 
@@ -57,6 +61,7 @@ func (o *clientOptions) arguments() []string {
 		"--head-timeout", o.HeadTimeout.String(), "--client-idle", o.ClientIdle.String(),
 		"--max-head", strconv.Itoa(o.MaxHead), "--max-target", strconv.Itoa(o.MaxTarget), "--max-fields", strconv.Itoa(o.MaxFields),
 		"--min-rate", strconv.Itoa(o.MinRate), "--slow-grace", o.SlowGrace.String(), "--upgrade-idle", o.UpgradeIdle.String(),
+		"--loops", strconv.Itoa(o.Loops),
 	}
 }
 
@@ -71,6 +76,7 @@ func (o *clientOptions) validate() error {
 		{"max-target", o.MaxTarget, 1, min(o.MaxHead, 1024)},
 		{"max-fields", o.MaxFields, 20, 10_000},
 		{"min-rate", o.MinRate, 1, 1 << 20},
+		{"loops", o.Loops, 0, 256},
 	} {
 		if number.value < number.from || number.value > number.upTo {
 			return fmt.Errorf("--%s: %d is not from %d to %d", number.name, number.value, number.from, number.upTo)
@@ -109,4 +115,13 @@ func (o *clientOptions) fill(r *router.Options) {
 	r.HeaderTimeout, r.IdleTimeout = o.HeadTimeout, o.ClientIdle
 	r.MaxHeaderBytes, r.MaxTarget, r.MaxFields = o.MaxHead<<10, o.MaxTarget<<10, o.MaxFields
 	r.MinRate, r.RateGrace, r.UpgradeIdle = o.MinRate, o.SlowGrace, o.UpgradeIdle
+	r.Loops = o.Loops
+}
+
+// processors gives the loops, which keep theirs while they are busy, one each
+// besides what all others have.
+func (o *clientOptions) processors() {
+	if o.Loops > 0 {
+		runtime.GOMAXPROCS(runtime.NumCPU() + o.Loops)
+	}
 }

@@ -67,8 +67,9 @@ type inward struct {
 	away   bool
 }
 
-// attend serves one connection until it ends.
-func (r *Router) attend(conn net.Conn, secure bool) {
+// attend serves one connection until it ends. read came of it already, and is a
+// slab at most.
+func (r *Router) attend(conn net.Conn, secure bool, read []byte) {
 	c := &inward{router: r, socket: conn, door: r.metrics.Open(secure)}
 	c.peer = peer{addr: addrOf(conn.RemoteAddr()), local: addrOf(conn.LocalAddr())}
 	c.idle.Store(max(1, int64(r.now())))
@@ -86,6 +87,10 @@ func (r *Router) attend(conn net.Conn, secure bool) {
 	if secure {
 		c.shake() // and goes on in a goroutine of its own
 		return
+	}
+	if len(read) > 0 {
+		c.room()
+		c.w = copy(c.data, read)
 	}
 	c.serve()
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -154,12 +155,8 @@ func (l *loop) run() {
 		if l.clock = l.router.now(); n > 0 {
 			worked = l.clock
 		}
-		for _, event := range events[:n] {
-			if fd := int(event.Fd); fd == l.bell {
-				l.runPosted()
-			} else if h := l.sockets[fd]; h != nil {
-				h.event(l, event.Events)
-			}
+		for done := 0; done < n; {
+			done += l.dispatch(events[done:n])
 		}
 		l.lookAtGates()
 		if l.clock-l.ticked >= l.router.watch.tick {
@@ -167,6 +164,34 @@ func (l *loop) run() {
 		}
 	}
 	l.close()
+}
+
+// dispatch tells whom they are for of events, and returns how many. A bug in
+// what is done for one ends that one alone.
+func (l *loop) dispatch(events []unix.EpollEvent) (done int) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			l.router.log.Error("a request made the router panic", "err", bug, "stack", string(debug.Stack()))
+			if h := l.sockets[events[done-1].Fd]; h != nil {
+				l.bury(h)
+			}
+		}
+	}()
+	for _, event := range events {
+		done++
+		if fd := int(event.Fd); fd == l.bell {
+			l.runPosted()
+		} else if h := l.sockets[fd]; h != nil {
+			h.event(l, event.Events)
+		}
+	}
+	return done
+}
+
+// bury ends what a bug was met in, whose state nobody knows.
+func (l *loop) bury(h handler) {
+	defer func() { _ = recover() }() // it is forgotten then
+	h.shut(l)
 }
 
 // lookAtGates has gates end waits that are over.
@@ -302,28 +327,6 @@ func (r *Router) loopsNoisy(now, enough time.Duration) (left time.Duration) {
 	return left
 }
 
-// adopt goes on with a client that a loop had; read came of it already.
-func (r *Router) adopt(conn net.Conn, from peer, read []byte) {
-	c := &inward{router: r, socket: conn, peer: from}
-	c.peer.local = addrOf(conn.LocalAddr())
-	c.idle.Store(max(1, int64(r.now())))
-	c.wire.begin(conn, false, &r.slabs)
-	if !r.watch.add(c) {
-		_ = conn.Close()
-		return
-	}
-	c.inDue.Store(c.from(r.opt.HeaderTimeout))
-	if err := c.introduce(); err != nil {
-		c.close()
-		return
-	}
-	if len(read) > 0 {
-		c.room()
-		c.w = copy(c.data, read) // a slab's at most
-	}
-	c.serve()
-}
-
 // slab is a buffer that nobody uses.
 func (l *loop) slab() *slab {
 	if last := len(l.freed) - 1; last >= 0 {
@@ -435,13 +438,13 @@ func (d *loopListener) event(l *loop, _ uint32) {
 func (l *loop) welcome(fd int, from unix.Sockaddr) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
-	c := &inSocket{fd: fd, peer: peer{addr: addrPortOf(from)}}
+	c := &inSocket{fd: fd, peer: peer{addr: addrPortOf(from)}, door: l.router.metrics.Open(false)}
 	c.peer.name = bareHost(c.peer.addr)
 	l.router.watch.count.Add(1)
 	l.clients.Add(1)
 	if err := l.register(fd, c, edges); err != nil {
 		l.router.log.Debug("connection could not be watched", "err", err)
-		l.part()
+		c.part(l)
 		unix.Close(fd)
 		return
 	}
@@ -453,7 +456,8 @@ func (l *loop) welcome(fd int, from unix.Sockaddr) {
 }
 
 // part counts a client that is the loop's no more.
-func (l *loop) part() {
+func (c *inSocket) part(l *loop) {
+	c.door.Close()
 	l.clients.Add(-1)
 	l.router.watch.count.Add(-1)
 	l.router.watch.changed()

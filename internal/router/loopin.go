@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/slipway-paas/slipway/internal/access"
 	"github.com/slipway-paas/slipway/internal/h1"
 	"github.com/slipway-paas/slipway/internal/overload"
 )
@@ -18,6 +19,7 @@ import (
 type inSocket struct {
 	fd       int
 	peer     peer
+	door     *access.Door
 	readable bool
 	writable bool
 	hungUp   bool // the client has closed its half
@@ -282,12 +284,12 @@ func (c *inSocket) handOver(l *loop) {
 	_ = file.Close()
 	if err == nil {
 		read := bytes.Clone(c.held())
-		go l.router.adopt(conn, c.peer, read) // ends with the connection
+		go l.router.attend(conn, false, read) // ends with the connection
 	} else {
 		l.router.log.Debug("connection could not be handed over", "err", err)
 	}
 	c.yield(l)
-	l.part()
+	c.part(l)
 }
 
 // held are the bytes that came and were not taken yet.
@@ -368,7 +370,7 @@ func (c *inSocket) shut(l *loop) {
 	l.release(c.fd)
 	unix.Close(c.fd)
 	c.yield(l)
-	l.part()
+	c.part(l)
 }
 
 // finish ends the request that is under way, if there is one; whole says that
