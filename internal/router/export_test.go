@@ -28,3 +28,6 @@ func (r *Router) Dozing() (n int) {
 	})
 	return n
 }
+
+// ServesHTTPS reports whether ServeTLS has begun.
+func (r *Router) ServesHTTPS() bool { return r.httpsPort.Load() != 0 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -81,6 +82,9 @@ func (e *edge) serveTLS() (addr string) {
 			e.t.Errorf("ServeTLS: %v", err)
 		}
 	})
+	for !e.ServesHTTPS() {
+		runtime.Gosched()
+	}
 	return ln.Addr().String()
 }
 

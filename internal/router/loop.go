@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -282,22 +283,25 @@ func (r *Router) serveByLoops(ln *net.TCPListener) error {
 func (r *Router) startLoops() ([]*loop, error) {
 	r.serveMu.Lock()
 	defer r.serveMu.Unlock()
-	for len(r.loops) < r.opt.Loops && !r.draining.Load() {
+	loops := r.allLoops()
+	for len(loops) < r.opt.Loops && !r.draining.Load() {
 		l, err := newLoop(r)
 		if err != nil {
 			return nil, err
 		}
-		r.loops = append(r.loops, l)
+		loops = append(slices.Clip(loops), l)
+		r.loops.Store(&loops)
 		go l.run() // stopLoops ends it
 	}
-	return r.loops, nil
+	return loops, nil
 }
 
 // allLoops are those that were begun.
 func (r *Router) allLoops() []*loop {
-	r.serveMu.Lock()
-	defer r.serveMu.Unlock()
-	return r.loops
+	if all := r.loops.Load(); all != nil {
+		return *all
+	}
+	return nil
 }
 
 func (r *Router) stopLoops() {
@@ -386,15 +390,17 @@ func (r *Router) serveByLoop(l *loop, ln *net.TCPListener) error {
 	return nil
 }
 
-// Close ends that connections are taken. It may be called again.
+// Close ends that connections are taken, and waits until none is. It may be
+// called again, by any thread but the loop's.
 func (d *loopListener) Close() error {
 	err := d.Listener.Close()
 	d.once.Do(func() {
 		if d.loop.post(func() { d.shut(d.loop) }) {
+			<-d.done
 			return
 		}
-		_ = d.file.Close()
-		close(d.done)
+		<-d.loop.done // which has shut it, if it ever was its own
+		d.shut(d.loop)
 	})
 	return err
 }
@@ -405,7 +411,7 @@ func (d *loopListener) shut(l *loop) {
 		return
 	default:
 	}
-	if l.sockets[d.fd] == handler(d) {
+	if d.fd < len(l.sockets) && l.sockets[d.fd] == handler(d) {
 		l.release(d.fd)
 	}
 	_ = d.file.Close()

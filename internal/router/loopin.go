@@ -193,7 +193,7 @@ func (x *exchange) fast() bool {
 		return false
 	}
 	rt := x.app.route.Load()
-	return rt == nil || rt.edge.Protocol == "" && rt.edge.Proxy == 0 && rt.edge.Auth == nil && len(rt.edge.Compress) == 0
+	return rt == nil || rt.edge.Protocol == "" && rt.edge.Proxy == 0 && rt.edge.Auth == nil && len(rt.edge.Compress) == 0 && rt.edge.Balance.Hedge == 0
 }
 
 func protoOf(req *h1.Request) string {
@@ -309,7 +309,7 @@ func (c *inSocket) yield(l *loop) {
 func (c *inSocket) send(l *loop, at *place) error {
 	a := c.act
 	u := at.links.(*upstream)
-	out, err := l.take(u)
+	out, err := l.take(u, l.router.connectTime(a.x.route))
 	if err != nil {
 		return err
 	}

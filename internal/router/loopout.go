@@ -18,7 +18,7 @@ type outPool struct {
 }
 
 // take is a connection to an address, which may still be coming about.
-func (l *loop) take(u *upstream) (*outSocket, error) {
+func (l *loop) take(u *upstream, within time.Duration) (*outSocket, error) {
 	pool := l.out[u]
 	for pool != nil && len(pool.idle) > 0 {
 		last := len(pool.idle) - 1
@@ -30,10 +30,10 @@ func (l *loop) take(u *upstream) (*outSocket, error) {
 		}
 		o.shut(l)
 	}
-	return l.connect(u)
+	return l.connect(u, within)
 }
 
-func (l *loop) connect(u *upstream) (*outSocket, error) {
+func (l *loop) connect(u *upstream, within time.Duration) (*outSocket, error) {
 	family, to := sockaddr(*u.addr)
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -44,7 +44,7 @@ func (l *loop) connect(u *upstream) (*outSocket, error) {
 		unix.Close(fd)
 		return nil, errRefused
 	}
-	o := &outSocket{fd: fd, of: u, era: u.era.Load(), connecting: true, since: l.clock}
+	o := &outSocket{fd: fd, of: u, era: u.era.Load(), connecting: true, since: l.clock, within: within}
 	if err := l.register(fd, o, edges); err != nil {
 		unix.Close(fd)
 		return nil, errRefused
@@ -94,6 +94,7 @@ type outSocket struct {
 	client     *inSocket     // nil: it carries nothing
 	since      time.Duration // when it was begun, or given back
 	connecting bool
+	within     time.Duration // how long it may take to come about
 	readable   bool
 	hungUp     bool // the instance has closed its half
 	used       bool // it has carried a request before
@@ -207,6 +208,7 @@ func (o *outSocket) connected(l *loop) bool {
 		return false // not yet
 	}
 	o.connecting = false
+	l.router.metrics.Connected(l.clock-o.since, nil)
 	if o.client == nil {
 		o.shut(l)
 		return false
@@ -215,6 +217,7 @@ func (o *outSocket) connected(l *loop) bool {
 }
 
 func (o *outSocket) refused(l *loop) {
+	l.router.metrics.Connected(l.clock-o.since, errRefused)
 	if c := o.client; c != nil {
 		c.failed(l, errRefused)
 		c.serve(l)
@@ -225,7 +228,7 @@ func (o *outSocket) refused(l *loop) {
 
 // tick implements handler.
 func (o *outSocket) tick(l *loop) {
-	if o.connecting && l.clock-o.since >= l.router.opt.ConnectTimeout {
+	if o.connecting && l.clock-o.since >= o.within {
 		o.refused(l)
 	}
 }

@@ -16,7 +16,7 @@ type serving struct {
 	cut      context.CancelFunc
 	base     context.Context // of every request; ended by cut
 	watch    watch
-	loops    []*loop
+	loops    atomic.Pointer[[]*loop]
 
 	serveMu   sync.Mutex    // guards the rest
 	began     time.Duration // of the draining
