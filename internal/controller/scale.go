@@ -24,6 +24,9 @@ func (c *Controller) Scale(ctx context.Context, caller platform.Caller, app stri
 		if err != nil {
 			return err
 		}
+		if err := scalable(tx, app); err != nil {
+			return err
+		}
 		before, changed = maps.Clone(a.Formation), false
 		if err := validFormation(tx, app, formation); err != nil {
 			return err
@@ -56,6 +59,19 @@ func (c *Controller) Scale(ctx context.Context, caller platform.Caller, app stri
 		}
 		return c.unscale(ctx, app, before, formation, err)
 	})
+}
+
+// scalable refuses to scale an app while two releases of it serve side by side,
+// for as long as somebody likes: what is judged would change meanwhile.
+func scalable(tx *store.Tx, app string) error {
+	row, err := tx.Cutover(app)
+	if err != nil || row.Step == 0 {
+		return unless(err, platform.ErrNotFound)
+	}
+	return &platform.UserError{
+		Kind: platform.ErrConflict, Message: fmt.Sprintf("A cutover of %s to v%d is under way.", app, row.Release),
+		Cure: "End it first: slipway cutover promote, or slipway cutover abort.",
+	}
 }
 
 func validFormation(tx *store.Tx, app string, formation map[string]int) error {

@@ -43,9 +43,10 @@ func TestAStrategyIsTheseSteps(t *testing.T) {
 	}
 }
 
-
 func TestAStepIsOverWhenItTookLongEnoughAndSawEnough(t *testing.T) {
-	seen := func(n int64) platform.CutoverReport { return platform.CutoverReport{New: platform.SideCount{Requests: n}} }
+	seen := func(n int64) platform.CutoverReport {
+		return platform.CutoverReport{New: platform.SideCount{Requests: n}}
+	}
 	step := stage{name: "half", pause: time.Minute, requests: 10, deadline: time.Hour}
 	for name, c := range map[string]struct {
 		step stage
