@@ -36,6 +36,7 @@ const mostFree = 8
 // multiplex serves a connection of HTTP/2 until it ends.
 func (r *Router) multiplex(conn net.Conn, from *peer) {
 	m := &muxed{router: r, peer: *from, open: map[*stream]struct{}{}}
+	from = &m.peer // what it was a part of is let go
 	m.idle.Store(max(1, int64(r.now())))
 	m.conn = h2.NewConn(conn, h2.Options{
 		HeaderList: r.opt.MaxHeaderBytes, MaxTarget: r.opt.MaxTarget, MaxFields: r.opt.MaxFields,
