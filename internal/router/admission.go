@@ -335,7 +335,7 @@ func (x *exchange) levelOf() overload.Level {
 
 // look is the request as bounds look at it.
 func (x *exchange) look() *overload.Visit {
-	v := &x.admission.seen
+	v := &x.seen
 	client, _ := netip.ParseAddr(x.visit.client) // who has none is one of those that have none
 	*v = overload.Visit{Head: x.req, Process: x.visit.process, Client: client, Unix: x.router.start.Add(x.began).Unix()}
 	if x.route.bounds.paths {
