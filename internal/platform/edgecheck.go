@@ -55,7 +55,7 @@ var overloadClasses = []string{"critical", "normal", "bulk", "background"}
 func (e Edge) Validate() error {
 	c := &edgeCheck{}
 	c.timeouts(e.Timeouts)
-	c.number("max_body", e.MaxBody, 0, maxEdgeBody)
+	c.number("max_body", e.MaxBody, maxEdgeBody)
 	c.codings(e.Compress)
 	c.hsts(e.HSTS)
 	c.redirects(e.Redirects)
@@ -67,12 +67,12 @@ func (e Edge) Validate() error {
 	if e.Protocol != "" && e.Protocol != ProtocolH2C {
 		c.reject("protocol", "Instances speak http1, which needs no word, or h2c.")
 	}
-	c.number("proxy", int64(e.Proxy), 0, 2)
+	c.number("proxy", int64(e.Proxy), 2)
 	c.balance(e.Balance)
 	c.rates(e.Rates)
 	c.overload(e.Overload)
 	if sample := e.Log.Sample; sample != nil {
-		c.number("log.sample", int64(*sample), 0, 1000)
+		c.number("log.sample", int64(*sample), 1000)
 	}
 	c.clients(e.Clients)
 	if e.TLS != "" && e.TLS != TLSModern && e.TLS != TLSIntermediate {
@@ -106,9 +106,9 @@ func (c *edgeCheck) size(e Edge) {
 	}
 }
 
-func (c *edgeCheck) number(field string, n, least, most int64) {
-	if n < least || n > most {
-		c.reject(field, "%d is not between %d and %d.", n, least, most)
+func (c *edgeCheck) number(field string, n, most int64) {
+	if n < 0 || n > most {
+		c.reject(field, "%d is not between 0 and %d.", n, most)
 	}
 }
 

@@ -262,8 +262,8 @@ func some(r *rand.Rand, v reflect.Value, depth int) {
 		v.Set(reflect.New(v.Type().Elem()))
 		some(r, v.Elem(), depth+1)
 	case reflect.Struct:
-		for i := range v.NumField() {
-			some(r, v.Field(i), depth+1)
+		for _, field := range v.Fields() {
+			some(r, field, depth+1)
 		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1+r.IntN(2), 4))

@@ -16,11 +16,11 @@ func (c *edgeCheck) balance(b Balance) {
 	}
 	c.span("balance.slow_start", b.SlowStart, time.Second, time.Hour)
 	if b.Retries != nil {
-		c.number("balance.retries", int64(*b.Retries), 0, 10)
+		c.number("balance.retries", int64(*b.Retries), 10)
 	}
-	c.number("balance.retry_budget", int64(b.RetryBudget), 0, 100)
+	c.number("balance.retry_budget", int64(b.RetryBudget), 100)
 	c.span("balance.hedge", b.Hedge, time.Millisecond, time.Minute)
-	c.number("balance.max_concurrent", int64(b.MaxConcurrent), 0, 1_000_000)
+	c.number("balance.max_concurrent", int64(b.MaxConcurrent), 1_000_000)
 }
 
 // who checks what tells clients apart: a header, a cookie, or one of words.
@@ -45,8 +45,8 @@ func (c *edgeCheck) rates(rates []RateLimit) {
 		if !(rate.PerSecond >= 0 && rate.PerSecond <= 1e6) || rate.PerSecond > 0 && rate.PerSecond < 1e-4 || math.IsNaN(rate.PerSecond) {
 			c.reject(field+".per_second", "Write requests a second, from 0.0001 to 1000000.")
 		}
-		c.number(field+".burst", int64(rate.Burst), 0, 1_000_000)
-		c.number(field+".concurrent", int64(rate.Concurrent), 0, 1_000_000)
+		c.number(field+".burst", int64(rate.Burst), 1_000_000)
+		c.number(field+".concurrent", int64(rate.Concurrent), 1_000_000)
 		switch {
 		case rate.PerSecond == 0 && rate.Concurrent == 0:
 			c.reject(field, "This bounds nothing: say per_second or concurrent.")
@@ -61,7 +61,7 @@ func (c *edgeCheck) overload(o Overload) {
 	if !slices.Contains([]OverloadMode{"", OverloadOff, OverloadObserve, OverloadOn}, o.Mode) {
 		c.reject("overload.mode", "%q is none of off, observe and on.", clipped(string(o.Mode)))
 	}
-	c.number("overload.limit", int64(o.Limit), 0, 1_000_000)
+	c.number("overload.limit", int64(o.Limit), 1_000_000)
 	c.span("overload.target", o.Target, time.Millisecond, 10*time.Second)
 	if o.User != "" {
 		c.who("overload.user", o.User)

@@ -232,7 +232,7 @@ func (r *wordReader) reject(field, format string, args ...any) {
 }
 
 func (r *wordReader) read(to reflect.Value, word any, field string) {
-	switch to.Kind() { //nolint:exhaustive // plain data has no other kinds
+	switch to.Kind() {
 	case reflect.Pointer:
 		to.Set(reflect.New(to.Type().Elem()))
 		r.read(to.Elem(), word, field)

@@ -53,10 +53,10 @@ func fieldsOf(t reflect.Type, at string, into map[string]string) {
 	if t.Kind() != reflect.Struct {
 		return
 	}
-	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		into[at+"."+name] = t.Field(i).Type.Kind().String()
-		fieldsOf(t.Field(i).Type, at+"."+name, into)
+	for field := range t.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		into[at+"."+name] = field.Type.Kind().String()
+		fieldsOf(field.Type, at+"."+name, into)
 	}
 }
 
