@@ -2,8 +2,8 @@
 // It is handed routes, certificates and the health of this machine's instances
 // by the node; balance picks an instance, the router counts what is open to
 // each, carries the request there and the answer back, and hands on what it
-// counted: across a cutover, and of each request to access. It never asks the control plane anything: with its table
-// set it serves alone.
+// counted: across a cutover, and of each request to access. It never asks the
+// control plane anything: with its table set it serves alone.
 //
 // How nothing fails when instances change: a request enters an instance's
 // turnstile before it is sent there, and Drain closes that turnstile before it
@@ -32,6 +32,11 @@
 //	run ─ takeBody ─ first ─▶ toSend ─ attempt ─ converse: send · head · relay
 //	                     └──▶ toWait ─ await        └ upload: the body, beside it
 //	                     └──▶ toAnswer, toCut
+//
+// The other driver is loop (loop.go): a thread that leads most of plain HTTP/1.1
+// by epoll, does the same steps in inSocket.step, and hands a connection over to
+// a goroutine as soon as a request of it would have to wait for anything but
+// bytes. What walk does between steps it does in outSocket.more.
 //
 // What belongs where: what is decided once the app is known goes into next,
 // before acquire; what is changed of the head to the instance, into onward; of
