@@ -137,50 +137,60 @@ func (c *inSocket) begin(l *loop) bool {
 	a := l.act()
 	n, err := a.req.Parse(c.slab[c.r:c.w], l.router.limits)
 	switch {
-	case err == nil && n == 0 && c.hungUp && !c.readable:
+	case err == nil && n == 0:
 		l.drop(a)
-		c.shut(l)
-		return false
-	case err == nil && n == 0 && c.w < slabSize:
-		l.drop(a)
-		if c.readable {
-			c.read(l)
-			return !c.ended
-		}
-		return false
-	case err == nil && n == 0 && c.r > 0:
-		l.drop(a)
-		c.w = copy(c.slab[:], c.slab[c.r:c.w])
-		c.r = 0
-		return true
+		return c.continued(l)
 	case err != nil && !bytes.HasPrefix(preface, c.held()[:min(4, len(c.held()))]):
 		l.drop(a)
 		c.refuse(l, refusedFor(err))
-		return false
-	case err != nil || n == 0 || !c.simple(a, n) || !l.router.open.enter():
+	case err != nil || !c.simple(a, n) || !l.router.open.enter():
 		l.drop(a)
 		c.handOver(l)
-		return false
+	default:
+		c.lead(l, a, n)
 	}
+	return true
+}
+
+// continued looks for more of a head that is not whole, and reports false when
+// that has to come first.
+func (c *inSocket) continued(l *loop) bool {
+	switch {
+	case c.hungUp && !c.readable:
+		c.shut(l)
+	case c.w == slabSize && c.r > 0:
+		c.w = copy(c.slab[:], c.slab[c.r:c.w])
+		c.r = 0
+	case c.w == slabSize:
+		c.handOver(l) // it is larger than what a loop reads
+	case !c.readable:
+		return false
+	default:
+		c.read(l)
+	}
+	return true
+}
+
+// lead begins to lead the request through whose head is the first n bytes.
+func (c *inSocket) lead(l *loop, a *act, n int) {
 	a.slab = l.slab()
 	a.text = a.slab[:0]
-	a.head = n
-	a.inline = nil
+	a.head, a.inline = n, nil
 	if length := int(a.req.Length); length > 0 {
 		a.inline = c.slab[c.r+n : c.r+n+length]
 		a.head += length
 	}
 	c.act, c.due = a, 0
 	a.owner, a.patience = c, l.router.opt.RateGrace
-	a.x.router, a.x.from, a.x.client, a.x.sink = l.router, &c.peer, a, a
-	a.x.begin(&a.req, protoOf(&a.req))
-	a.x.hasBody, a.x.inline, a.x.stream, a.x.ended = bodyOf(&a.req), a.inline, false, false
-	if !a.x.fast() {
+	x := &a.x
+	x.router, x.from, x.client, x.sink = l.router, &c.peer, a, a
+	x.begin(&a.req, protoOf(&a.req))
+	x.hasBody, x.inline, x.stream, x.ended = bodyOf(&a.req), a.inline, false, false
+	if !x.fast() {
 		c.resign(l)
-		return false
+		return
 	}
-	c.step(l, a.x.first())
-	return true
+	c.step(l, x.first())
 }
 
 // fast reports whether a loop can do all that the request's app may ask for.
