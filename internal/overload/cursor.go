@@ -17,8 +17,21 @@ type counts struct {
 	waits      int
 	busy       float64 // slots taken, integrated over seconds
 	busyAt     time.Duration
-	hist       [levels]uint32 // of all; a quarter is forgotten each window
-	ticked     [2]int         // all and out at the last tick
+	hist       *histogram // of all, nil until one came; a quarter is forgotten each window
+	ticked     [2]int     // all and out at the last tick
+}
+
+// histogram counts requests by level. Most gates never see one that has to be
+// asked about, and have none.
+type histogram [levels]uint32
+
+// add counts a request.
+func (c *counts) add(level Level) {
+	c.all++
+	if c.hist == nil {
+		c.hist = new(histogram)
+	}
+	c.hist[level]++
 }
 
 // occupy accounts for the time since the last change, in which n slots were taken.
@@ -37,8 +50,11 @@ func (c *counts) next(now time.Duration) {
 // fade forgets a part of the histogram. Not all: with few requests a window one
 // would see too few users.
 func (c *counts) fade() {
-	for i := range c.hist {
-		c.hist[i] -= (c.hist[i] + 3) / 4
+	if c.hist == nil {
+		return
+	}
+	for i, n := range c.hist {
+		c.hist[i] -= (n + 3) / 4
 	}
 }
 
@@ -59,10 +75,12 @@ const (
 
 // aim puts the cursor where share of what comes is admitted, by the histogram.
 // up says which way it may move.
-func (c *cursor) aim(hist *[levels]uint32, share float64, up bool) {
+func (c *cursor) aim(hist *histogram, share float64, up bool) {
 	total := 0
-	for _, n := range hist {
-		total += int(n)
+	if hist != nil {
+		for _, n := range hist {
+			total += int(n)
+		}
 	}
 	if total == 0 {
 		if up {
@@ -150,13 +168,13 @@ func (g *Gate) move(now, dt time.Duration, used float64) {
 	switch {
 	case over:
 		if fewer := g.fewer(dt); fewer < float64(w.admitted) {
-			g.cursor.aim(&w.hist, max(fewer, least*all)/all, false)
+			g.cursor.aim(w.hist, max(fewer, least*all)/all, false)
 		}
 		g.cursor.steady = 0
 	case average < target/2 && g.cursor.level < Lowest:
 		g.cursor.steady++
 		if more := g.more(used, dt); more > 0 {
-			g.cursor.aim(&w.hist, more/all, true)
+			g.cursor.aim(w.hist, more/all, true)
 		}
 	}
 }

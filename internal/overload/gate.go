@@ -154,8 +154,7 @@ func (g *Gate) Ask(now time.Duration, level Level, w *Waiter) (Verdict, Reason) 
 }
 
 func (g *Gate) ask(now time.Duration, level Level, w *Waiter, called *calls) (Verdict, Reason) {
-	g.win.all++
-	g.win.hist[level]++
+	g.win.add(level)
 	why := g.judge(now, level)
 	if why == None {
 		g.win.admitted++

@@ -28,7 +28,7 @@ type Guard struct {
 type guardWindow struct {
 	within, over, taken int // requests; over: of apps over their share
 	weights             int // of the apps that asked
-	hist                [levels]uint32
+	hist                histogram
 }
 
 // DefaultLag is how late a router may be. A handshake is put off by about as
