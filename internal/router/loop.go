@@ -215,11 +215,14 @@ func (l *loop) wait(events []unix.EpollEvent, worked time.Duration) int {
 		}
 		return n
 	}
-	limit := min(longWait, l.router.watch.tick)
-	if len(l.waiting) > 0 {
-		limit = briefWait
+	limit := int(min(longWait, l.router.watch.tick) / time.Millisecond)
+	switch {
+	case len(l.waiting) > 0:
+		limit = int(briefWait / time.Millisecond)
+	case l.clients.Load() == 0 && len(l.out) == 0:
+		limit = -1 // nothing is late but what others bring
 	}
-	n, err := unix.EpollWait(l.epoll, events, int(limit/time.Millisecond))
+	n, err := unix.EpollWait(l.epoll, events, limit)
 	if err != nil {
 		return 0 // interrupted
 	}
