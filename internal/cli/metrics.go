@@ -48,7 +48,7 @@ func samples(text string) []sample {
 		s := sample{Value: value}
 		var labels string
 		s.Name, labels, _ = strings.Cut(name, "{")
-		for _, pair := range strings.Split(strings.TrimSuffix(labels, "}"), `",`) {
+		for pair := range strings.SplitSeq(strings.TrimSuffix(labels, "}"), `",`) {
 			if key, value, ok := strings.Cut(pair, `="`); ok {
 				if s.Labels == nil {
 					s.Labels = map[string]string{}

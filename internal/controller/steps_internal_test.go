@@ -24,7 +24,7 @@ func TestAStrategyIsTheseSteps(t *testing.T) {
 		"strategy=mirrored mirror=5% pause=1m min-requests=3": "copies of 5 % of safe requests [0] for 1m0s and 3 requests",
 	} {
 		var s platform.Strategy
-		for _, word := range strings.Fields(words) {
+		for word := range strings.FieldsSeq(words) {
 			key, text, _ := strings.Cut(word, "=")
 			if err := s.Set(key, text); err != nil {
 				t.Fatal(err)

@@ -71,7 +71,7 @@ func TestPrometheusIsAnsweredAtTheSameDoorByOneNodeAfterTheOther(t *testing.T) {
 	_ = free.Close()
 	read := func() string {
 		t.Helper()
-		res, err := http.Get("http://" + w.metrics + "/metrics") //nolint:noctx // bounded by the test
+		res, err := http.Get("http://" + w.metrics + "/metrics")
 		if err != nil {
 			t.Fatal(err)
 		}

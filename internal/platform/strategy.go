@@ -284,7 +284,7 @@ func setSticky(s *Strategy, text string) error {
 func setConditions(cookie bool) func(*Strategy, string) error {
 	return func(s *Strategy, text string) error {
 		kept := slices.DeleteFunc(slices.Clone(s.If), func(c Condition) bool { return (c.Cookie != "") == cookie })
-		for _, word := range strings.Split(text, ",") {
+		for word := range strings.SplitSeq(text, ",") {
 			if word = strings.TrimSpace(word); word == "" {
 				continue
 			}

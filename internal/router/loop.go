@@ -430,7 +430,7 @@ func (d *loopListener) event(l *loop, _ uint32) {
 	for range maxAccepts {
 		fd, from, err := unix.Accept4(d.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch {
-		case err == unix.EAGAIN: //nolint:errorlint // an Errno
+		case err == unix.EAGAIN:
 			return
 		case err != nil:
 			return // level triggered: it is told again

@@ -20,8 +20,8 @@ func (l *loop) act() *act {
 		return a
 	}
 	a := &act{}
-	a.x.admission.ready = make(chan overload.Reason) // nobody waits at it
-	a.x.admission.waiter.Ready = func(why overload.Reason) {
+	a.x.ready = make(chan overload.Reason) // nobody waits at it
+	a.x.waiter.Ready = func(why overload.Reason) {
 		l.post(func() { l.slotted(a, why) })
 	}
 	return a

@@ -2,7 +2,6 @@ package router
 
 import (
 	"bytes"
-	"errors"
 	"net"
 	"os"
 	"time"
@@ -142,7 +141,7 @@ func (c *inSocket) begin(l *loop) bool {
 		return c.continued(l)
 	case err != nil && !bytes.HasPrefix(preface, c.held()[:min(4, len(c.held()))]):
 		l.drop(a)
-		c.refuse(l, refusedFor(err))
+		c.refuse(l, badBody(err))
 	case err != nil || !c.simple(a, n) || !l.router.open.enter():
 		l.drop(a)
 		c.handOver(l)
@@ -449,15 +448,6 @@ func (c *inSocket) tick(l *loop) {
 	default:
 		c.noticed = c.hungUp
 	}
-}
-
-// refusedFor is the page for what is no request.
-func refusedFor(err error) page {
-	var rule *h1.Error
-	if errors.As(err, &rule) {
-		return refused(rule)
-	}
-	return badBody(err)
 }
 
 // refuse answers what is no request.

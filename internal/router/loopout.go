@@ -40,7 +40,7 @@ func (l *loop) connect(u *upstream, within time.Duration) (*outSocket, error) {
 		return nil, errRefused
 	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	if err := unix.Connect(fd, to); err != nil && err != unix.EINPROGRESS { //nolint:errorlint // an Errno
+	if err := unix.Connect(fd, to); err != nil && err != unix.EINPROGRESS {
 		unix.Close(fd)
 		return nil, errRefused
 	}
@@ -300,7 +300,7 @@ func (o *outSocket) more(l *loop) bool {
 				c.brokeOff(l)
 				return false
 			}
-			if len(data) > 0 && c.act.bring(data) && !o.framing.done {
+			if c.act.bring(data); len(data) > 0 && !o.framing.done {
 				return true
 			}
 			continue
@@ -313,16 +313,17 @@ func (o *outSocket) more(l *loop) bool {
 	return false
 }
 
-// bring has data sent to the client, and reports whether it is enough for now:
-// what is little waits for more that may be there.
-func (a *act) bring(data []byte) (enough bool) {
+// bring has data sent to the client: what is little with the head, what is much
+// from where it is.
+func (a *act) bring(data []byte) {
 	a.x.bytes += int64(len(data))
-	if a.chunked || len(a.text)+len(data) <= slabSize {
+	switch {
+	case len(data) == 0:
+	case a.chunked || len(a.text)+len(data) <= slabSize:
 		_ = a.write(data)
-		return true
+	default:
+		a.rest = data
 	}
-	a.rest = data
-	return true
 }
 
 // head takes a head off what came. done: the attempt is over; enough: an interim

@@ -8,7 +8,7 @@ import (
 	"crypto/sha1" //nolint:gosec // RFC 6455, 1.3
 	"encoding/base64"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"os"
 	"strconv"
@@ -36,7 +36,9 @@ func main() {
 		_, _ = io.WriteString(w, r.Context().Value(http.LocalAddrContextKey).(interface{ String() string }).String())
 	})
 	http.HandleFunc("/ws", echo)
-	log.Fatal(http.ListenAndServe(":"+port, nil)) //nolint:gosec // it is measured, not exposed
+	err := http.ListenAndServe(":"+port, nil) //nolint:gosec // it is measured, not exposed
+	slog.Error("backend", "err", err)
+	os.Exit(1)
 }
 
 // echo switches to WebSocket and sends back what comes, frame by frame as it is.

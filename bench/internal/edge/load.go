@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -19,6 +20,8 @@ import (
 )
 
 const connections = "64"
+
+var dialer net.Dialer
 
 func plain(p proxy, d time.Duration) (sample, error) {
 	return wrk(p, d, "http://"+p.plain+"/")
@@ -44,7 +47,7 @@ var (
 func wrk(p proxy, d time.Duration, url string, more ...string) (sample, error) {
 	args := append([]string{"-t1", "-c" + connections, "-d" + strconv.Itoa(int(d.Seconds())) + "s", "--latency", "-H", "Host: " + host}, more...)
 	before := cpu(p.pids)
-	out, err := exec.Command("wrk", append(args, url)...).CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), "wrk", append(args, url)...).CombinedOutput()
 	s := sample{cpu: cpu(p.pids) - before}
 	if err != nil {
 		return s, fmt.Errorf("wrk: %w: %s", err, out)
@@ -109,7 +112,7 @@ func h2load(p proxy, scheme, address string, more ...string) (sample, error) {
 	log := filepath.Join(dir, "log")
 	args := append([]string{"-t1", "--log-file=" + log}, more...)
 	before := cpu(p.pids)
-	out, err := exec.Command("h2load", append(args, "--connect-to="+address, scheme+"://"+host+"/")...).CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), "h2load", append(args, "--connect-to="+address, scheme+"://"+host+"/")...).CombinedOutput()
 	s := sample{cpu: cpu(p.pids) - before}
 	if err != nil {
 		return s, fmt.Errorf("h2load: %w: %s", err, out)
@@ -180,7 +183,7 @@ func fetch(p proxy, url string) (sample, error) {
 }
 
 func get(client *http.Client, url string) (int64, error) {
-	req, err := http.NewRequest(http.MethodGet, url, nil)
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -233,7 +236,7 @@ func costOf(p proxy, count int, open func(proxy) (net.Conn, error)) (float64, er
 
 // idle is a connection that was answered once.
 func idle(p proxy) (net.Conn, error) {
-	conn, err := net.Dial("tcp", p.plain)
+	conn, err := dialer.DialContext(context.Background(), "tcp", p.plain)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +244,8 @@ func idle(p proxy) (net.Conn, error) {
 }
 
 func idleTLS(p proxy) (net.Conn, error) {
-	conn, err := tls.Dial("tcp", p.secure, &tls.Config{InsecureSkipVerify: true, ServerName: host, NextProtos: []string{"http/1.1"}}) //nolint:gosec // its own certificate
+	secure := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, ServerName: host, NextProtos: []string{"http/1.1"}}} //nolint:gosec // its own certificate
+	conn, err := secure.DialContext(context.Background(), "tcp", p.secure)
 	if err != nil {
 		return nil, err
 	}
@@ -264,7 +268,7 @@ func once(conn net.Conn) error {
 }
 
 func webSocket(p proxy) (net.Conn, error) {
-	conn, err := net.Dial("tcp", p.plain)
+	conn, err := dialer.DialContext(context.Background(), "tcp", p.plain)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,7 @@
 package main
 
 import (
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -25,6 +25,11 @@ func main() {
 	server := func(address string) *http.Server {
 		return &http.Server{Addr: address, Handler: proxy, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second}
 	}
-	go func() { log.Fatal(server(plain).ListenAndServe()) }()
-	log.Fatal(server(secure).ListenAndServeTLS(cert, key))
+	go func() { end(server(plain).ListenAndServe()) }()
+	end(server(secure).ListenAndServeTLS(cert, key))
+}
+
+func end(err error) {
+	slog.Error("reverse", "err", err)
+	os.Exit(1)
 }

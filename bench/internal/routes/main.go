@@ -3,6 +3,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -60,14 +61,7 @@ func measure(n int) error {
 	defer b.Close()
 	before := heap()
 	r := router.New(slog.New(slog.DiscardHandler), router.Options{Loops: 1})
-	routes := make([]platform.Route, n)
-	for i := range routes {
-		routes[i] = route(i, 1, address(a))
-	}
-	began := time.Now()
-	r.SetAll(platform.EdgeState{}, routes)
-	loaded := time.Since(began)
-	routes = nil
+	loaded := load(r, n, address(a))
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -87,6 +81,17 @@ func measure(n int) error {
 	return nil
 }
 
+// load gives the router n routes, and returns how long it took.
+func load(r *router.Router, n int, to string) time.Duration {
+	routes := make([]platform.Route, n)
+	for i := range routes {
+		routes[i] = route(i, 1, to)
+	}
+	began := time.Now()
+	r.SetAll(platform.EdgeState{}, routes)
+	return time.Since(began)
+}
+
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // client keeps a connection to one app of the edge.
@@ -97,7 +102,8 @@ type client struct {
 }
 
 func dial(edge string, app int) (*client, error) {
-	conn, err := net.Dial("tcp", edge)
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(context.Background(), "tcp", edge)
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +118,7 @@ func (c *client) ask() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err == nil && res.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %s", res.Status, body)
