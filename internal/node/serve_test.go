@@ -133,7 +133,7 @@ func TestACrashIsRestartedAndItsLogSaysWhy(t *testing.T) {
 	w.node()
 	w.deploy("blog", 1, w.spec("one", "exec ./server"), 1)
 	before := w.mustGet("blog", "/id")
-	w.get("blog", "/exit")
+	w.ask(http.MethodPost, "blog", "/exit") // which is not sent twice
 	w.await("blog", "a restart", func(all []platform.Instance) []platform.Instance {
 		if len(all) == 1 && all[0].Restarts == 1 && all[0].State == platform.InstanceUp {
 			return all

@@ -340,7 +340,11 @@ func (w *world) acked(version int64) {
 
 // get asks the edge; a failure is in the answer.
 func (w *world) get(app, path string) (status int, body string) {
-	request, err := http.NewRequest(http.MethodGet, "http://"+w.address+path, nil)
+	return w.ask(http.MethodGet, app, path)
+}
+
+func (w *world) ask(method, app, path string) (status int, body string) {
+	request, err := http.NewRequest(method, "http://"+w.address+path, nil)
 	if err != nil {
 		return 0, err.Error()
 	}

@@ -7,8 +7,8 @@ import (
 	"bytes"
 	"crypto/sha1" //nolint:gosec // RFC 6455, 1.3
 	"encoding/base64"
+	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"strconv"
@@ -37,7 +37,7 @@ func main() {
 	})
 	http.HandleFunc("/ws", echo)
 	err := http.ListenAndServe(":"+port, nil) //nolint:gosec // it is measured, not exposed
-	slog.Error("backend", "err", err)
+	fmt.Fprintln(os.Stderr, "backend:", err)
 	os.Exit(1)
 }
 

@@ -3,7 +3,7 @@
 package main
 
 import (
-	"log/slog"
+	"fmt"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -30,6 +30,6 @@ func main() {
 }
 
 func end(err error) {
-	slog.Error("reverse", "err", err)
+	fmt.Fprintln(os.Stderr, "reverse:", err)
 	os.Exit(1)
 }
