@@ -10,9 +10,9 @@ import (
 
 // A request is sent again when that can do no harm: nothing was sent, or its
 // method says that twice is as good as once (RFC 9110, 9.2.2) and not a byte of
-// an answer came. Once a connection broke on it, another new one that does so is
-// the last, and the next attempt goes to another instance if there is one: the
-// request may be what ends them. How often, and how many of all requests, is the balancer's to say;
+// an answer came. Where its connection was new when it broke it is sent again
+// once only, and to another instance if there is one: the request may be what
+// ends them. How often, and how many of all requests, is the balancer's to say;
 // what was not sent counts for nothing there.
 
 // again says what is next for a request whose attempt failed so, if it is to
@@ -26,7 +26,7 @@ func (x *exchange) again(err error) (s step, ok bool) {
 		ok = b.Retry(x.repeats, false, false)
 	case !x.repeatable() || errors.Is(err, errLost) && x.lost:
 	case errors.Is(err, errStale), errors.Is(err, errLost):
-		x.lost = true // one more new connection that is closed on it says enough
+		x.lost = x.lost || errors.Is(err, errLost)
 		ok = b.Retry(x.repeats, true, x.sheds())
 	}
 	if !ok {
