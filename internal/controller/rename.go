@@ -260,12 +260,15 @@ func (c *Controller) standIn(ctx context.Context, old, id string) error {
 		return nil
 	}
 	var hosts []string
-	err := c.store.Read(ctx, func(tx *store.Tx) (err error) {
-		hosts, err = c.hosts(tx, id)
-		return err
+	err := c.store.Read(ctx, func(tx *store.Tx) error {
+		app, err := tx.App(id)
+		if err == nil && app.RenamedFrom == old {
+			hosts, err = c.hosts(tx, id)
+		}
+		return unless(err, platform.ErrNotFound)
 	})
-	if err != nil {
-		return err
+	if err != nil || hosts == nil {
+		return err // it has its old id back already, or has arrived
 	}
 	route := *now
 	route.App = old
