@@ -184,7 +184,7 @@ func checkTrailers(lines []byte) error {
 			"content-length", "transfer-encoding", "trailer", "host", "te", "connection", "upgrade", "expect", "authorization",
 			"cookie", "set-cookie", "content-encoding", "content-type", "content-range", "cache-control", "keep-alive", "range", "forwarded",
 		} {
-			if is(field.Name, name) {
+			if Is(field.Name, name) {
 				return errTrailer
 			}
 		}

@@ -91,7 +91,7 @@ func parseField(text []byte) (Field, error) {
 	if colon < 1 || !all(text[:colon], tokenByte) {
 		return Field{}, errName
 	}
-	value := trim(text[colon+1:])
+	value := Trim(text[colon+1:])
 	if !all(value, valueByte) {
 		return Field{}, errValue
 	}
@@ -103,40 +103,40 @@ func parseField(text []byte) (Field, error) {
 func (h *head) common(f *Field) (known bool, err error) {
 	switch len(f.Name) {
 	case len("te"):
-		if is(f.Name, "te") {
+		if Is(f.Name, "te") {
 			f.Hop = true
 			return true, nil
 		}
 	case len("upgrade"):
 		switch {
-		case is(f.Name, "upgrade"):
+		case Is(f.Name, "upgrade"):
 			f.Hop = true
 			h.Upgrade = f.Value
 			return true, nil
-		case is(f.Name, "trailer"): // end to end: RFC 9110, 6.6.2
+		case Is(f.Name, "trailer"): // end to end: RFC 9110, 6.6.2
 			return true, nil
 		}
 	case len("connection"):
 		switch {
-		case is(f.Name, "connection"):
+		case Is(f.Name, "connection"):
 			f.Hop = true
 			return true, h.connection(f.Value)
-		case is(f.Name, "keep-alive"):
+		case Is(f.Name, "keep-alive"):
 			f.Hop = true
 			return true, nil
 		}
 	case len("content-length"):
-		if is(f.Name, "content-length") {
+		if Is(f.Name, "content-length") {
 			f.Hop = true // written anew
 			return true, h.contentLength(f.Value)
 		}
 	case len("transfer-encoding"):
-		if is(f.Name, "transfer-encoding") {
+		if Is(f.Name, "transfer-encoding") {
 			f.Hop = true // written anew
 			return true, h.transferEncoding(f.Value)
 		}
 	case len("proxy-connection"):
-		if is(f.Name, "proxy-connection") {
+		if Is(f.Name, "proxy-connection") {
 			f.Hop = true
 			return true, nil
 		}
@@ -167,7 +167,7 @@ func (h *head) contentLength(value []byte) error {
 func (h *head) transferEncoding(value []byte) error {
 	chunked, other := 0, 0
 	for element, rest, ok := next(value); ok; element, rest, ok = next(rest) {
-		if is(element, "chunked") {
+		if Is(element, "chunked") {
 			chunked++
 		} else {
 			other++
@@ -187,13 +187,13 @@ func (h *head) connection(value []byte) error {
 	for element, rest, ok := next(value); ok; element, rest, ok = next(rest) {
 		switch {
 		case len(element) == 0: // empty elements count for nothing: RFC 9110, 5.6.1
-		case is(element, "close"):
+		case Is(element, "close"):
 			h.Close = true
-		case is(element, "keep-alive"):
+		case Is(element, "keep-alive"):
 			h.keepAlive = true
-		case is(element, "upgrade"):
+		case Is(element, "upgrade"):
 			h.upgradeNamed = true
-		case !isToken(element):
+		case !IsToken(element):
 			return errValue
 		default:
 			h.nominated = true
@@ -228,7 +228,7 @@ func (h *head) settle() error {
 // own. It is rare, and may cost the square of a bounded number.
 func (h *head) markNominated() {
 	for i := range h.Fields {
-		if !is(h.Fields[i].Name, "connection") {
+		if !Is(h.Fields[i].Name, "connection") {
 			continue
 		}
 		for element, rest, ok := next(h.Fields[i].Value); ok; element, rest, ok = next(rest) {
@@ -240,7 +240,7 @@ func (h *head) markNominated() {
 func (h *head) nominate(name []byte) {
 	for i := range h.Fields {
 		f := &h.Fields[i]
-		if bytes.EqualFold(f.Name, name) && !is(f.Name, "host") {
+		if bytes.EqualFold(f.Name, name) && !Is(f.Name, "host") {
 			f.Hop = true
 		}
 	}
@@ -253,7 +253,7 @@ func (h *head) Framed() bool { return h.lengths+h.codings > 0 }
 // Get is the value of the first field of that name, in lower case; nil: none.
 func (h *head) Get(name string) []byte {
 	for i := range h.Fields {
-		if is(h.Fields[i].Name, name) {
+		if Is(h.Fields[i].Name, name) {
 			return h.Fields[i].Value
 		}
 	}

@@ -17,7 +17,7 @@ func (r *Request) Check(limits Limits, open bool) error {
 		r.authority = r.Host
 	}
 	switch {
-	case !isToken(r.Method):
+	case !IsToken(r.Method):
 		return errMethod
 	case len(r.Target) > limits.Target:
 		return errTargetSize
@@ -83,10 +83,10 @@ func checkFields(fields []Field, limits Limits) error {
 	}
 	for i := range fields {
 		name, value := fields[i].Name, fields[i].Value
-		if !isToken(name) {
+		if !IsToken(name) {
 			return errName
 		}
-		if !all(value, valueByte) || len(trim(value)) != len(value) {
+		if !all(value, valueByte) || len(Trim(value)) != len(value) {
 			return errValue
 		}
 	}

@@ -159,7 +159,7 @@ var slash, asterisk = []byte("/"), []byte("*")
 
 func cutScheme(target []byte) (rest []byte, ok bool) {
 	for _, scheme := range [...]string{"http://", "https://"} {
-		if len(target) > len(scheme) && is(target[:len(scheme)], scheme) {
+		if len(target) > len(scheme) && Is(target[:len(scheme)], scheme) {
 			return target[len(scheme):], true
 		}
 	}
@@ -169,24 +169,24 @@ func cutScheme(target []byte) (rest []byte, ok bool) {
 // note takes note of a field that this side of a proxy must understand.
 func (r *Request) note(f *Field) error {
 	if known, err := r.common(f); known || err != nil {
-		if err == nil && is(f.Name, "te") {
+		if err == nil && Is(f.Name, "te") {
 			r.te(f.Value)
 		}
 		return err
 	}
 	switch {
-	case is(f.Name, "host"):
+	case Is(f.Name, "host"):
 		if r.hosts++; r.hosts > 1 {
 			return errHosts
 		}
 		f.Hop = true // written anew
 		r.Host = f.Value
-	case is(f.Name, "expect"):
-		if !is(f.Value, "100-continue") {
+	case Is(f.Name, "expect"):
+		if !Is(f.Value, "100-continue") {
 			return errExpect
 		}
 		r.Expect = r.Minor > 0 // of HTTP/1.0 it is ignored: RFC 9110, 10.1.1
-	case is(f.Name, "http2-settings"), is(f.Name, "proxy-authorization"), is(f.Name, "proxy-authenticate"):
+	case Is(f.Name, "http2-settings"), Is(f.Name, "proxy-authorization"), Is(f.Name, "proxy-authenticate"):
 		f.Hop = true
 	}
 	return nil
@@ -194,7 +194,7 @@ func (r *Request) note(f *Field) error {
 
 func (r *Request) te(value []byte) {
 	for element, rest, ok := next(value); ok; element, rest, ok = next(rest) {
-		r.Trailers = r.Trailers || is(element, "trailers")
+		r.Trailers = r.Trailers || Is(element, "trailers")
 	}
 }
 

@@ -82,7 +82,7 @@ func (r *Response) statusLine(text []byte) error {
 
 func (r *Response) note(f *Field) error {
 	known, err := r.common(f)
-	if !known && err == nil && (is(f.Name, "proxy-authenticate") || is(f.Name, "proxy-authentication-info")) {
+	if !known && err == nil && (Is(f.Name, "proxy-authenticate") || Is(f.Name, "proxy-authentication-info")) {
 		f.Hop = true
 	}
 	return err
@@ -106,7 +106,7 @@ func (r *Response) frame(method []byte) {
 
 func (r *Response) keepLength() {
 	for i := range r.Fields {
-		if is(r.Fields[i].Name, "content-length") {
+		if Is(r.Fields[i].Name, "content-length") {
 			r.Fields[i].Hop = false
 		}
 	}

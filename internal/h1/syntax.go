@@ -49,30 +49,32 @@ func all(text []byte, class uint8) bool {
 	return true
 }
 
-func isToken(text []byte) bool { return len(text) > 0 && all(text, tokenByte) }
+// IsToken reports whether text is a token (RFC 9110, 5.6.2): a name of a field.
+func IsToken(text []byte) bool { return len(text) > 0 && all(text, tokenByte) }
 
-// is reports whether text is word but for case; word is lower case ASCII.
-func is(text []byte, word string) bool {
+// Is reports whether text is word but for case; word is lower case ASCII.
+func Is(text []byte, word string) bool {
 	if len(text) != len(word) {
 		return false
 	}
 	for i := range word {
-		if lower(text[i]) != word[i] {
+		if Lower(text[i]) != word[i] {
 			return false
 		}
 	}
 	return true
 }
 
-func lower(b byte) byte {
+// Lower is an ASCII letter in lower case, and any other byte as it is.
+func Lower(b byte) byte {
 	if b >= 'A' && b <= 'Z' {
 		return b + ('a' - 'A')
 	}
 	return b
 }
 
-// trim cuts optional whitespace (OWS: RFC 9110, 5.6.3) off both ends.
-func trim(text []byte) []byte {
+// Trim cuts optional whitespace (OWS: RFC 9110, 5.6.3) off both ends.
+func Trim(text []byte) []byte {
 	for len(text) > 0 && (text[0] == ' ' || text[0] == '\t') {
 		text = text[1:]
 	}
@@ -90,8 +92,8 @@ func next(list []byte) (element, rest []byte, ok bool) {
 	}
 	for i, b := range list {
 		if b == ',' {
-			return trim(list[:i]), list[i+1:], true
+			return Trim(list[:i]), list[i+1:], true
 		}
 	}
-	return trim(list), nil, true
+	return Trim(list), nil, true
 }

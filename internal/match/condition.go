@@ -34,7 +34,7 @@ func CompileConditions(wish []platform.Condition) (Conditions, error) {
 		switch {
 		case w.Cookie != "" && w.Header != "":
 			return nil, errors.New("a condition has a header and a cookie")
-		case !IsToken(c.name):
+		case !h1.IsToken([]byte(c.name)):
 			return nil, fmt.Errorf("%.80q is no name of a header or cookie", c.name)
 		}
 		if !c.cookie {
@@ -63,7 +63,7 @@ func (c *condition) met(fields []h1.Field) bool {
 	}
 	for i := range fields {
 		f := &fields[i]
-		if Is(f.Name, c.name) && (c.any || string(f.Value) == c.value) {
+		if h1.Is(f.Name, c.name) && (c.any || string(f.Value) == c.value) {
 			return true
 		}
 	}
@@ -76,7 +76,7 @@ func (c *condition) met(fields []h1.Field) bool {
 // field.
 func Cookie(fields []h1.Field, name string) (value []byte, there bool) {
 	for i := range fields {
-		if !Is(fields[i].Name, "cookie") {
+		if !h1.Is(fields[i].Name, "cookie") {
 			continue
 		}
 		if value, there = cookieIn(fields[i].Value, name); there {
@@ -96,9 +96,9 @@ func cookieIn(text []byte, name string) (value []byte, there bool) {
 				break
 			}
 		}
-		pair = trim(pair)
+		pair = h1.Trim(pair)
 		if len(pair) > len(name) && pair[len(name)] == '=' && string(pair[:len(name)]) == name {
-			return unquoted(trim(pair[len(name)+1:])), true
+			return unquoted(h1.Trim(pair[len(name)+1:])), true
 		}
 	}
 	return nil, false
@@ -111,53 +111,10 @@ func unquoted(value []byte) []byte {
 	return value
 }
 
-// Is reports whether a header's name is name, which is in lower case.
-func Is(text []byte, name string) bool {
-	if len(text) != len(name) {
-		return false
-	}
-	for i := range name {
-		if lowerByte(text[i]) != name[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// IsToken reports whether text may name a header or a cookie (RFC 9110, 5.6.2).
-func IsToken(text string) bool {
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		case c == '!', c >= '#' && c <= '\'', c == '*', c == '+', c == '-', c == '.', c == '^', c == '_', c == '`', c == '|', c == '~':
-		default:
-			return false
-		}
-	}
-	return text != ""
-}
-
 func lower(text string) string {
 	b := []byte(text)
 	for i := range b {
-		b[i] = lowerByte(b[i])
+		b[i] = h1.Lower(b[i])
 	}
 	return string(b)
-}
-
-func lowerByte(b byte) byte {
-	if b >= 'A' && b <= 'Z' {
-		return b + ('a' - 'A')
-	}
-	return b
-}
-
-func trim(text []byte) []byte {
-	for len(text) > 0 && (text[0] == ' ' || text[0] == '\t') {
-		text = text[1:]
-	}
-	for len(text) > 0 && (text[len(text)-1] == ' ' || text[len(text)-1] == '\t') {
-		text = text[:len(text)-1]
-	}
-	return text
 }

@@ -126,15 +126,15 @@ func commonClass(head *h1.Request) Class {
 	for i := range head.Fields {
 		f := &head.Fields[i]
 		switch {
-		case match.Is(f.Name, "user-agent"):
+		case h1.Is(f.Name, "user-agent"):
 			if crawler(f.Value) {
 				return Background
 			}
-		case match.Is(f.Name, "sec-purpose"), match.Is(f.Name, "purpose"), match.Is(f.Name, "x-moz"):
+		case h1.Is(f.Name, "sec-purpose"), h1.Is(f.Name, "purpose"), h1.Is(f.Name, "x-moz"):
 			if bytes.HasPrefix(f.Value, []byte("prefetch")) {
 				return Background
 			}
-		case match.Is(f.Name, "x-envoy-attempt-count"):
+		case h1.Is(f.Name, "x-envoy-attempt-count"):
 			if string(f.Value) != "1" {
 				class = Bulk
 			}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/slipway-paas/slipway/internal/balance"
 	"github.com/slipway-paas/slipway/internal/h1"
-	"github.com/slipway-paas/slipway/internal/match"
 	"github.com/slipway-paas/slipway/internal/overload"
 	"github.com/slipway-paas/slipway/internal/rules"
 )
@@ -274,7 +273,7 @@ func (x *exchange) back(res *h1.Response) h1.Back {
 // isForUs reports whether a field of an answer is for the router alone, or
 // written by it.
 func isForUs(name []byte) bool {
-	return match.Is(name, "x-request-id") || match.Is(name, loadLevel)
+	return h1.Is(name, "x-request-id") || h1.Is(name, loadLevel)
 }
 
 // failed says what is done about a request whose attempt ended without a byte

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slipway-paas/slipway/internal/match"
+	"github.com/slipway-paas/slipway/internal/h1"
 )
 
 // field is set on answers, or taken away.
@@ -30,7 +30,7 @@ func (r *Rules) setFields() {
 		value := strings.Trim(r.wish.headers[name], " \t")
 		f := field{name: strings.ToLower(name)}
 		switch {
-		case !match.IsToken(name):
+		case !h1.IsToken([]byte(name)):
 			r.complain("%.80q is no name of a header", name)
 			continue
 		case slices.Contains(framing, f.name):

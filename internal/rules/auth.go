@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/h1"
-	"github.com/slipway-paas/slipway/internal/match"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -107,13 +106,13 @@ type refusalOf struct {
 func basic(fields []h1.Field) (token []byte, ok bool) {
 	found := 0
 	for i := range fields {
-		if match.Is(fields[i].Name, "authorization") {
+		if h1.Is(fields[i].Name, "authorization") {
 			token = fields[i].Value
 			found++
 		}
 	}
 	const scheme = "basic "
-	if found != 1 || len(token) <= len(scheme) || !match.Is(token[:len(scheme)], scheme) {
+	if found != 1 || len(token) <= len(scheme) || !h1.Is(token[:len(scheme)], scheme) {
 		return nil, false
 	}
 	token = token[len(scheme):]

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/slipway-paas/slipway/internal/h1"
-	"github.com/slipway-paas/slipway/internal/match"
 )
 
 // coding is a content coding (RFC 9110, 8.4.1).
@@ -50,7 +49,7 @@ type accepted struct {
 func readAccepted(fields []h1.Field) accepted {
 	a := accepted{quality: [codings]int{-1, -1, -1, -1}, any: -1}
 	for i := range fields {
-		if match.Is(fields[i].Name, "accept-encoding") {
+		if h1.Is(fields[i].Name, "accept-encoding") {
 			a.asked = true
 			a.read(fields[i].Value)
 		}
@@ -73,11 +72,11 @@ func (a *accepted) read(list []byte) {
 			continue
 		}
 		for c, token := range tokens {
-			if match.Is(name, token) {
+			if h1.Is(name, token) {
 				a.quality[c] = quality
 			}
 		}
-		if match.Is(name, "x-gzip") { // RFC 9110, 8.4.1.3
+		if h1.Is(name, "x-gzip") { // RFC 9110, 8.4.1.3
 			a.quality[gzipped] = quality
 		}
 	}
@@ -164,7 +163,7 @@ func compressible(contentType []byte) bool {
 // stream reports whether content is of server-sent events.
 func stream(contentType []byte) bool {
 	kind, _ := cut(contentType, ';')
-	return match.Is(trim(kind), "text/event-stream")
+	return h1.Is(trim(kind), "text/event-stream")
 }
 
 // has reports whether a comma list has a token.
@@ -172,7 +171,7 @@ func has(list []byte, token string) bool {
 	for len(list) > 0 {
 		var element []byte
 		element, list = cut(list, ',')
-		if match.Is(trim(element), token) {
+		if h1.Is(trim(element), token) {
 			return true
 		}
 	}

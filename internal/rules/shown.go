@@ -2,7 +2,6 @@ package rules
 
 import (
 	"github.com/slipway-paas/slipway/internal/h1"
-	"github.com/slipway-paas/slipway/internal/match"
 )
 
 // Shown is what a client is shown of one answer besides what the app wrote:
@@ -64,23 +63,23 @@ func transformable(req *h1.Request, res *h1.Response) bool {
 	for i := range res.Fields {
 		switch f := &res.Fields[i]; len(f.Name) {
 		case len("digest"):
-			if match.Is(f.Name, "digest") {
+			if h1.Is(f.Name, "digest") {
 				return false
 			}
 		case len("content-md5"):
-			if match.Is(f.Name, "content-md5") || match.Is(f.Name, "repr-digest") {
+			if h1.Is(f.Name, "content-md5") || h1.Is(f.Name, "repr-digest") {
 				return false
 			}
 		case len("cache-control"):
-			if match.Is(f.Name, "cache-control") && has(f.Value, "no-transform") || match.Is(f.Name, "content-range") {
+			if h1.Is(f.Name, "cache-control") && has(f.Value, "no-transform") || h1.Is(f.Name, "content-range") {
 				return false
 			}
 		case len("content-digest"):
-			if match.Is(f.Name, "content-digest") || match.Is(f.Name, "content-length") && short(f.Value) {
+			if h1.Is(f.Name, "content-digest") || h1.Is(f.Name, "content-length") && short(f.Value) {
 				return false
 			}
 		case len("content-encoding"):
-			if match.Is(f.Name, "content-encoding") {
+			if h1.Is(f.Name, "content-encoding") {
 				return false
 			}
 		}
@@ -105,7 +104,7 @@ func short(digits []byte) bool {
 func varies(res *h1.Response) bool {
 	for i := range res.Fields {
 		f := &res.Fields[i]
-		if match.Is(f.Name, "vary") && (has(f.Value, "accept-encoding") || has(f.Value, "*")) {
+		if h1.Is(f.Name, "vary") && (has(f.Value, "accept-encoding") || has(f.Value, "*")) {
 			return true
 		}
 	}
@@ -127,15 +126,15 @@ func (s *Shown) Drop(name []byte) bool {
 		return false
 	}
 	switch {
-	case s.etag != nil && match.Is(name, "etag"):
+	case s.etag != nil && h1.Is(name, "etag"):
 		return true
-	case s.coding != identity && (match.Is(name, "content-length") || match.Is(name, "accept-ranges")):
+	case s.coding != identity && (h1.Is(name, "content-length") || h1.Is(name, "accept-ranges")):
 		return true
-	case s.https && s.rules.hsts != nil && match.Is(name, "strict-transport-security"):
+	case s.https && s.rules.hsts != nil && h1.Is(name, "strict-transport-security"):
 		return true
 	}
 	for i := range s.rules.fields {
-		if match.Is(name, s.rules.fields[i].name) {
+		if h1.Is(name, s.rules.fields[i].name) {
 			return true
 		}
 	}

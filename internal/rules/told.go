@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/h1"
-	"github.com/slipway-paas/slipway/internal/match"
 )
 
 // maxCorrelation bounds what is taken over of X-Correlation-Id, in bytes.
@@ -44,7 +43,7 @@ func (t *Told) Set(r *Rules, req *h1.Request, id []byte) {
 	t.begin = t.trace != sound && r != nil && r.traces
 	for i := range req.Fields {
 		f := &req.Fields[i]
-		if match.Is(f.Name, "x-correlation-id") {
+		if h1.Is(f.Name, "x-correlation-id") {
 			if t.correlate = f.Value; !harmless(f.Value, maxCorrelation) {
 				t.correlate = nil
 			}

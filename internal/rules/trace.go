@@ -4,7 +4,6 @@ import (
 	"bytes"
 
 	"github.com/slipway-paas/slipway/internal/h1"
-	"github.com/slipway-paas/slipway/internal/match"
 )
 
 // readTrace judges the trace that a request brings (W3C Trace Context, Level
@@ -16,13 +15,13 @@ func (t *Told) readTrace(fields []h1.Field) {
 	for i := range fields {
 		f := &fields[i]
 		switch {
-		case match.Is(f.Name, "traceparent"):
+		case h1.Is(f.Name, "traceparent"):
 			parents++
 			t.trace = broken
 			if parents == 1 && Traceparent(f.Value) {
 				t.trace = sound
 			}
-		case match.Is(f.Name, "tracestate"):
+		case h1.Is(f.Name, "tracestate"):
 			members, ok := tracestate(f.Value)
 			states += members
 			t.state = t.state && ok
