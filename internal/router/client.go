@@ -45,6 +45,17 @@ type sink interface {
 	end(trailers []byte) error
 }
 
+// frame has an answer's body end in a way that a client of HTTP/1.minor reads.
+func frame(back *h1.Back, minor int) (chunked, unended bool) {
+	if !back.Bodiless && back.Length < 0 {
+		back.Length = h1.Chunked
+		if minor == 0 {
+			back.Length, back.Close = h1.UntilClose, true
+		}
+	}
+	return !back.Bodiless && back.Length == h1.Chunked, !back.Bodiless && back.Length == h1.UntilClose
+}
+
 // peer is the other end of a client's connection.
 type peer struct {
 	addr, local netip.AddrPort

@@ -386,14 +386,7 @@ func (c *inward) interim(res *h1.Response) error {
 
 func (c *inward) answer(res *h1.Response, back *h1.Back) error {
 	back.Close = back.Close || c.req.Close || c.broken || !c.mayRest()
-	if !back.Bodiless && back.Length < 0 {
-		back.Length = h1.Chunked
-		if c.req.Minor == 0 {
-			back.Length, back.Close = h1.UntilClose, true
-		}
-	}
-	c.chunked = !back.Bodiless && back.Length == h1.Chunked
-	c.unended = !back.Bodiless && back.Length == h1.UntilClose
+	c.chunked, c.unended = frame(back, c.req.Minor)
 	c.final = back.Close
 	c.talking.Store(true)
 	c.hold()

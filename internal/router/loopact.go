@@ -33,7 +33,7 @@ func (l *loop) drop(a *act) {
 	l.put(a.slab)
 	a.slab, a.text, a.sent, a.rest = nil, nil, 0, nil
 	a.inline, a.out, a.due = nil, nil, 0
-	a.begun, a.complete, a.chunked, a.untilClose, a.final, a.blocked = false, false, false, false, false, 0
+	a.begun, a.complete, a.chunked, a.unended, a.final, a.blocked = false, false, false, false, false, 0
 	a.interims, a.queued, a.gate, a.owner = 0, false, nil, nil
 	if len(l.acts) < maxFreed {
 		l.acts = append(l.acts, a)
@@ -52,14 +52,7 @@ func (a *act) gone() <-chan struct{}      { return nil }
 
 func (a *act) answer(res *h1.Response, back *h1.Back) error {
 	back.Close = back.Close || a.req.Close
-	if !back.Bodiless && back.Length < 0 {
-		back.Length = h1.Chunked
-		if a.req.Minor == 0 {
-			back.Length, back.Close = h1.UntilClose, true
-		}
-	}
-	a.chunked = !back.Bodiless && back.Length == h1.Chunked
-	a.untilClose = !back.Bodiless && back.Length == h1.UntilClose
+	a.chunked, a.unended = frame(back, a.req.Minor)
 	a.final = back.Close
 	a.begun = true
 	a.text = h1.AppendResponse(a.text, res, *back)

@@ -51,16 +51,16 @@ type act struct {
 
 	// What goes to the client: first slab[:n], then rest, which is a part of
 	// the instance's buffer.
-	slab       *slab
-	text       []byte
-	sent       int
-	rest       []byte
-	chunked    bool
-	untilClose bool // the answer ends with the connection
-	final      bool // the connection is closed after it
-	complete   bool // all of the answer is in text and rest
-	blocked    time.Duration
-	patience   time.Duration
+	slab     *slab
+	text     []byte
+	sent     int
+	rest     []byte
+	chunked  bool
+	unended  bool // the answer ends with the connection
+	final    bool // the connection is closed after it
+	complete bool // all of the answer is in text and rest
+	blocked  time.Duration
+	patience time.Duration
 }
 
 func (c *inSocket) event(l *loop, events uint32) {
@@ -352,10 +352,10 @@ func (c *inSocket) failed(l *loop, err error) {
 func (c *inSocket) brokeOff(l *loop) {
 	a := c.act
 	a.x.broken = true
-	if a.untilClose {
+	if a.unended {
 		_ = unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
-	if !a.untilClose && len(a.text) > a.sent { // what came of it is the client's
+	if !a.unended && len(a.text) > a.sent { // what came of it is the client's
 		_, _ = rawWrite(c.fd, a.text[a.sent:])
 	}
 	c.shut(l)
