@@ -20,11 +20,20 @@ import (
 // one text, without allocating; each request is as one read brings it.
 func scripted(t testing.TB, text string) (addr string) {
 	t.Helper()
+	answer := []byte(text)
+	return answering(t, func(conn net.Conn) error {
+		_, err := conn.Write(answer)
+		return err
+	})
+}
+
+// answering is an instance that answers by a function.
+func answering(t testing.TB, answer func(net.Conn) error) (addr string) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer := []byte(text)
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -40,7 +49,7 @@ func scripted(t testing.TB, text string) (addr string) {
 					if err != nil || !bytes.Contains(buf[:n], []byte("\r\n\r\n")) {
 						return
 					}
-					if _, err := conn.Write(answer); err != nil {
+					if answer(conn) != nil {
 						return
 					}
 				}
@@ -119,6 +128,24 @@ func BenchmarkPlain(b *testing.B) {
 				a.ask(b)
 			}
 		})
+	}
+}
+
+// BenchmarkAnAnswerInTwoWrites is one of an app that leaves Nagle's algorithm on,
+// as Python's http.server does. Were its head not acknowledged at once, each
+// would take 40 ms.
+func BenchmarkAnAnswerInTwoWrites(b *testing.B) {
+	e := serve(b, router.Options{})
+	head, body, _ := strings.Cut(plainAnswer, "\r\n\r\n")
+	e.SetRoute("blog", route("blog", 1, answering(b, func(conn net.Conn) error {
+		_ = conn.(*net.TCPConn).SetNoDelay(false)
+		_, _ = conn.Write([]byte(head + "\r\n\r\n"))
+		_, err := conn.Write([]byte(body))
+		return err
+	})))
+	a := e.asking(browserRequest)
+	for b.Loop() {
+		a.ask(b)
 	}
 }
 

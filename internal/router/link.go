@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/h1"
@@ -211,10 +212,11 @@ type outward struct {
 	chunked bool    // so is the request's body
 	final   bool    // nothing comes after the answer on this connection
 	heard   bool    // bytes of the answer came
+	hurried bool    // its rest was asked for
 }
 
 func (l *outward) send(req *h1.Request, o *h1.Onward, body []byte, more bool) error {
-	l.method, l.heard, l.final = req.Method, false, false
+	l.method, l.heard, l.hurried, l.final = req.Method, false, false, false
 	l.framing.done = false
 	l.chunked = o.Body && o.Length == h1.Chunked
 	slab := l.slabs.get()
@@ -296,6 +298,7 @@ func (l *outward) answer(res *h1.Response) error {
 				l.final = l.final || res.Close
 				return nil
 			}
+			l.hurry()
 		}
 		if err := l.fill(); err != nil {
 			return l.verdict(err)
@@ -303,10 +306,31 @@ func (l *outward) answer(res *h1.Response) error {
 	}
 }
 
-func (l *outward) next() ([]byte, error) { return l.framing.next(&l.wire) }
-func (l *outward) ready() bool           { return l.framing.ready(&l.wire) }
-func (l *outward) trailers() []byte      { return l.framing.trailers() }
-func (l *outward) tunnel() *wire         { return &l.wire }
+func (l *outward) next() ([]byte, error) {
+	if !l.ready() {
+		l.hurry()
+	}
+	return l.framing.next(&l.wire)
+}
+
+// hurry is called when a part of an answer came and the rest of it did not.
+func (l *outward) hurry() {
+	if !l.hurried && l.raw != nil {
+		l.hurried = true
+		_ = l.raw.Control(hurry)
+	}
+}
+
+// hurry has the kernel acknowledge at once what came. An app that writes head
+// and body apart, and leaves Nagle's algorithm on (RFC 9293, 3.7.4), may hold
+// its body back until its head is acknowledged, which otherwise takes 40 ms.
+func hurry(fd uintptr) {
+	_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 1) //nolint:gosec // a descriptor
+}
+
+func (l *outward) ready() bool      { return l.framing.ready(&l.wire) }
+func (l *outward) trailers() []byte { return l.framing.trailers() }
+func (l *outward) tunnel() *wire    { return &l.wire }
 
 func (l *outward) cut() { _ = l.conn.SetDeadline(time.Unix(1, 0)) }
 

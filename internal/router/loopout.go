@@ -110,12 +110,13 @@ type outSocket struct {
 	r, w    int
 	heard   bool // bytes of it came
 	got     bool // so did its head
+	hurried bool // its rest was asked for
 	final   bool // nothing comes after it
 	framing framing
 }
 
 func (o *outSocket) send(l *loop, req *h1.Request, onward *h1.Onward, body []byte) error {
-	o.heard, o.got, o.final = false, false, false
+	o.heard, o.got, o.hurried, o.final = false, false, false, false
 	o.framing.done = false
 	o.room(l)
 	if o.used && !o.silent() {
@@ -306,6 +307,10 @@ func (o *outSocket) more(l *loop) bool {
 			continue
 		}
 		if !o.readable {
+			if o.heard && !o.hurried {
+				o.hurried = true
+				hurry(uintptr(o.fd)) //nolint:gosec // a descriptor
+			}
 			return false
 		}
 		o.read(l)
