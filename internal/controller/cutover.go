@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,11 +41,29 @@ func (c *Controller) cutover(ctx context.Context, w wish, steps *steps) (*platfo
 		return nil, err
 	}
 	receipt := receiptOf(w, report, started, steps)
-	reason := budget.broken(report)
+	reason := broken(budget, report)
 	if reason == "" {
 		return receipt, nil
 	}
 	return c.undo(ctx, w, receipt, reason)
+}
+
+// broken says why a cutover may not stand: by all routers' counts, or because
+// one of them leads its requests back already.
+func broken(b platform.Budget, r platform.CutoverReport) string {
+	return cmp.Or(ledBack(r.Undone), b.Broken(r))
+}
+
+// heardLate is how long a router's word is on its way at most, while the control
+// plane is there.
+const heardLate = 2 * time.Second
+
+// ledBack words that a router leads its requests back; nothing when none does.
+func ledBack(l platform.LedBack) string {
+	if late := time.Since(l.At); l.Why != "" && late > heardLate {
+		return fmt.Sprintf("%s. The router led the requests back by itself, %s before the control plane heard of it", l.Why, late.Round(time.Second))
+	}
+	return l.Why
 }
 
 // receiptOf words what a cutover cost.
@@ -104,7 +123,7 @@ const watchTick = 20 * time.Millisecond
 // watchCutover looks at the routers' counts until the old release is drained
 // and, under traffic, until the watch is over; at most DrainWait, so that one
 // long download does not hold up a deploy. It ends at once past the budget.
-func (c *Controller) watchCutover(ctx context.Context, app string, number int64, b budget) (platform.CutoverReport, error) {
+func (c *Controller) watchCutover(ctx context.Context, app string, number int64, b platform.Budget) (platform.CutoverReport, error) {
 	started := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, c.options.DrainWait)
 	defer cancel()
@@ -117,7 +136,7 @@ func (c *Controller) watchCutover(ctx context.Context, app string, number int64,
 		if !known || report.Shifting {
 			return false, nil // or known as it was before the last shift
 		}
-		if b.broken(report) != "" {
+		if broken(b, report) != "" {
 			return true, nil
 		}
 		traffic := report.BeforeRequests > 0 || report.Requests > 0

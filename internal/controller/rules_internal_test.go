@@ -24,7 +24,7 @@ func TestACutoverIsUndoneByFailuresAndByLatencyButNotByChance(t *testing.T) {
 		"slower than the budget":               {platform.CutoverReport{From: 1, ToRequests: 100, P99Before: time.Millisecond, P99After: 3 * time.Second}, true},
 		"slower, but seen too rarely to judge": {platform.CutoverReport{From: 1, ToRequests: 5, P99Before: time.Millisecond, P99After: 3 * time.Second}, false},
 	} {
-		if reason := b.broken(test.report); (reason != "") != test.undone {
+		if reason := b.Broken(test.report); (reason != "") != test.undone {
 			t.Errorf("%s: %q", name, reason)
 		}
 	}

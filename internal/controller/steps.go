@@ -211,6 +211,8 @@ func (c *Controller) putSteps(ctx context.Context, s *steps) error {
 func (c *Controller) takeStep(ctx context.Context, w wish, s *steps) error {
 	step := s.all[s.Step-1]
 	c.tell(s.App, "-----> Cutover to %s, step %d of %d: %s%s\n", w.next.release.Tag(), s.Step, len(s.all), step.name, step.waitText())
+	budget := c.budgetOf(s.Strategy)
+	step.shift.Budget = &budget
 	number, version, err := c.shift(ctx, s.App, s.Release, &step.shift, holdUntilUp)
 	if err != nil {
 		return err
@@ -285,11 +287,15 @@ func (c *Controller) watchStep(ctx context.Context, w wish, s *steps, number int
 	tick := time.NewTicker(stepTick)
 	defer tick.Stop()
 	err = c.await(ctx, s.App, tick.C, func() (bool, error) {
-		if report, known := c.fleet.Cutover(s.App, number); known && report.Step == s.Step {
+		report, known := c.fleet.Cutover(s.App, number)
+		if known && report.Step == s.Step {
 			r = report
 		}
-		if reason := budget.broken(r); reason != "" {
-			return false, &setback{fmt.Sprintf("step %d of %d (%s): %s", s.Step, len(s.all), step.name, reason)}
+		if reason := ledBack(report.Undone); reason != "" {
+			return false, s.setback(report.Undone.Step, reason)
+		}
+		if reason := budget.Broken(r); reason != "" {
+			return false, s.setback(s.Step, reason)
 		}
 		word, err := c.wordOf(ctx, w)
 		switch {
@@ -305,6 +311,14 @@ func (c *Controller) watchStep(ctx context.Context, w wish, s *steps, number int
 		return step.over(time.Since(s.Since), r)
 	})
 	return r, promoted, err
+}
+
+// setback is that of a budget that a step broke.
+func (s *steps) setback(number int, reason string) error {
+	if number < 1 || number > len(s.all) {
+		return &setback{reason}
+	}
+	return &setback{fmt.Sprintf("step %d of %d (%s): %s", number, len(s.all), s.all[number-1].name, reason)}
 }
 
 // over reports whether the step has taken long enough and seen enough. It is a

@@ -114,12 +114,12 @@ func TestBothReleasesAreHeldAgainstEachOtherOverTheSameTime(t *testing.T) {
 		"copies differ in length, as they may": {shifting(func(r *platform.CutoverReport) { r.Mirror = platform.MirrorCount{Compared: 50, Size: 50} }), ""},
 		"no copy got through":                  {shifting(func(r *platform.CutoverReport) { r.Mirror = platform.MirrorCount{Dropped: 20} }), "none of 20 copies"},
 	} {
-		if got := b.broken(c.report); (got == "") != (c.why == "") || !strings.Contains(got, c.why) {
+		if got := b.Broken(c.report); (got == "") != (c.why == "") || !strings.Contains(got, c.why) {
 			t.Errorf("%s: %q, want %q", name, got, c.why)
 		}
 	}
 	own := (&Controller{options: Options{}.withDefaults()}).budgetOf(platform.Strategy{SizeBudget: new(int), LatencyBudget: time.Millisecond})
-	if own.broken(shifting(func(r *platform.CutoverReport) { r.Mirror = platform.MirrorCount{Compared: 50, Size: 3} })) == "" {
+	if own.Broken(shifting(func(r *platform.CutoverReport) { r.Mirror = platform.MirrorCount{Compared: 50, Size: 3} })) == "" {
 		t.Error("a size budget of none was not broken by three")
 	}
 }

@@ -201,6 +201,25 @@ func (c *Controller) sayOfCutover(ctx context.Context, caller platform.Caller, a
 	return c.CutoverOf(ctx, caller, app)
 }
 
+// budgetOf is the app's own budget, the platform's where its team said nothing.
+func (c *Controller) budgetOf(s platform.Strategy) platform.Budget {
+	b := platform.Budget{
+		Failures: c.options.FailureBudget, Least: c.options.BudgetFailures,
+		Latency: c.options.LatencyBudget, Judged: c.options.LatencyRequests,
+	}
+	if s.ErrorBudget != nil {
+		b.Failures = float64(*s.ErrorBudget) / platform.Whole
+	}
+	if s.LatencyBudget > 0 {
+		b.Latency = s.LatencyBudget
+	}
+	if s.SizeBudget != nil {
+		size := float64(*s.SizeBudget) / platform.Whole
+		b.Size = &size
+	}
+	return b
+}
+
 func overBy(row platform.Cutover) string {
 	switch {
 	case row.Undone != "":

@@ -225,6 +225,9 @@ func add(a, b platform.CutoverReport) platform.CutoverReport {
 	a.Held += b.Held
 	a.HeldLongest = max(a.HeldLongest, b.HeldLongest)
 	a.Shifting = a.Shifting || b.Shifting
+	if a.Undone.Why == "" || b.Undone.Why != "" && b.Undone.At.Before(a.Undone.At) {
+		a.Undone = b.Undone // the first word counts
+	}
 	return addStep(a, b)
 }
 

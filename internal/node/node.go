@@ -58,7 +58,7 @@ type Options struct {
 	// DrainTimeout bounds how long a node that leaves waits for the requests,
 	// WebSockets and one-off runs it has. Default 60 s; then they are cut off.
 	DrainTimeout time.Duration
-	// Router are the router's settings. Access and Sampled are the node's to set.
+	// Router are the router's settings. Access, Sampled and LedBack are the node's to set.
 	Router router.Options
 	// Access says how requests are written down. An empty path: not at all;
 	// AppLog: each app's in its own log.
@@ -162,6 +162,8 @@ func (n *node) assemble() (err error) {
 	if err := n.openAccess(); err != nil {
 		return err
 	}
+	led := make(chan struct{}, 1)
+	n.opt.Router.LedBack = func() { nudge(led) }
 	n.router = router.New(n.log, n.opt.Router)
 	n.exporter = access.NewExporter(n.router.Metrics(), n.access, n.router.Snapshot)
 	n.front = &front{Router: n.router}
@@ -179,6 +181,7 @@ func (n *node) assemble() (err error) {
 	n.puller = &puller{
 		log: n.log, link: n.link, socket: n.opt.ControlSocket, file: n.file, router: n.front,
 		super: n.super, reports: n.reports, logs: n.logs, registry: n.setRegistry, run: n.run, reseal: n.reseal, routed: n.ports.follow,
+		led: led, cutovers: n.router.Cutovers,
 	}
 	return nil
 }
@@ -342,6 +345,7 @@ func (n *node) resumeDuties() {
 	n.super.activate(ctx)
 	d.work.Go(func() { n.reports.run(ctx) })
 	d.work.Go(func() { n.logs.run(ctx) })
+	d.work.Go(func() { n.puller.recall(ctx) })
 	d.work.Go(func() { defer close(d.pulled); n.puller.pull(pulling) })
 	n.duties = d
 }

@@ -33,10 +33,14 @@ type puller struct {
 	logs     *shipper
 	registry func(platform.EdgeState) // told of every edge before anything is started with it
 	run      func(platform.RunOrder)
-	routed   func() // told when routes may have changed
+	routed   func()          // told when routes may have changed
+	led      <-chan struct{} // a token: the router has led an app's requests back
+	cutovers func() []platform.CutoverReport
 	reseal   func() // what others keep, under a newer key
 
 	why string // it was not reached last
+
+	changing sync.Mutex // held while the state is changed and written
 
 	mu        sync.Mutex
 	have      state
@@ -117,6 +121,8 @@ func (p *puller) attend(ctx context.Context) (answered bool) {
 
 // followKeys seals what is kept anew when there is a newer key.
 func (p *puller) followKeys() {
+	p.changing.Lock()
+	defer p.changing.Unlock()
 	if have, _ := p.look(); p.file.followKeys(have) {
 		p.reseal()
 	}
@@ -135,14 +141,11 @@ func (p *puller) note(err error) {
 // restarted node would not know; then the routes, so that whoever leaves is
 // no longer led to; then the instances.
 func (p *puller) apply(news platform.NodeState, epoch string) {
+	p.changing.Lock()
+	defer p.changing.Unlock()
 	old, _ := p.look()
 	next, changed := old.merge(news, epoch)
-	if err := p.file.save(old, next, news); err != nil {
-		p.log.Error("state could not be kept, the last one stays on the disk", "err", err)
-		p.reports.problem("state", "the node cannot keep its state, after a power cut it would serve an older one: "+err.Error())
-	} else {
-		p.reports.problem("state", "")
-	}
+	p.keep(p.file.save(old, next, news))
 	if news.Full {
 		p.reports.problem("keys", "")
 	}
@@ -167,6 +170,16 @@ func (p *puller) apply(news platform.NodeState, epoch string) {
 	p.routed()
 	p.super.want(next.specs())
 	p.reports.ack(next.Version)
+}
+
+// keep tells whether the state could be written.
+func (p *puller) keep(err error) {
+	if err != nil {
+		p.log.Error("state could not be kept, the last one stays on the disk", "err", err)
+		p.reports.problem("state", "the node cannot keep its state, after a power cut it would serve an older one: "+err.Error())
+		return
+	}
+	p.reports.problem("state", "")
 }
 
 // specs are the instances of all apps.

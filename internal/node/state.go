@@ -45,7 +45,7 @@ func (s state) merge(news platform.NodeState, epoch string) (next state, changed
 	named := make(map[string]bool)
 	for _, app := range news.Apps {
 		named[app.App] = true
-		next.Apps[app.App] = app
+		next.Apps[app.App] = remembering(app, s.Apps[app.App])
 		changed = append(changed, app.App)
 	}
 	if news.Full {
@@ -257,7 +257,7 @@ func (f *stateFile) save(old, next state, news platform.NodeState) error {
 		f.unsaved[edgeFile] = true
 	}
 	for _, app := range news.Apps {
-		if before, known := old.Apps[app.App]; !known || old.Version == 0 || !platform.Same(before, app) {
+		if before, known := old.Apps[app.App]; !known || old.Version == 0 || !platform.Same(before, next.Apps[app.App]) {
 			f.unsaved[app.App] = true
 		}
 	}
@@ -275,6 +275,14 @@ func (f *stateFile) save(old, next state, news platform.NodeState) error {
 				f.unsaved[id] = true
 			}
 		}
+	}
+	return f.write(next)
+}
+
+// keepApps keeps what this machine has found out about some apps.
+func (f *stateFile) keepApps(next state, apps []string) error {
+	for _, id := range apps {
+		f.unsaved[id] = true
 	}
 	return f.write(next)
 }

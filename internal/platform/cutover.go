@@ -25,6 +25,19 @@ type Shift struct {
 	// Mirror is how many of 10,000 safe requests of the old release are sent to
 	// the new one too; nobody sees those answers.
 	Mirror int `json:"mirror,omitempty"`
+	// Budget is what a router holds the new release to by itself: past it the old
+	// one has all requests of that router. Nil: it judges nothing.
+	Budget *Budget `json:"budget,omitempty"`
+	// Undone is set by a node that remembers that its router did so.
+	Undone LedBack `json:"undone,omitzero"`
+}
+
+// LedBack says that a router leads all its requests to the old release again,
+// for the rest of the cutover. The zero value: it does not.
+type LedBack struct {
+	Step int       `json:"step"` // that was under way
+	Why  string    `json:"why"`  // in words
+	At   time.Time `json:"at"`
 }
 
 // The ways in which a weight is applied; empty is ByRequest.

@@ -235,6 +235,8 @@ type CutoverReport struct {
 	// is how long one did: see Route.Hold. The times above are without it.
 	Held        int64         `json:"held,omitempty"`
 	HeldLongest time.Duration `json:"held_longest,omitempty"`
+	// Undone is set when the router leads its requests back: see Shift.Budget.
+	Undone LedBack `json:"undone,omitzero"`
 }
 
 // RuntimeInfo says how a node runs instances.

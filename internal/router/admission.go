@@ -316,13 +316,15 @@ func (r *Router) userKey() (key overload.Key) {
 // least. With fewer it is something else that takes the processors.
 const fewOpen = 256
 
-// late tells the guard how late this process is.
+// late tells the guard how late this process is, and judges what has to be
+// judged in time.
 func (r *Router) late() {
 	lag := r.lag.Read()
 	if r.open.inside() < fewOpen {
 		lag = 0
 	}
 	r.guard.Observe(lag)
+	r.judgeCutovers()
 }
 
 // levelOf is the request's level; it is found out once.

@@ -19,6 +19,7 @@ type cutover struct {
 	after                histogram    // latencies of the new release
 	ended                atomic.Bool
 	step                 atomic.Pointer[stage]
+	undone               atomic.Pointer[platform.LedBack] // nil: it holds
 }
 
 // stage counts what both releases had since one step of a cutover began.
@@ -126,6 +127,9 @@ func (c *cutover) report(now time.Duration) platform.CutoverReport {
 	if c.from != nil && c.from != c.to {
 		r.Draining = int(c.from.open.Load())
 	}
+	if led := c.undone.Load(); led != nil {
+		r.Undone = *led
+	}
 	if s := c.step.Load(); s != nil {
 		r.Step, r.Shifting = s.number, s.number != 0
 		r.Old, r.OldLately = s.old.counts(now)
@@ -133,4 +137,34 @@ func (c *cutover) report(now time.Duration) platform.CutoverReport {
 		r.Mirror = s.mirror.count()
 	}
 	return r
+}
+
+// recall has the old release serve all that the router leads, for the rest of
+// the cutover. The first word of why it does so counts.
+func (c *cutover) recall(led platform.LedBack) (first bool) {
+	return led.Why != "" && c.undone.CompareAndSwap(nil, &led)
+}
+
+// judgeCutovers leads those back whose new release breaks its budget, by what
+// this router alone has counted. It asks nobody, so a control plane that is away
+// costs no more requests than one that is there.
+func (r *Router) judgeCutovers() {
+	if !r.mu.TryLock() {
+		return // the table changes: at the next tick
+	}
+	defer r.mu.Unlock()
+	for _, a := range r.young {
+		c, rt := a.cutover.Load(), a.route.Load()
+		if rt == nil || rt.shift == nil || rt.shift.budget == nil || rt.shift.ledBack() {
+			continue
+		}
+		why := rt.shift.budget.Broken(c.report(r.now()))
+		if !c.recall(platform.LedBack{Step: rt.step(), Why: why, At: time.Now().UTC().Round(time.Millisecond)}) {
+			continue
+		}
+		r.log.Warn("cutover was led back", "app", a.name, "release", rt.release, "err", why)
+		if r.opt.LedBack != nil {
+			r.opt.LedBack()
+		}
+	}
 }

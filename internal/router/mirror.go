@@ -67,7 +67,7 @@ func (m *mirrored) compare(was, is answered) {
 // those that shall be.
 func (x *exchange) mirror(c *cutover, latency time.Duration) {
 	rt := x.app.route.Load()
-	if rt == nil || rt.shift == nil || rt.shift.mirror == 0 || x.route.release != rt.old.release || !x.copyable(latency) {
+	if rt == nil || rt.shift == nil || rt.shift.mirror == 0 || rt.shift.ledBack() || x.route.release != rt.old.release || !x.copyable(latency) {
 		return
 	}
 	now := c.step.Load()

@@ -124,6 +124,11 @@ type Options struct {
 	// served it: it must not block. Default nil: nobody is told.
 	Access func(Access)
 
+	// LedBack is called when the router has led an app's requests back, which
+	// Cutovers tells then: see platform.Shift.Budget. It must not block. Default
+	// nil: nobody is told.
+	LedBack func()
+
 	// Sampled says whether Access is told of a request that ended. Share is the
 	// app's own word, how many of a thousand; nil: it has none. Default nil:
 	// Access is told of all.

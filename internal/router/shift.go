@@ -2,6 +2,7 @@ package router
 
 import (
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/match"
@@ -23,7 +24,14 @@ type shift struct {
 	canary match.Conditions
 	mirror uint64 // of platform.Whole
 	wrong  []string
+	budget *platform.Budget                  // nil: the router judges nothing
+	told   platform.LedBack                  // what was known of it before the router was
+	undone *atomic.Pointer[platform.LedBack] // of the cutover
 }
+
+// ledBack reports whether the router has judged that nobody goes to the new
+// release any more.
+func (s *shift) ledBack() bool { return s.undone.Load() != nil }
 
 // shiftOf is what a route says of its two releases; nil when it has one. With
 // conditions that cannot be read nobody meets them.
@@ -35,6 +43,7 @@ func shiftOf(wish platform.Route) *shift {
 	s := &shift{
 		step: w.Step, weight: shareOf(w.Weight), client: w.By == platform.ByClient, cookie: w.Cookie,
 		salt: mix(hashOf(0, wish.App) + uint64(wish.Release)), mirror: shareOf(w.Mirror),
+		budget: w.Budget, told: w.Undone, undone: new(atomic.Pointer[platform.LedBack]),
 	}
 	var err error
 	if s.canary, err = match.CompileConditions(w.Canary); err != nil {
@@ -105,6 +114,9 @@ type lot struct {
 func (rt *route) sides(v *visit) (first, second *route) {
 	if rt.shift == nil {
 		return rt, nil
+	}
+	if rt.shift.ledBack() {
+		return rt.old, rt
 	}
 	if v.lot.cutover != rt.cutover {
 		v.lot = lot{rt.cutover, rt.shift.chooses(v)}

@@ -41,6 +41,10 @@ func (r *Router) beginCutover(a *app, old, next *route) {
 			r.young = append(r.young, a)
 		}
 	}
+	if c := a.cutover.Load(); c != nil && c.began.Cutover == next.cutover && next.shift != nil {
+		c.recall(next.shift.told)
+		next.shift.undone = &c.undone
+	}
 }
 
 // youth is how long Cutovers tells of a cutover.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -20,10 +21,14 @@ func main() {
 		if ms, _ := strconv.Atoi(r.FormValue("ms")); ms > 0 {
 			time.Sleep(time.Duration(ms) * time.Millisecond)
 		}
+		if bad.Load() {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
 		fmt.Fprintf(w, "%s %d", os.Getenv("VERSION"), os.Getpid())
 	})
 	mux.HandleFunc("/id", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, os.Getenv("ONCE")+started) })
 	mux.HandleFunc("/exit", func(w http.ResponseWriter, r *http.Request) { fmt.Println("told to exit"); os.Exit(3) })
+	mux.HandleFunc("/bad", func(w http.ResponseWriter, r *http.Request) { bad.Store(true) })
 	mux.HandleFunc("/sick", func(w http.ResponseWriter, r *http.Request) { sick = true })
 	mux.HandleFunc("/health", func(w http.ResponseWriter, r *http.Request) {
 		if sick {
@@ -47,4 +52,5 @@ func main() {
 var (
 	started = strconv.FormatInt(time.Now().UnixNano(), 36)
 	sick    bool
+	bad     atomic.Bool
 )
