@@ -31,3 +31,45 @@ func (r *Router) Dozing() (n int) {
 
 // ServesHTTPS reports whether ServeTLS has begun.
 func (r *Router) ServesHTTPS() bool { return r.httpsPort.Load() != 0 }
+
+// OnLoops is how many clients the loops have.
+func (r *Router) OnLoops() (n int) {
+	for _, l := range r.allLoops() {
+		n += int(l.clients.Load())
+	}
+	return n
+}
+
+// HandedOver is how often those that are the loops' were handed over so far.
+func (r *Router) HandedOver() (n int) {
+	r.onLoops(func(l *loop) {
+		for _, s := range l.sockets {
+			if c, ok := s.handler.(*inSocket); ok {
+				n += c.handed
+			}
+		}
+	})
+	return n
+}
+
+// Pauses is how often loops could take no connection.
+func (r *Router) Pauses() (n int) {
+	r.onLoops(func(l *loop) {
+		for _, s := range l.sockets {
+			if d, ok := s.handler.(*loopListener); ok {
+				n += d.paused
+			}
+		}
+	})
+	return n
+}
+
+// onLoops has f run by each loop.
+func (r *Router) onLoops(f func(*loop)) {
+	for _, l := range r.allLoops() {
+		done := make(chan struct{})
+		if l.post(func() { f(l); close(done) }) {
+			<-done
+		}
+	}
+}

@@ -57,6 +57,10 @@ type inward struct {
 	hurried atomic.Bool // reading has a deadline
 
 	door   *access.Door
+	known  bool     // who the client is was found out
+	home   *loop    // where it came from; nil: nowhere, or from a client itself
+	handed int      // how often it did
+	stays  int      // for how many requests more
 	socket net.Conn // the one that was accepted
 	place  seat
 	doze   doze
@@ -67,19 +71,37 @@ type inward struct {
 	away   bool
 }
 
-// attend serves one connection until it ends. read came of it already, and is a
-// slab at most.
-func (r *Router) attend(conn net.Conn, secure bool, read []byte) {
-	c := &inward{router: r, socket: conn, door: r.metrics.Open(secure)}
+// attend serves one connection until it ends.
+func (r *Router) attend(conn net.Conn, secure bool) {
+	c := r.inwardOf(conn, r.metrics.Open(secure))
+	if c.enter() {
+		c.attend(secure)
+	}
+}
+
+// inwardOf is a client's connection, which was counted at a door.
+func (r *Router) inwardOf(conn net.Conn, door *access.Door) *inward {
+	c := &inward{router: r, socket: conn, door: door}
 	c.peer = peer{addr: addrOf(conn.RemoteAddr()), local: addrOf(conn.LocalAddr())}
 	c.idle.Store(max(1, int64(r.now())))
 	c.begin(conn, false, &r.slabs)
-	if !r.watch.add(c) {
-		_ = conn.Close()
+	return c
+}
+
+// enter has the connection watched over. It reports false when it is too late,
+// and closed.
+func (c *inward) enter() bool {
+	if !c.router.watch.add(c) {
+		_ = c.conn.Close()
+		c.drop()
 		c.door.Close()
-		return
+		return false
 	}
-	c.inDue.Store(c.from(r.opt.HeaderTimeout))
+	c.inDue.Store(c.from(c.router.opt.HeaderTimeout))
+	return true
+}
+
+func (c *inward) attend(secure bool) {
 	if err := c.introduce(); err != nil {
 		c.close()
 		return
@@ -88,15 +110,15 @@ func (r *Router) attend(conn net.Conn, secure bool, read []byte) {
 		c.shake() // and goes on in a goroutine of its own
 		return
 	}
-	if len(read) > 0 {
-		c.room()
-		c.w = copy(c.data, read)
-	}
 	c.serve()
 }
 
 // introduce finds out who the client is.
 func (c *inward) introduce() error {
+	if c.known {
+		return nil
+	}
+	c.known = true
 	if of := c.router.opt.ProxyNetworks; len(of) > 0 && isTrusted(bareHost(c.peer.addr), of) {
 		from, err := readProxyHeader(c.conn)
 		if err != nil {
@@ -202,6 +224,9 @@ func (c *inward) serve() {
 			return
 		}
 		if c.exchange(n); !c.settle() {
+			return
+		}
+		if given = c.goHome(); given {
 			return
 		}
 	}

@@ -1,9 +1,22 @@
 package router_test
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/slipway-paas/slipway/internal/access"
+	"github.com/slipway-paas/slipway/internal/router"
 )
 
 // TestEverythingHoldsByLoopsToo runs all tests once more, with routers that
@@ -21,4 +34,147 @@ func TestEverythingHoldsByLoopsToo(t *testing.T) {
 	if out, err := again.CombinedOutput(); err != nil {
 		t.Errorf("%v:\n%s", err, out)
 	}
+}
+
+// speaking is a client's connection by which requests are written by hand.
+type speaking struct {
+	net.Conn
+	rd *bufio.Reader
+	t  *testing.T
+}
+
+func (e *edge) speak(t *testing.T) *speaking {
+	t.Helper()
+	conn, err := net.Dial("tcp", e.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	return &speaking{conn, bufio.NewReader(conn), t}
+}
+
+func (s *speaking) say(text string) {
+	s.t.Helper()
+	if _, err := io.WriteString(s, text); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *speaking) hear(body string) {
+	s.t.Helper()
+	res, err := http.ReadResponse(s.rd, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if text, err := io.ReadAll(res.Body); err != nil || string(text) != body {
+		s.t.Fatalf("got %.40q, %v, want %.40q", text, err, body)
+	}
+}
+
+const askBlog = "GET / HTTP/1.1\r\nHost: blog.test\r\n\r\n"
+
+// repeats is an app that says how long the body was.
+func repeats(w http.ResponseWriter, r *http.Request) {
+	n, _ := io.Copy(io.Discard, r.Body)
+	fmt.Fprint(w, n)
+}
+
+func TestAConnectionComesBackToItsLoopAndIsCountedOnce(t *testing.T) {
+	e := serve(t, router.Options{Loops: 1})
+	e.SetRoute("blog", route("blog", 1, backend(t, repeats)))
+	s := e.speak(t)
+	const size = 100_000 // more than a loop takes
+	for range 5 {
+		s.say(fmt.Sprintf("POST / HTTP/1.1\r\nHost: blog.test\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size)))
+		s.hear(fmt.Sprint(size))
+		for range 5 {
+			s.say(askBlog)
+			s.hear("0")
+		}
+		if n := e.OnLoops(); n != 1 {
+			t.Fatalf("%d connections are the loops', want 1", n)
+		}
+	}
+	if n := e.HandedOver(); n != 5 {
+		t.Errorf("it was handed over %d times, want 5", n)
+	}
+	shown := httptest.NewRecorder()
+	access.NewExporter(e.Metrics(), nil, e.Snapshot).ServeHTTP(shown, httptest.NewRequest("GET", "/", nil))
+	for _, want := range []string{`slipway_connections_total{door="http"} 1`, `slipway_connections_open{door="http"} 1`} {
+		if !strings.Contains(shown.Body.String(), want+"\n") {
+			t.Errorf("the metrics do not say %s", want)
+		}
+	}
+}
+
+func TestASmallBodyThatComesAfterItsHeadStaysWithTheLoop(t *testing.T) {
+	e := serve(t, router.Options{Loops: 1})
+	e.SetRoute("blog", route("blog", 1, backend(t, repeats)))
+	const most = 10
+	for range most {
+		s := e.speak(t)
+		s.say(askBlog + "POST / HTTP/1.1\r\nHost: blog.test\r\nContent-Length: 10\r\n\r\n12345")
+		s.hear("0") // so the loop looks at the second request, too
+		s.say("67890")
+		s.hear("10")
+	}
+	// One whose second half is long in coming is handed over, on a busy machine.
+	if n := e.HandedOver(); n == most {
+		t.Errorf("all %d were handed over", n)
+	}
+}
+
+func TestWithoutDescriptorsALoopServesWhomItHasAndTakesOthersLater(t *testing.T) {
+	e := serve(t, router.Options{Loops: 1})
+	e.SetRoute("blog", route("blog", 1, backend(t, says("blog"))))
+	s := e.speak(t)
+	s.say(askBlog)
+	s.hear("blog")
+	late, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := os.NewFile(uintptr(late), "late")
+	defer conn.Close()
+	allow := noMoreDescriptors(t)
+	to := s.RemoteAddr().(*net.TCPAddr)
+	if err := unix.Connect(late, &unix.SockaddrInet4{Addr: [4]byte(to.IP.To4()), Port: to.Port}); err != nil {
+		t.Fatal(err)
+	}
+	const turns = 1000
+	for range turns {
+		s.say(askBlog)
+		s.hear("blog")
+	}
+	if n := e.Pauses(); n == 0 || n > turns/4 {
+		t.Errorf("the loop tried %d times to take a connection, in %d turns", n, turns)
+	}
+	allow()
+	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: blog.test\r\nConnection: close\r\n\r\n")
+	if got, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(got), "blog") {
+		t.Errorf("who had to wait got %q, %v", got, err)
+	}
+}
+
+// noMoreDescriptors lets this process have none besides those it has, until
+// allow is called.
+func noMoreDescriptors(t *testing.T) (allow func()) {
+	t.Helper()
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	next, err := unix.Dup(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(next)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(next), Max: was.Max}); err != nil {
+		t.Fatal(err)
+	}
+	allow = func() { _ = unix.Setrlimit(unix.RLIMIT_NOFILE, &was) }
+	t.Cleanup(allow)
+	return allow
 }

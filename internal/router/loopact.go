@@ -118,6 +118,7 @@ func (c *inSocket) flush(l *loop) bool {
 			c.writable = false
 			if a.blocked == 0 {
 				a.blocked, a.patience = l.clock, max(a.patience, time.Second)
+				l.by(a.blocked + a.patience)
 			}
 			return false
 		case err == unix.EINTR: //nolint:errorlint // an Errno
@@ -159,10 +160,10 @@ func (c *inSocket) through(l *loop) {
 		c.linger(l)
 		return
 	}
-	c.due = l.clock + l.router.opt.IdleTimeout
 	if c.r < c.w {
-		c.due = l.clock + l.router.opt.HeaderTimeout
+		c.until(l, l.clock+l.router.opt.HeaderTimeout)
 		return
 	}
+	c.until(l, l.clock+l.router.opt.IdleTimeout)
 	c.r, c.w = 0, 0
 }

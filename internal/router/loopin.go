@@ -2,8 +2,6 @@ package router
 
 import (
 	"bytes"
-	"net"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +27,11 @@ type inSocket struct {
 	r, w int
 
 	due       time.Duration // on the loop's clock; 0: none
+	waits     bool          // for the body of a request whose head is there
 	lingering bool
+
+	known  bool // who the client is was found out
+	handed int  // how often it was handed over
 
 	act *act // of the request that is under way; nil: there is none
 }
@@ -66,7 +68,10 @@ type act struct {
 func (c *inSocket) event(l *loop, events uint32) {
 	c.readable = c.readable || events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
 	c.writable = c.writable || events&unix.EPOLLOUT != 0
-	c.hungUp = c.hungUp || events&unix.EPOLLRDHUP != 0
+	if events&unix.EPOLLRDHUP != 0 && !c.hungUp {
+		c.hungUp = true
+		l.by(l.clock) // it is looked at twice
+	}
 	switch {
 	case events&(unix.EPOLLHUP|unix.EPOLLERR) != 0:
 		c.leaves(l)
@@ -123,7 +128,7 @@ func (c *inSocket) read(l *loop) {
 		c.shut(l)
 	default:
 		if c.w == 0 {
-			c.due = l.clock + l.router.opt.HeaderTimeout
+			c.until(l, l.clock+l.router.opt.HeaderTimeout)
 		}
 		c.w += n
 		c.readable = n == len(room) || c.hungUp
@@ -142,7 +147,14 @@ func (c *inSocket) begin(l *loop) bool {
 	case err != nil && !bytes.HasPrefix(preface, c.held()[:min(4, len(c.held()))]):
 		l.drop(a)
 		c.refuse(l, badBody(err))
-	case err != nil || !c.simple(a, n) || !l.router.open.enter():
+	case err == nil && c.more(&a.req, n):
+		l.drop(a)
+		if !c.waits {
+			c.waits = true
+			c.until(l, l.clock+l.router.watch.tick)
+		}
+		return c.continued(l)
+	case err != nil || !c.simple(&a.req, n) || !l.router.open.enter():
 		l.drop(a)
 		c.handOver(l)
 	default:
@@ -155,6 +167,8 @@ func (c *inSocket) begin(l *loop) bool {
 // that has to come first.
 func (c *inSocket) continued(l *loop) bool {
 	switch {
+	case c.waits && c.hungUp && !c.readable:
+		c.handOver(l) // which says what is wrong with that
 	case c.hungUp && !c.readable:
 		c.shut(l)
 	case c.w == slabSize && c.r > 0:
@@ -179,7 +193,7 @@ func (c *inSocket) lead(l *loop, a *act, n int) {
 		a.inline = c.slab[c.r+n : c.r+n+length]
 		a.head += length
 	}
-	c.act, c.due = a, 0
+	c.act, c.due, c.waits = a, 0, false
 	a.owner, a.patience = c, l.router.opt.RateGrace
 	x := &a.x
 	x.router, x.from, x.client, x.sink = l.router, &c.peer, a, a
@@ -195,13 +209,14 @@ func (c *inSocket) lead(l *loop, a *act, n int) {
 // fast reports whether a loop can do all that the request's app may ask for.
 // What computes, or begins a conversation, would hold up all others.
 func (x *exchange) fast() bool {
-	if !x.lookup() || x.app == nil {
-		return true // it is refused
-	}
-	if x.app.control {
+	return !x.lookup() || x.app == nil || x.app.fast() // else it is refused
+}
+
+func (a *app) fast() bool {
+	if a.control {
 		return false
 	}
-	rt := x.app.route.Load()
+	rt := a.route.Load()
 	return rt == nil || rt.edge.Protocol == "" && rt.edge.Proxy == 0 && rt.edge.Auth == nil && len(rt.edge.Compress) == 0 && rt.edge.Balance.Hedge == 0
 }
 
@@ -214,12 +229,14 @@ func protoOf(req *h1.Request) string {
 
 // simple reports whether a request with a head of n bytes is one of those that
 // a loop leads through.
-func (c *inSocket) simple(a *act, n int) bool {
-	req := &a.req
-	if req.Upgrade != nil || req.Expect || req.Length < 0 || req.Length > int64(c.w-c.r-n) {
-		return false
-	}
-	return true
+func (c *inSocket) simple(req *h1.Request, n int) bool {
+	return req.Upgrade == nil && !req.Expect && req.Length >= 0 && req.Length <= int64(c.w-c.r-n)
+}
+
+// more reports whether more of a small body is worth waiting for.
+func (c *inSocket) more(req *h1.Request, n int) bool {
+	there := int64(c.w - c.r - n)
+	return !req.Expect && req.Length > there && int64(n)+req.Length <= slabSize
 }
 
 // step does what an exchange says is next.
@@ -272,35 +289,6 @@ func (x *exchange) unwait(g *guest) {
 	}
 }
 
-// resign leaves the request that has just begun to a goroutine, as if it had
-// never begun.
-func (c *inSocket) resign(l *loop) {
-	a := c.act
-	c.act = nil
-	a.x.giveBack()
-	a.x.admission.held.Release()
-	l.drop(a)
-	l.router.open.leave()
-	c.handOver(l)
-}
-
-// handOver gives the connection, and what came of it, to a goroutine.
-func (c *inSocket) handOver(l *loop) {
-	l.release(c.fd)
-	c.ended = true
-	file := os.NewFile(uintptr(c.fd), "client")
-	conn, err := net.FileConn(file)
-	_ = file.Close()
-	if err == nil {
-		read := bytes.Clone(c.held())
-		go l.router.attend(conn, false, read) // ends with the connection
-	} else {
-		l.router.log.Debug("connection could not be handed over", "err", err)
-	}
-	c.yield(l)
-	c.part(l)
-}
-
 // held are the bytes that came and were not taken yet.
 func (c *inSocket) held() []byte {
 	if c.slab == nil {
@@ -337,6 +325,7 @@ func (c *inSocket) send(l *loop, at *place) error {
 func (c *inSocket) sentAll(l *loop) {
 	if limit := c.act.x.patience(); limit > 0 {
 		c.act.due = l.clock + limit
+		l.by(c.act.due)
 	}
 }
 
@@ -379,7 +368,8 @@ func (c *inSocket) shut(l *loop) {
 	l.release(c.fd)
 	unix.Close(c.fd)
 	c.yield(l)
-	c.part(l)
+	c.door.Close()
+	l.part()
 }
 
 // finish ends the request that is under way, if there is one; whole says that
@@ -428,25 +418,46 @@ func (l *loop) slotted(a *act, why overload.Reason) {
 	c.serve(l)
 }
 
+// until has something be due; 0: nothing is.
+func (c *inSocket) until(l *loop, due time.Duration) {
+	c.due = due
+	l.by(due)
+}
+
 // tick implements handler.
 func (c *inSocket) tick(l *loop) {
 	a := c.act
 	switch {
 	case c.due > 0 && c.due <= l.clock:
-		if c.lingering || c.r == c.w {
-			c.shut(l)
-			return
-		}
-		c.refuse(l, slowHead())
+		c.late(l)
 	case a == nil:
+		l.by(c.due)
 	case a.due > 0 && a.due <= l.clock && !a.begun:
 		c.failed(l, errTimeout)
+		c.serve(l)
 	case a.blocked > 0 && l.clock-a.blocked > a.patience:
 		c.shut(l)
 	case c.hungUp && c.noticed:
 		c.leaves(l)
 	default:
-		c.noticed = c.hungUp
+		if c.noticed = c.hungUp; c.noticed {
+			l.by(l.clock)
+		}
+		if l.by(a.due); a.blocked > 0 {
+			l.by(a.blocked + a.patience)
+		}
+	}
+}
+
+// late ends what took too long to come.
+func (c *inSocket) late(l *loop) {
+	switch {
+	case c.lingering || c.r == c.w:
+		c.shut(l)
+	case c.waits:
+		c.handOver(l) // which knows how slow a body may be
+	default:
+		c.refuse(l, slowHead())
 	}
 }
 
@@ -465,17 +476,15 @@ func (c *inSocket) refuse(l *loop, p page) {
 func (c *inSocket) linger(l *loop) {
 	if !c.lingering {
 		c.lingering = true
-		c.due = l.clock + drainTime
+		c.until(l, l.clock+drainTime)
 		if unix.Shutdown(c.fd, unix.SHUT_WR) != nil {
 			c.shut(l)
 			return
 		}
-		if c.slab == nil {
-			c.slab = l.slab()
-		}
+		c.yield(l)
 	}
 	for n := 0; c.readable && n < lingerBytes; {
-		more, err := rawRead(c.fd, c.slab[:])
+		more, err := rawRead(c.fd, l.common())
 		switch {
 		case err == unix.EAGAIN: //nolint:errorlint // an Errno
 			c.readable = false

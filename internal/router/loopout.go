@@ -49,6 +49,7 @@ func (l *loop) connect(u *upstream, within time.Duration) (*outSocket, error) {
 		unix.Close(fd)
 		return nil, errRefused
 	}
+	l.by(o.since + within)
 	return o, nil
 }
 
@@ -73,7 +74,9 @@ func (p *outPool) reap(l *loop) {
 	clear(p.idle[len(kept):])
 	if p.idle = kept; len(kept) == 0 {
 		delete(l.out, p.of)
+		return
 	}
+	l.by(kept[0].since + l.router.opt.UpstreamIdle)
 }
 
 // forget takes one that has closed out of its pool.
@@ -229,8 +232,12 @@ func (o *outSocket) refused(l *loop) {
 
 // tick implements handler.
 func (o *outSocket) tick(l *loop) {
-	if o.connecting && l.clock-o.since >= o.within {
+	switch {
+	case !o.connecting:
+	case l.clock-o.since >= o.within:
 		o.refused(l)
+	default:
+		l.by(o.since + o.within)
 	}
 }
 
@@ -271,6 +278,7 @@ func (o *outSocket) done(l *loop, whole bool) {
 	o.client, o.used, o.since = nil, true, l.clock
 	o.yield(l)
 	pool.idle = append(pool.idle, o)
+	l.by(o.since + l.router.opt.UpstreamIdle)
 }
 
 // bulks are buffers for large bodies.

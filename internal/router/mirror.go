@@ -93,7 +93,8 @@ func (x *exchange) copyable(latency time.Duration) bool {
 
 // copyTo sends the copy in a goroutine of its own, which leaves the router.
 func (x *exchange) copyTo(rt *route, m *mirrored, was answered) {
-	leave := func() { m.underWay.Add(-1); x.router.open.leave() }
+	from, router := *x.from, x.router // the exchange is another request's in a moment
+	leave := func() { m.underWay.Add(-1); router.open.leave() }
 	process, why := rt.admit(&x.visit)
 	inst := rt.pool(process).idlest()
 	if why != admitted || inst == nil || !inst.door.enter() {
@@ -104,8 +105,7 @@ func (x *exchange) copyTo(rt *route, m *mirrored, was answered) {
 	place := inst.place.Load()
 	o := x.onward()
 	o.Set = append(o.Set, copyMark...)
-	text := h1.AppendRequest(nil, x.req, o) // the head is another request's in a moment
-	from, router := *x.from, x.router
+	text := h1.AppendRequest(nil, x.req, o)
 	go func() {
 		defer leave()
 		defer inst.door.leave()

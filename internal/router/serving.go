@@ -60,7 +60,7 @@ func (r *Router) serve(ln net.Listener, secure bool) error {
 		case err == nil && r.watch.count.Load() >= int64(r.opt.MaxConnections):
 			turnAway(conn, secure)
 		case err == nil:
-			go r.attend(conn, secure, nil) // ends with the connection, which the router's end cuts
+			go r.attend(conn, secure) // ends with the connection, which the router's end cuts
 		case r.draining.Load() || errors.Is(err, net.ErrClosed):
 			_ = ln.Close()
 			return nil

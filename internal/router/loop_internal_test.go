@@ -1,0 +1,48 @@
+package router
+
+import (
+	"log/slog"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// told is a handler that counts its events.
+type told int
+
+func (h *told) event(*loop, uint32) { *h++ }
+func (h *told) tick(*loop)          {}
+func (h *told) shut(*loop)          {}
+
+func TestAnEventOfADescriptorThatHasClosedIsNotToldToItsNextOwner(t *testing.T) {
+	l, err := newLoop(New(slog.New(slog.DiscardHandler), Options{Loops: 1}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	pipe := make([]int, 2)
+	if err := unix.Pipe2(pipe, unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pipe[0])
+	defer unix.Close(pipe[1])
+	var first, second told
+	if err := l.register(pipe[1], &first, edges); err != nil {
+		t.Fatal(err)
+	}
+	events := make([]unix.EpollEvent, 1)
+	if n := rawEpollWait(l.epoll, events, 0); n != 1 {
+		t.Fatalf("%d events", n)
+	}
+	l.release(pipe[1])
+	if err := l.register(pipe[1], &second, edges); err != nil {
+		t.Fatal(err)
+	}
+	l.dispatch(events)
+	if rawEpollWait(l.epoll, events, 0) == 1 {
+		l.dispatch(events)
+	}
+	if first != 0 || second != 1 {
+		t.Errorf("the first owner was told %d times, the second %d times; want 0 and 1", first, second)
+	}
+}
