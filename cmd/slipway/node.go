@@ -79,7 +79,7 @@ func runNode(ctx context.Context, log *slog.Logger, o *options, owned bool) erro
 	options := node.Options{
 		ID: "local", Dir: o.path("node"), Version: version, Keys: ring, Problem: problem,
 		ControlSocket: o.controlSocket(), Socket: o.nodeSocket(),
-		HTTP: o.HTTP, HTTPS: o.HTTPS, Listen: listen,
+		HTTP: o.HTTP, HTTPS: o.HTTPS, HTTP3: o.HTTP3, Listen: listen,
 		Access: o.access.log(), Reopen: reopen, Metrics: o.access.Metrics,
 		Serving: func(node.Info) {
 			if owned && !nodeWanted(o) {
@@ -163,7 +163,7 @@ func ensureNode(ctx context.Context, log *slog.Logger, o *options, again bool) e
 		return err
 	}
 	cmd := exec.Command(self, "node", "--state", o.State, "--http", o.HTTP, "--https", o.HTTPS, fmt.Sprintf("--verbose=%t", o.Verbose), //nolint:noctx // it outlives us
-		"--https-port", strconv.Itoa(o.HTTPSPort), "--trusted-proxies", o.TrustedProxies,
+		"--https-port", strconv.Itoa(o.HTTPSPort), fmt.Sprintf("--http3=%t", o.HTTP3), "--trusted-proxies", o.TrustedProxies,
 		"--tcp-ports", o.TCPPorts, "--hold-requests", strconv.Itoa(o.HoldRequests), "--hold-time", o.HoldTime.String(), "--tls-profile", o.TLSProfile,
 		"--secret-key-file", o.SecretKeyFile, "--"+ownedFlag)
 	cmd.Args = slices.Concat(cmd.Args, o.runtime.arguments(), o.access.arguments(), o.clients.arguments())

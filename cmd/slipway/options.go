@@ -37,6 +37,9 @@ type options struct {
 	// before HTTPS; 0 is the port of HTTPS. A wrong one sends who is redirected
 	// to where nobody answers.
 	HTTPSPort int
+	// HTTP3 serves HTTP/3 at the UDP port of HTTPS as well, and tells clients of
+	// it. A firewall in front has to let it pass. Heeded by a node when it starts.
+	HTTP3 bool
 	// TrustedProxies are the addresses and networks, with commas between them,
 	// of proxies whose X-Forwarded-… the edge believes. Whoever can send from one
 	// can claim any address. Empty: nobody is believed.
@@ -171,6 +174,7 @@ type options struct {
 func (o *options) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.HTTP, "http", ":8080", "address of the edge")
 	flags.StringVar(&o.HTTPS, "https", ":8443", "address of the edge for HTTPS; empty: off")
+	flags.BoolVar(&o.HTTP3, "http3", false, "serve HTTP/3 too, at the UDP port of --https, and tell clients so")
 	flags.StringVar(&o.TCPPorts, "tcp-ports", "", "ports of the edge that apps may be given for TCP connections, first-last; empty: none")
 	flags.IntVar(&o.HoldRequests, "hold-requests", 1000, "requests of one app that may wait while an instance with a volume takes over from another")
 	flags.DurationVar(&o.HoldTime, "hold-time", 30*time.Second, "how long they may wait; then they get 503")

@@ -2,12 +2,16 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 )
 
 // checkProxies reads --trusted-proxies and --https-port.
 func (o *options) checkProxies() error {
+	if o.HTTP3 && o.HTTPS == "" {
+		return errors.New("--http3: there is no HTTPS to serve it beside; give --https an address")
+	}
 	if o.HTTPSPort < 0 || o.HTTPSPort > 65535 {
 		return fmt.Errorf("--https-port: %d is not a port; write one from 1 to 65535, or 0 for the port of --https", o.HTTPSPort)
 	}

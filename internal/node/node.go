@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/access"
+	"github.com/slipway-paas/slipway/internal/h3"
 	"github.com/slipway-paas/slipway/internal/keep"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/router"
@@ -52,6 +53,8 @@ type Options struct {
 	// HTTP and HTTPS are the addresses the router listens at, such as ":8080".
 	// Empty: not at all.
 	HTTP, HTTPS string
+	// HTTP3 serves HTTP/3 at the UDP port of HTTPS.
+	HTTP3 bool
 	// Listen opens the door of an option, "--http" or "--https". Its error is
 	// shown as it is. Default net.Listen.
 	Listen func(option, address string) (net.Listener, error)
@@ -267,6 +270,7 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 	defer end()
 	failed := make(chan error, 2)
 	n.doors.serve(&work, n.router, failed)
+	n.serveHTTP3(&work)
 	n.serveMetrics(&work, n.doors.metrics, n.life.Done())
 	work.Go(func() { n.reopenAccess(n.opt.Reopen, n.life.Done()) })
 	n.ports.open(&work, inherited)
@@ -442,6 +446,28 @@ func (d *doors) serve(work *sync.WaitGroup, r *router.Router, failed chan<- erro
 			}
 		})
 	}
+}
+
+// serveHTTP3 opens the UDP port of HTTPS. Beside a node that this one succeeds
+// the kernel leaves to it what it began: see h3.Socket. Clients have TCP as well,
+// so a port that cannot be had keeps nothing from being served.
+func (n *node) serveHTTP3(work *sync.WaitGroup) {
+	if !n.opt.HTTP3 || n.doors.https == nil {
+		return
+	}
+	address := n.doors.https.Addr().String()
+	socket, err := h3.Open(address)
+	if err != nil {
+		n.log.Error("HTTP/3 is not served", "err", err)
+		n.reports.problem("http3", fmt.Sprintf("HTTP/3 is not served, clients come by TCP: %v; end what holds UDP %s and start the node again", err, address))
+		return
+	}
+	port := cmp.Or(n.opt.Router.HTTPSPort, socket.LocalAddr().(*net.UDPAddr).Port)
+	work.Go(func() {
+		if err := n.router.ServeHTTP3(socket, port); err != nil {
+			n.log.Error("HTTP/3 is served no more", "err", err)
+		}
+	})
 }
 
 // address is where the router listens, or empty.

@@ -308,20 +308,26 @@ func (c *streamConn) SetDeadline(time.Time) error      { return nil }
 func (c *streamConn) SetReadDeadline(time.Time) error  { return nil }
 func (c *streamConn) SetWriteDeadline(time.Time) error { return nil }
 
-// drainHTTP2 has all connections of HTTP/2 tell their clients to reconnect.
-func (r *Router) drainHTTP2() (open int) {
+// drainMuxed has all connections of HTTP/2 and HTTP/3 tell their clients to
+// reconnect.
+func (r *Router) drainMuxed() (open int) {
 	r.watch.each(func(who watched) {
-		if m, ok := who.(*muxed); ok {
-			m.conn.Drain()
-			open++
+		switch c := who.(type) {
+		case *muxed:
+			c.conn.Drain()
+		case *datagrams:
+			c.drain()
+		default:
+			return
 		}
+		open++
 	})
 	return open
 }
 
-// leaveHTTP2 blocks until each has ended in its order.
-func (r *Router) leaveHTTP2(ctx context.Context) error {
-	for r.drainHTTP2() > 0 {
+// leaveMuxed blocks until each has ended in its order.
+func (r *Router) leaveMuxed(ctx context.Context) error {
+	for r.drainMuxed() > 0 {
 		select {
 		case <-r.watch.noticed:
 		case <-ctx.Done():

@@ -54,6 +54,7 @@ type Router struct {
 	underWay  time.Duration          // see underWay
 	held      atomic.Int64           // requests that wait for an instance, of all apps
 	httpsPort atomic.Int64           // where ServeTLS listens; 0: nowhere
+	altSvc    atomic.Pointer[string] // the line that says where HTTP/3 is; nil: nowhere
 	told      atomic.Bool            // the log knows of redirects to nowhere
 
 	// changes counts those of what hosts lead to, so that a connection knows

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/slipway-paas/slipway/internal/h3"
 )
 
 // serving is the router's listeners and the connections that came from them.
@@ -21,6 +23,7 @@ type serving struct {
 	serveMu   sync.Mutex    // guards the rest
 	began     time.Duration // of the draining
 	listeners []net.Listener
+	quic      []*h3.Server
 }
 
 func (s *serving) begin(o *Options) {
@@ -100,7 +103,10 @@ func (r *Router) StartDraining() {
 	for _, ln := range r.listeners {
 		_ = ln.Close() // closed already is as good
 	}
-	r.drainHTTP2()
+	for _, server := range r.quic {
+		server.Leave()
+	}
+	r.drainMuxed()
 }
 
 // Drained starts draining and blocks until no request is under way and every
@@ -111,7 +117,7 @@ func (r *Router) Drained(ctx context.Context) error {
 	r.StartDraining()
 	err := r.lull(ctx)
 	if err == nil {
-		err = r.leaveHTTP2(ctx)
+		err = r.leaveMuxed(ctx)
 	}
 	if err == nil {
 		select {
@@ -138,6 +144,7 @@ func (r *Router) Close() {
 	defer late.Stop()
 	r.stopLoops()
 	r.watch.end(late.C)
+	r.closeHTTP3()
 	select {
 	case <-empty:
 	case <-late.C:

@@ -1,0 +1,262 @@
+package router
+
+import (
+	"bytes"
+	"runtime/debug"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/access"
+	"github.com/slipway-paas/slipway/internal/h1"
+	"github.com/slipway-paas/slipway/internal/h3"
+)
+
+// ServeHTTP3 serves HTTP/3 on socket until the router drains or closes, then
+// returns nil, with the certificates and rules of ServeTLS. It takes socket over,
+// and tells who comes by TLS that port is where it is served.
+func (r *Router) ServeHTTP3(socket *h3.Socket, port int) error {
+	server, err := h3.Listen(socket, r.listens, h3.Options{
+		Limits: r.limits, HeaderTimeout: r.opt.HeaderTimeout, IdleTimeout: r.opt.IdleTimeout,
+		WriteTimeout: 2 * r.opt.RateGrace, Handshakes: r.opt.Handshakes,
+		Full: func() bool { return r.watch.count.Load() >= int64(r.opt.MaxConnections) },
+	})
+	if err != nil {
+		return err
+	}
+	if !r.addHTTP3(server) {
+		server.Close()
+		return nil
+	}
+	r.startWatch()
+	line := `Alt-Svc: h3=":` + strconv.Itoa(port) + `"; ma=86400` + "\r\n"
+	r.altSvc.Store(&line)
+	for {
+		conn, err := server.Accept()
+		if err != nil {
+			r.altSvc.CompareAndSwap(&line, nil)
+			if r.draining.Load() {
+				return nil
+			}
+			return err
+		}
+		go r.attend3(conn) // ends with the connection, which the router's end cuts
+	}
+}
+
+// addHTTP3 reports false when it is too late.
+func (r *Router) addHTTP3(server *h3.Server) bool {
+	r.serveMu.Lock()
+	defer r.serveMu.Unlock()
+	if r.draining.Load() {
+		return false
+	}
+	r.quic = append(r.quic, server)
+	return true
+}
+
+// closeHTTP3 ends the sockets, and what connections are left.
+func (r *Router) closeHTTP3() {
+	r.serveMu.Lock()
+	defer r.serveMu.Unlock()
+	for _, server := range r.quic {
+		server.Close()
+	}
+	r.quic = nil
+}
+
+// sayAltSvc appends where HTTP/3 is to what a client by TLS is told, where the
+// app says nothing of it itself.
+func (x *exchange) sayAltSvc(dst []byte, res *h1.Response) []byte {
+	if line := x.router.altSvc.Load(); line != nil && x.from.tls != nil && res.Get("alt-svc") == nil {
+		return append(dst, *line...)
+	}
+	return dst
+}
+
+// datagrams is the connection of a client that speaks HTTP/3: many requests at
+// once, each led through by a goroutine of its own.
+type datagrams struct {
+	router *Router
+	peer   peer
+	conn   *h3.Conn
+	door   *access.Door
+	place  seat
+	open   atomic.Int64
+	idle   atomic.Int64 // since when there is no request; 0: there is one
+	left   atomic.Int64 // since when it drains; 0: it does not
+	resets atomic.Int64 // requests that the client left, more than it stayed for
+}
+
+// mostResets is how many requests a client may leave before their end, besides
+// one for each that it did not; as over HTTP/2.
+const mostResets = 400
+
+// attend3 serves a connection until it ends.
+func (r *Router) attend3(conn *h3.Conn) {
+	state := conn.TLS()
+	d := &datagrams{router: r, conn: conn, door: r.metrics.Open(true), peer: peer{addr: conn.Peer(), local: conn.Local(), tls: &state}}
+	defer d.door.Close()
+	d.peer.name = bareHost(d.peer.addr)
+	d.idle.Store(max(1, int64(r.now())))
+	r.metrics.Handshakes.Done(state.Version)
+	if !r.watch.add(d) {
+		conn.Close()
+		return
+	}
+	defer r.watch.remove(d)
+	if r.draining.Load() {
+		d.drain()
+	}
+	conn.Serve(d.serve)
+}
+
+func (d *datagrams) drain() {
+	if d.left.CompareAndSwap(0, max(1, int64(d.router.now()))) {
+		d.conn.Drain()
+	}
+}
+
+func (d *datagrams) seat() *seat  { return &d.place }
+func (d *datagrams) counts() bool { return true }
+func (d *datagrams) cut()         { d.conn.Close() }
+
+func (d *datagrams) quiet() (since time.Duration, ok bool) {
+	idle := d.idle.Load()
+	return time.Duration(idle), idle != 0
+}
+
+// partingTime is how long a connection stays that was told to go and has no
+// request: for those on their way.
+const partingTime = time.Second
+
+// look ends a connection that has no request for too long. What its client sends
+// without making one, the half of a head too, keeps it no longer.
+func (d *datagrams) look(now, _ time.Duration) {
+	since, ok := d.quiet()
+	if left := time.Duration(d.left.Load()); ok && (now-since > d.router.opt.IdleTimeout || left > 0 && now-max(left, since) > partingTime) {
+		d.conn.Close()
+	}
+}
+
+// serve leads one request to its end.
+func (d *datagrams) serve(s *h3.Stream) {
+	if d.open.Add(1) == 1 {
+		d.idle.Store(0)
+	}
+	st := &called{Stream: s, of: d, inLeft: d.router.opt.RateGrace}
+	defer func() {
+		if bug := recover(); bug != nil {
+			d.router.log.Error("a request made the router panic", "err", bug, "stack", string(debug.Stack()))
+			s.Reset()
+		}
+		d.done(st)
+	}()
+	st.x.router, st.x.from = d.router, &d.peer
+	st.x.begin(s.Request(), "HTTP/3.0")
+	if !d.router.watch.add(st) {
+		s.Reset()
+		return
+	}
+	defer d.router.watch.remove(st)
+	st.x.run(st)
+}
+
+// done counts a request that ended.
+func (d *datagrams) done(st *called) {
+	if d.open.Add(-1) == 0 {
+		d.idle.Store(max(1, int64(d.router.now())))
+		d.router.watch.changed()
+	}
+	switch {
+	case st.x.status != statusClientGone:
+		if d.resets.Load() > 0 {
+			d.resets.Add(-1)
+		}
+	case d.resets.Add(1) > mostResets:
+		d.conn.Refuse()
+	}
+}
+
+// called is one request of a client that speaks HTTP/3.
+type called struct {
+	*h3.Stream
+	of      *datagrams
+	x       exchange
+	place   seat
+	answers atomic.Bool // the answer has begun
+	inLeft  time.Duration
+}
+
+func (st *called) seat() *seat                  { return &st.place }
+func (st *called) counts() bool                 { return false } // its connection does
+func (st *called) quiet() (time.Duration, bool) { return 0, false }
+func (st *called) cut()                         { st.x.interrupt(errGone) }
+
+func (st *called) look(now, _ time.Duration) {
+	st.x.expire(now)
+	select {
+	case <-st.Done():
+		st.x.interrupt(errGone)
+	default:
+	}
+}
+
+func (st *called) whole() ([]byte, bool) { return nil, false }
+
+// next brings more of the body. Until the app begins to answer the client has
+// to keep up a rate.
+func (st *called) next() ([]byte, error) {
+	if st.answers.Load() || bytes.HasPrefix(st.Request().Get("content-type"), []byte("application/grpc")) {
+		return st.Next()
+	}
+	opt, before := &st.of.router.opt, time.Now()
+	st.Patience(before.Add(st.inLeft))
+	data, err := st.Next()
+	if st.inLeft -= time.Since(before); err != nil && st.inLeft <= 0 {
+		return nil, errSlow
+	}
+	st.inLeft = min(opt.RateGrace, st.inLeft+time.Duration(len(data))*time.Second/time.Duration(opt.MinRate))
+	return data, err
+}
+
+func (st *called) trailers() []byte { return st.Trailers() }
+func (st *called) hurry()           { st.StopReading(errGone) }
+
+func (st *called) interim(res *h1.Response) error {
+	st.Interim(res)
+	return nil
+}
+
+func (st *called) answer(res *h1.Response, back *h1.Back) error {
+	if back.Close {
+		st.of.drain()
+	}
+	if !st.answers.Swap(true) {
+		st.Patience(time.Time{})
+	}
+	return st.Answer(res, back)
+}
+
+func (st *called) write(p []byte) error { return st.Write(p) }
+func (st *called) abort()               { st.Reset() }
+
+func (st *called) gone() <-chan struct{} { return st.Done() }
+
+func (st *called) end(trailers []byte) error {
+	st.End(trailers)
+	return nil
+}
+
+func (st *called) flush() error { return st.Flush() }
+
+// tunnel is the stream as a connection.
+func (st *called) tunnel() *wire {
+	conn := st.Socket()
+	if conn == nil {
+		return nil
+	}
+	w := new(wire)
+	w.begin(conn, true, &st.of.router.slabs)
+	return w
+}
