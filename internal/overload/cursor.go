@@ -18,6 +18,7 @@ type counts struct {
 	busy       float64 // slots taken, integrated over seconds
 	busyAt     time.Duration
 	hist       *histogram // of all, nil until one came; a quarter is forgotten each window
+	peak       int        // of the slots taken
 	ticked     [2]int     // all and out at the last tick
 }
 
@@ -45,6 +46,7 @@ func (c *counts) next(now time.Duration) {
 	c.began, c.end, c.busyAt = now, now+window, now
 	c.ticked = [2]int{}
 	c.all, c.admitted, c.spare, c.out, c.queued, c.waits, c.busy = 0, 0, 0, 0, 0, 0, 0
+	c.peak = 0
 }
 
 // fade forgets a part of the histogram. Not all: with few requests a window one
@@ -69,8 +71,11 @@ const (
 	least    = 0.01 // of what came is always admitted
 	growth   = 1.25 // of what was admitted, at most, when slots are free
 	drain    = 5    // windows in which a backlog is to be gone
-	alarm    = 5    // times the target is overload, where there was none before
-	stepUp   = 5    // windows between steps up at full use
+	// margin is how much more is admitted than went out. The queue takes the best
+	// levels of it, so that there is always one of them to take a slot.
+	margin = 2
+	alarm  = 5 // times the target is overload, where there was none before
+	stepUp = 5 // windows between steps up at full use
 )
 
 // aim puts the cursor where share of what comes is admitted, by the histogram.
@@ -126,7 +131,7 @@ func (g *Gate) roll(now time.Duration) (called calls) {
 	} else {
 		g.move(now, dt, used)
 	}
-	g.limit.roll(pace{seconds, w.busy, float64(w.out)}, g.queue.size > 0)
+	g.limit.roll(pace{seconds, w.busy, float64(w.out)}, w.peak, g.queue.size > 0)
 	w.fade()
 	w.next(now)
 	g.expire(now, &called)
@@ -155,15 +160,19 @@ func (g *Gate) tick() {
 func (g *Gate) move(now, dt time.Duration, used float64) {
 	w, target := &g.win, g.target()
 	average := g.queue.age(now) / 2
+	if g.cursor.level == Lowest {
+		average = min(average, g.ahead()/2) // the oldest may be one that better ones pass by
+	}
 	if w.waits > 0 {
 		average = max(average, w.queued/time.Duration(w.waits))
 	}
 	over := average > target
-	if g.cursor.level == Lowest {
+	if g.cursor.level == Lowest && !g.pressed {
 		over = average > alarm*target && now-g.empty > standing && g.rising >= fewRises ||
 			g.ahead() > 2*alarm*target && g.rising >= 2
+		over = over && !g.limit.unsure()
 	}
-	g.pressed = over
+	g.pressed = over || g.pressed && average > target/2
 	all := float64(max(w.all, 1))
 	switch {
 	case over:
@@ -179,13 +188,13 @@ func (g *Gate) move(now, dt time.Duration, used float64) {
 	}
 }
 
-// fewer is how many to admit in a window after one of overload: what went out,
-// less a part of what is to be drained from the queue.
+// fewer is how many to admit in a window after one of overload: margin times what
+// went out, less a part of what is to be drained from the queue.
 func (g *Gate) fewer(dt time.Duration) float64 {
 	w := &g.win
 	out := float64(w.out)
 	backlog := float64(g.backlog()) - out*(g.target().Seconds()/2)/dt.Seconds()
-	return max(out-backlog/drain, out/2)
+	return max(margin*out-backlog/drain, out/2)
 }
 
 // ahead is how long one that comes now would wait.

@@ -14,9 +14,9 @@ type Settings struct {
 	Mode platform.OverloadMode
 	// Limit is how many requests one instance serves at a time; 0: found out.
 	Limit int
-	// Target is how long requests may queue on average. Default 20 ms, or what
-	// one takes to be served where that is longer. Less leaves instances idle
-	// between requests; more is waited by everybody.
+	// Target is how long requests may queue on average. Default what one takes to
+	// be served, at least 5 ms. Less leaves instances idle between requests; more
+	// is waited by everybody.
 	Target time.Duration
 	// Retry is how long a client that is turned away is asked to stay away, at
 	// least. Default 1 s.
@@ -26,9 +26,8 @@ type Settings struct {
 // mostTarget bounds what is taken for the target of slow apps.
 const mostTarget = time.Second
 
-// DefaultTarget is the paper's: at it, what is admitted hardly waits, and there
-// is always somebody to take a slot that comes free.
-const DefaultTarget = 20 * time.Millisecond
+// leastTarget is longer than the hiccups of a machine that is in use.
+const leastTarget = 5 * time.Millisecond
 
 func (s Settings) withDefaults() Settings {
 	if s.Retry <= 0 {
@@ -43,10 +42,9 @@ const (
 	fewRequests = 20
 	fewAnswers  = 10
 	// patient is how long a request waits when the queue is a burst's, which
-	// ends. When it stands it waits for impatient times the target: longer would
-	// be waited in vain.
-	patient   = 5 * time.Second
-	impatient = 2
+	// ends. When it stands it waits for as long as a full queue takes to be served,
+	// which is what few requests take: longer would be waited in vain.
+	patient = 5 * time.Second
 	// standing is how long a queue must not have been empty to be no burst.
 	standing = 500 * time.Millisecond
 	// A queue holds what is served in queueTimes the target; a burst's more, in
@@ -211,14 +209,14 @@ func (g *Gate) observe(now time.Duration, level Level, why Reason) (Verdict, Rea
 	return Go, None
 }
 
-// enqueue lets a request wait, in the place of a lesser one if need be.
+// enqueue lets a request wait, in the place of one of a lesser level if need be.
 func (g *Gate) enqueue(now time.Duration, level Level, w *Waiter, called *calls) (Verdict, Reason) {
 	if g.queue.size == 0 {
 		g.empty = now
 	}
 	if g.queue.size >= g.room() {
-		victim := g.queue.newestBelow(level.Class())
-		if victim == nil {
+		victim := g.queue.worst()
+		if level >= victim.level {
 			g.seen.shed[level.Class()][Full]++
 			return Shed, Full
 		}
@@ -241,6 +239,9 @@ func (g *Gate) room() int {
 	if !g.pressed {
 		n = max(n, burst)
 	}
+	if g.limit.unsure() {
+		n = maxQueue
+	}
 	return min(n, maxQueue)
 }
 
@@ -252,13 +253,13 @@ func (g *Gate) target() time.Duration {
 	if g.set.Target > 0 {
 		return g.set.Target
 	}
-	return min(max(DefaultTarget, g.limit.usual(g.hold)), mostTarget)
+	return min(max(leastTarget, g.limit.usual(g.hold)), mostTarget)
 }
 
 // patience is how long requests wait.
 func (g *Gate) patience() time.Duration {
 	if g.pressed {
-		return min(impatient*g.target(), patient)
+		return min(queueTimes*g.target(), patient)
 	}
 	return patient
 }
@@ -369,6 +370,7 @@ func (g *Gate) RetryAfter(level Level) int {
 func (g *Gate) take(now time.Duration, n int) {
 	g.win.occupy(now, g.inflight)
 	g.inflight += n
+	g.win.peak = max(g.win.peak, g.inflight)
 }
 
 // waited accounts for a request that gets its slot after a wait.
@@ -378,12 +380,12 @@ func (g *Gate) waited(wait time.Duration) {
 	g.seen.wait(wait)
 }
 
-// pump gives free slots to those who wait: the best class first, in it who came
-// first. Who waited too long is turned away instead.
+// pump gives free slots to those who wait: see next. Who waited too long is
+// turned away instead.
 func (g *Gate) pump(now time.Duration) (called calls) {
 	free := g.set.Mode != platform.OverloadOn
 	for g.queue.size > 0 && (free || g.inflight < g.limit.total) {
-		w := g.queue.best()
+		w := g.next()
 		if wait := now - w.since; wait <= g.patience() || free {
 			g.queue.remove(w)
 			g.seen.served[w.level.Class()]++
@@ -400,11 +402,20 @@ func (g *Gate) pump(now time.Duration) (called calls) {
 	return called
 }
 
+// next is who gets the slot that is free: in a short queue who came first of the
+// best class, in one that not all may live to see the end of, the best level.
+func (g *Gate) next() *Waiter {
+	if g.pressed || g.ahead() > queueTimes*g.target() {
+		return g.queue.best()
+	}
+	return g.queue.eldest()
+}
+
 // expire turns away all who waited too long.
 func (g *Gate) expire(now time.Duration, called *calls) {
 	limit := now - g.patience()
-	for class := range g.queue.by {
-		for w := g.queue.by[class].first; w != nil && w.since < limit; w = g.queue.by[class].first {
+	for w := range g.queue.firsts {
+		for ; w != nil && w.since < limit; w = g.queue.by[w.level].first {
 			g.drop(w, Late, called)
 		}
 	}

@@ -1,7 +1,6 @@
 package overload
 
 import (
-	"math"
 	"time"
 )
 
@@ -19,19 +18,25 @@ type limiter struct {
 	instances int
 	total     int // slots of all instances
 
-	own   float64       // what was found out, of all instances
-	base  time.Duration // mean time to answer with little to do; 0: not known
-	slow  bool          // no more doubling
-	sum   time.Duration
-	n     int
-	trial trial
+	own  float64       // what was found out, of all instances
+	base time.Duration // mean time to answer with little to do; 0: not known
+	full bool          // it was found once; no more doubling
+	peak int           // requests under way, lately
+
+	// Of the windows since it last had enough to say anything:
+	pace pace
+	sum  time.Duration // of times to answer
+	n    int
+
+	trial  trial
+	trials int // since there was room
 }
 
-// trial is a limit that was lowered, to see whether the app gets less done with
+// trial is a limit that is lowered, to see whether the app gets less done with
 // less in it: then it was not full.
 type trial struct {
-	own    float64 // before; 0: there is none
-	before pace
+	own    float64 // when it began; 0: there is none
+	before pace    // with the app full or slow, as much in it as there was
 	since  pace
 }
 
@@ -45,19 +50,31 @@ func (p *pace) add(more pace) {
 func (p pace) inside() float64 { return p.busy / p.seconds }
 func (p pace) rate() float64   { return p.out / p.seconds }
 
+// steady reports whether no more was inside than would be at that rate if all
+// took as long as those that came out (Little's law), but for a factor.
+func (p pace) steady(took time.Duration, most float64) bool {
+	return p.inside() <= most*p.rate()*took.Seconds()
+}
+
 const (
-	firstLimit = 64 // of an instance
+	// roomy is what an instance may have in any case, until it is found to be full.
+	// Twice what was under way lately may be, if that is more.
+	roomy      = 16
 	leastLimit = 2
 	mostLimit  = 4096
 	// tolerance is how much longer than usual answers may take.
-	tolerance = 1.2
-	enough    = 10 // samples to say anything
-	verdictAt = 50 // answers since a limit was lowered
+	tolerance = 1.1
+	enough    = 10 // answers to say anything; four times as many once it was found
+	// certain is what a verdict's answers times the square of the change must be:
+	// twice the standard deviation that chance makes of it.
+	certain = 12
+	// manyTrials are enough to know whether an app is full or slow.
+	manyTrials = 4
 )
 
 func (l *limiter) set(limit, instances int) {
 	if l.own == 0 {
-		l.own = firstLimit
+		l.own = roomy
 	} else if l.instances > 0 {
 		l.own *= float64(instances) / float64(l.instances)
 	}
@@ -90,12 +107,16 @@ func (l *limiter) sample(took time.Duration) {
 	l.n++
 }
 
-// roll ends a window of a pace. queued says that requests wait.
-func (l *limiter) roll(p pace, queued bool) {
-	if l.n < enough {
+// roll ends a window of a pace, in which peak requests were under way. queued
+// says that others wait.
+func (l *limiter) roll(p pace, peak int, queued bool) {
+	l.peak = max(peak, l.peak*15/16)
+	l.pace.add(p)
+	if l.n < enough || l.full && l.n < 4*enough {
 		return
 	}
 	took := l.sum / time.Duration(l.n)
+	p, l.pace = l.pace, pace{}
 	l.sum, l.n = 0, 0
 	used := p.inside()
 	switch {
@@ -126,34 +147,61 @@ func (l *limiter) adjust(p pace, took time.Duration, full bool) {
 		// What was sent before the limit fell is still there, and says little.
 	case !full && 2*used < l.own:
 		l.trial = trial{} // it is the clients who ask for less
-	case usual >= 1 && used > 1.5*p.rate()*took.Seconds():
-		// More is inside than came out at that pace (Little's law): those that
-		// make it slow have not been answered yet.
-	case usual >= 1 && full && !l.slow:
+		l.trials = 0
+		if !l.full { // what it can do is not known: a surge is not to find out all at once
+			l.own = max(0.9*l.own, 2*float64(l.peak), roomy*float64(l.instances))
+		}
+	case usual >= 1 && !p.steady(took, 1.5):
+		// Those that make it slow have not been answered yet.
+	case usual >= 1 && full && !l.full:
 		l.own *= 2
 	case usual >= 1 && full:
-		l.own += math.Sqrt(l.own)
-	case usual < 1:
-		l.lower(p, took, min(used, l.own)*usual+math.Sqrt(l.own))
+		l.trial = trial{}
+		l.own += max(0.5, l.own/16)
+	case usual < 1 && full:
+		l.lower(p, took, 1.05*l.own*float64(l.base)/float64(took)+0.5)
 	}
 }
 
 // lower goes part of the way down to a limit, and back when it is seen that the
 // app gets less done with less in it.
 func (l *limiter) lower(p pace, took time.Duration, to float64) {
-	l.slow = true
-	if l.trial.own == 0 {
-		l.trial = trial{own: l.own, before: p}
-	} else {
-		l.trial.since.add(p)
+	t := &l.trial
+	switch {
+	case t.own == 0: // what p saw may have begun before the app was full
+		*t = trial{own: l.own}
+		l.trials++
+		return
+	case t.before.out > 0:
+		t.since.add(p)
+	case p.steady(took, 1.2):
+		t.before = p
+	default:
+		return
 	}
-	if t := l.trial; t.since.out >= verdictAt {
-		inside, rate := t.since.inside()/t.before.inside(), t.since.rate()/t.before.rate()
-		if inside < 0.8 && rate < (1+inside)/2 {
-			l.base, l.own, l.trial = took, t.own, trial{}
-			return
-		}
-		l.trial = trial{own: l.own, before: t.since}
+	switch less, fewer := t.verdict(); {
+	case less && fewer:
+		l.base, l.own, l.full, *t = took, t.own, false, trial{}
+		return
+	case less:
+		*t = trial{own: l.own, before: t.since}
+		l.trials = manyTrials
 	}
-	l.own += 0.5 * (to - l.own)
+	l.full = true
+	l.own = max(l.own+0.5*(to-l.own), t.own/2)
 }
+
+// verdict reports whether less was in the app for long enough to tell, and
+// whether fewer answers came out for it. The less the difference is, the more
+// answers it takes until it is none of chance.
+func (t *trial) verdict() (less, fewer bool) {
+	if t.since.out == 0 {
+		return false, false
+	}
+	inside, rate := t.since.inside()/t.before.inside(), t.since.rate()/t.before.rate()
+	apart := max(1-inside, 0)
+	return t.since.out*apart*apart > certain, rate < (1+inside)/2
+}
+
+// unsure reports whether it is not known yet if the app is full or slow.
+func (l *limiter) unsure() bool { return !l.told && l.trials > 0 && l.trials < manyTrials }

@@ -1,6 +1,10 @@
 package overload
 
-import "time"
+import (
+	"math/bits"
+	"slices"
+	"time"
+)
 
 // Waiter is a request that waits for a slot. It may be used again once it was
 // called back or Leave took it out.
@@ -20,19 +24,24 @@ type Waiter struct {
 // Level is what the request asked with.
 func (w *Waiter) Level() Level { return w.level }
 
-// queue holds who waits, by class.
+// queue holds who waits, by level.
 type queue struct {
 	size int
-	by   [Classes]list
+	by   *[levels]list       // nil until somebody waits
+	some [levels / 64]uint64 // a bit for each level at which somebody does
 }
 
 type list struct{ first, last *Waiter }
 
 func (q *queue) push(w *Waiter) {
-	l := &q.by[w.level.Class()]
+	if q.by == nil {
+		q.by = new([levels]list)
+	}
+	l := &q.by[w.level]
 	w.prev, w.next, w.queued = l.last, nil, true
 	if l.last == nil {
 		l.first = w
+		q.some[w.level/64] |= 1 << (w.level % 64)
 	} else {
 		l.last.next = w
 	}
@@ -41,7 +50,7 @@ func (q *queue) push(w *Waiter) {
 }
 
 func (q *queue) remove(w *Waiter) {
-	l := &q.by[w.level.Class()]
+	l := &q.by[w.level]
 	if w.prev == nil {
 		l.first = w.next
 	} else {
@@ -52,37 +61,59 @@ func (q *queue) remove(w *Waiter) {
 	} else {
 		w.next.prev = w.prev
 	}
+	if l.first == nil {
+		q.some[w.level/64] &^= 1 << (w.level % 64)
+	}
 	w.prev, w.next, w.queued = nil, nil, false
 	q.size--
 }
 
-// best is the first of the best class; the queue is not empty.
+// best is the first of the best level; the queue is not empty.
 func (q *queue) best() *Waiter {
-	for class := range q.by {
-		if w := q.by[class].first; w != nil {
-			return w
+	for i, set := range q.some {
+		if set != 0 {
+			return q.by[64*i+bits.TrailingZeros64(set)].first
 		}
 	}
 	return nil
 }
 
-// newestBelow is the newest of the least class that is less than class.
-func (q *queue) newestBelow(class Class) *Waiter {
-	for c := Class(Classes - 1); c > class; c-- {
-		if w := q.by[c].last; w != nil {
-			return w
+// worst is the last of the least level; the queue is not empty.
+func (q *queue) worst() *Waiter {
+	for i, set := range slices.Backward(q.some[:]) {
+		if set != 0 {
+			return q.by[64*i+63-bits.LeadingZeros64(set)].last
 		}
 	}
 	return nil
+}
+
+// eldest is who came first of the best class; the queue is not empty.
+func (q *queue) eldest() (w *Waiter) {
+	class := q.best().level.Class()
+	for first := range q.firsts {
+		if first.level.Class() == class && (w == nil || first.since < w.since) {
+			w = first
+		}
+	}
+	return w
+}
+
+// firsts are the first of each level, the best level first.
+func (q *queue) firsts(yield func(*Waiter) bool) {
+	for i, set := range q.some {
+		for ; set != 0; set &= set - 1 {
+			if !yield(q.by[64*i+bits.TrailingZeros64(set)].first) {
+				return
+			}
+		}
+	}
 }
 
 // age is how long the oldest has waited.
-func (q *queue) age(now time.Duration) time.Duration {
-	var age time.Duration
-	for class := range q.by {
-		if w := q.by[class].first; w != nil {
-			age = max(age, now-w.since)
-		}
+func (q *queue) age(now time.Duration) (age time.Duration) {
+	for w := range q.firsts {
+		age = max(age, now-w.since)
 	}
 	return age
 }
