@@ -30,7 +30,10 @@ func beServer(address string) {
 		os.Exit(1)
 	}
 	fmt.Println(ln.Addr())
-	_ = http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { //nolint:gosec // a test's
+	_ = http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // a test's
+		if r.URL.Path == "/poison" {
+			os.Exit(1)
+		}
 		time.Sleep(2 * time.Millisecond) // so that a kill meets some under way
 		fmt.Fprint(w, os.Getpid())
 	}))
@@ -146,6 +149,32 @@ func TestARestartOfTheOnlyInstanceUnderLoadFailsNothing(t *testing.T) {
 	reach(t, asked, asked.Load()+200)
 	if wrong := stop(); len(wrong) > 0 {
 		t.Errorf("%d of %d failed: %.200s", len(wrong), asked.Load(), wrong)
+	}
+}
+
+func TestARequestThatEndsItsInstanceEndsTwoAtMost(t *testing.T) {
+	for range 3 {
+		e := serve(t, router.Options{})
+		var all []string
+		ended := make(chan struct{}, 3)
+		for range 3 {
+			cmd, at := process(t, "127.0.0.1:0")
+			all = append(all, at)
+			go func() { _, _ = cmd.Process.Wait(); ended <- struct{}{} }()
+		}
+		e.SetRoute("blog", route("blog", 1, all...))
+		asked, stop := e.load(8) // so that there are old connections to all of them
+		reach(t, asked, 100)
+		if wrong := stop(); len(wrong) > 0 {
+			t.Fatal(wrong)
+		}
+		e.do(e.request("GET", "blog.test", "/poison", nil)).want(t, 502, "ended the connection")
+		<-ended
+		<-ended
+		e.get("blog.test").want(t, 200, "")
+		if len(ended) > 0 {
+			t.Error("all three ended")
+		}
 	}
 }
 

@@ -42,7 +42,7 @@ type exchange struct {
 	tried   []*instance // they refused
 	last    *instance   // the one that is better not tried next
 	repeats int         // since the request last had to wait
-	lost    bool        // a fresh connection was closed on it
+	died    bool        // an instance that had taken it ended the connection
 
 	attempts  int
 	uncounted bool // no request of any release
@@ -102,7 +102,7 @@ func (x *exchange) begin(req *h1.Request, proto string) {
 	x.began = x.router.now()
 	x.host, x.app, x.guest, x.held = "", nil, nil, 0
 	x.route, x.inst, x.berth, x.inside, x.tried, x.last = nil, nil, berth{}, false, x.tried[:0], nil
-	x.attempts, x.repeats, x.lost, x.uncounted = 0, 0, false, false
+	x.attempts, x.repeats, x.died, x.uncounted = 0, 0, false, false
 	x.status, x.bytes, x.answered, x.broken = 0, 0, 0, false
 	x.admission.begin()
 	x.origin.read(req, x.from, x.router.opt.TrustedProxies)
@@ -318,7 +318,7 @@ func (x *exchange) blame(err error) {
 	switch {
 	case errors.Is(err, errRefused) && !errors.Is(err, errGone):
 		x.tried = append(x.tried, x.inst)
-	case errors.Is(err, errUnsent), errors.Is(err, errStale), errors.Is(err, errLost):
+	case errors.Is(err, errUnsent), errors.Is(err, errStale), errors.Is(err, errLost), errors.Is(err, errDied):
 		x.last = x.inst
 		if place := x.inst.place.Load(); place != nil {
 			place.links.close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/slipway-paas/slipway/internal/h1"
 )
@@ -66,6 +69,12 @@ var (
 	errStale = errors.New("the connection was closed before an answer")
 	// errLost: a fresh connection ended without a byte of an answer.
 	errLost = errors.New("the connection was closed instead of an answer")
+	// errDied: one ended without a byte of an answer, fresh or not, by an
+	// instance that had taken all of the request: see taken.
+	errDied = errors.New("the request was taken, and the connection closed instead of an answer")
+	// errDiedOld is errDied on a connection that had served before: an instance
+	// that ends closes many of these, which is one failure and not many.
+	errDiedOld = fmt.Errorf("%w: %w", errDied, errStale)
 	// errTimeout: the answer did not begin in time.
 	errTimeout = errors.New("no answer in time")
 	// errClient: the client did not finish its request, or broke its rules.
@@ -246,12 +255,39 @@ func (l *outward) verdict(err error) error {
 		return fmt.Errorf("%w: %w", errUnsent, err)
 	case errors.As(err, &broken), errors.Is(err, errTalked):
 		return fmt.Errorf("%w: %w", errGarbage, err)
+	case !l.heard && errors.Is(err, io.EOF) && (l.raw == nil || taken(l.raw)):
+		return fmt.Errorf("%w: %w", died(l.used), err)
 	case l.used && !l.heard:
 		return fmt.Errorf("%w: %w", errStale, err)
 	case !l.heard:
 		return fmt.Errorf("%w: %w", errLost, err)
 	}
 	return err
+}
+
+// died is the error of a connection whose instance had taken the request.
+func died(used bool) error {
+	if used {
+		return errDiedOld
+	}
+	return errDied
+}
+
+// taken reports whether the other side, which has ended a connection in order,
+// had taken all that was sent there. An end in order says that it left nothing
+// unread, and the queue that nothing came too late to be read.
+func taken(raw syscall.RawConn) (all bool) {
+	err := raw.Control(func(fd uintptr) { all = queued(int(fd)) == 0 }) //nolint:gosec // a descriptor
+	return err == nil && all
+}
+
+// queued is how many bytes of a socket the other side has not acknowledged.
+func queued(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.TIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func (l *outward) write(p []byte) error {

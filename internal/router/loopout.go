@@ -430,6 +430,8 @@ func (o *outSocket) endOfStream(l *loop, err error) {
 		o.framing.done, o.final = true, true
 	case o.got:
 		c.brokeOff(l)
+	case !o.heard && err == nil && len(o.text) == 0 && queued(o.fd) == 0:
+		c.failed(l, died(o.used))
 	case !o.heard && o.used:
 		c.failed(l, errStale)
 	case !o.heard:

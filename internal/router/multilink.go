@@ -136,7 +136,7 @@ func (l *multilink) verdict(err error) error {
 	case errors.Is(err, h2.ErrUnsent):
 		return fmt.Errorf("%w: %w", errUnsent, err)
 	case errors.Is(err, h2.ErrClosed) && l.stream.ID() > 1:
-		return fmt.Errorf("%w: %w", errStale, err)
+		return fmt.Errorf("%w: %w", errDiedOld, err)
 	case h2.IsMistake(err):
 		return fmt.Errorf("%w: %w", errGarbage, err)
 	}

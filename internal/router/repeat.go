@@ -10,10 +10,12 @@ import (
 
 // A request is sent again when that can do no harm: nothing was sent, or its
 // method says that twice is as good as once (RFC 9110, 9.2.2) and not a byte of
-// an answer came. Where its connection was new when it broke it is sent again
-// once only, and to another instance if there is one: the request may be what
-// ends them. How often, and how many of all requests, is the balancer's to say;
-// what was not sent counts for nothing there.
+// an answer came. Where an instance had taken all of it and ended the connection
+// instead of an answer it is sent again once only, and to another instance if
+// there is one: the request may be what ends them, and shall not end a third.
+// A connection that was kept and is found closed says nothing of that kind. How
+// often, and how many of all requests, is the balancer's to say; what was not
+// sent counts for nothing there.
 
 // again says what is next for a request whose attempt failed so, if it is to
 // be sent once more.
@@ -24,9 +26,9 @@ func (x *exchange) again(err error) (s step, ok bool) {
 		return x.elsewhere()
 	case errors.Is(err, errUnsent):
 		ok = b.Retry(x.repeats, false, false)
-	case !x.repeatable() || errors.Is(err, errLost) && x.lost:
-	case errors.Is(err, errStale), errors.Is(err, errLost):
-		x.lost = x.lost || errors.Is(err, errLost)
+	case !x.repeatable() || errors.Is(err, errDied) && x.died:
+	case errors.Is(err, errStale), errors.Is(err, errLost), errors.Is(err, errDied):
+		x.died = x.died || errors.Is(err, errDied)
 		ok = b.Retry(x.repeats, true, x.sheds())
 	}
 	if !ok {
