@@ -64,7 +64,7 @@ func NewExporter(metrics *Metrics, log *Log, look func() Snapshot) *Exporter {
 	e := &Exporter{metrics: metrics, log: log, look: look}
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(e, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	e.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+	e.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 2, Timeout: 10 * time.Second})
 	return e
 }
 
@@ -113,8 +113,14 @@ func (e *Exporter) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (e *Exporter) Collect(to chan<- prometheus.Metric) {
-	for _, s := range e.metrics.list("") {
-		s.collect(to)
+	own, others := e.metrics.exported()
+	for _, s := range own {
+		var t totals
+		s.sum(&t)
+		t.collect(to, s.app, s.process)
+	}
+	if others != nil {
+		others.collect(to, Others, "")
 	}
 	snapshot := e.look()
 	snapshot.collect(to)
@@ -134,21 +140,20 @@ func gauge(to chan<- prometheus.Metric, d *prometheus.Desc, value float64, label
 	to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 }
 
-func (s *Series) collect(to chan<- prometheus.Metric) {
-	t := s.totals()
+func (t *totals) collect(to chan<- prometheus.Metric, app, process string) {
 	for c := range classes {
 		if t.requests[c] == 0 {
 			continue
 		}
 		class := strconv.Itoa(c+1) + "xx"
-		counter(to, requestsDesc, float64(t.requests[c]), s.app, s.process, class)
+		counter(to, requestsDesc, float64(t.requests[c]), app, process, class)
 		if n, sum, buckets := t.took[c].cumulative(); n > 0 {
-			to <- prometheus.MustNewConstHistogram(tookDesc, n, sum, buckets, s.app, s.process, class)
+			to <- prometheus.MustNewConstHistogram(tookDesc, n, sum, buckets, app, process, class)
 		}
 	}
-	counter(to, failedDesc, float64(t.failed), s.app, s.process)
-	counter(to, inDesc, float64(t.in), s.app, s.process)
-	counter(to, outDesc, float64(t.out), s.app, s.process)
+	counter(to, failedDesc, float64(t.failed), app, process)
+	counter(to, inDesc, float64(t.in), app, process)
+	counter(to, outDesc, float64(t.out), app, process)
 }
 
 func (s *Snapshot) collect(to chan<- prometheus.Metric) {

@@ -35,7 +35,7 @@ func nothing() access.Snapshot { return access.Snapshot{} }
 
 func TestWhatCameOfRequestsIsExported(t *testing.T) {
 	m := access.NewMetrics()
-	s := m.Series("blog", "web", 0)
+	s := m.Series("blog", "web", 0, nil)
 	s.End(0, &access.Observation{Status: 200, Took: 30 * time.Millisecond, In: 5, Out: 100})
 	s.End(0, &access.Observation{Status: 204, Took: 3 * time.Millisecond})
 	s.End(0, &access.Observation{Status: 503, Took: time.Second, Failed: true})
@@ -92,10 +92,10 @@ func TestWhatCameOfRequestsIsExported(t *testing.T) {
 func TestWhatLeftIsExportedNoMore(t *testing.T) {
 	m := access.NewMetrics()
 	for _, process := range []string{"web", "api"} {
-		m.Series("blog", process, 0).End(0, &access.Observation{Status: 200})
+		m.Series("blog", process, 0, nil).End(0, &access.Observation{Status: 200})
 	}
-	left := m.Series("shop", "web", 0)
-	if m.Series("shop", "web", 0) != left {
+	left := m.Series("shop", "web", 0, nil)
+	if m.Series("shop", "web", 0, nil) != left {
 		t.Error("a change of the route begins to count anew")
 	}
 	m.Keep("blog", "web")
@@ -110,7 +110,7 @@ func TestWhatLeftIsExportedNoMore(t *testing.T) {
 
 func TestCountsOfManyAtOnceAreWhole(t *testing.T) {
 	m := access.NewMetrics()
-	s := m.Series("blog", "web", 0)
+	s := m.Series("blog", "web", 0, nil)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
@@ -131,7 +131,7 @@ func TestCountsOfManyAtOnceAreWhole(t *testing.T) {
 
 func TestTheLastSecondsAreKnownByRateConcurrencyAndQuantiles(t *testing.T) {
 	m := access.NewMetrics()
-	s := m.Series("blog", "web", 0)
+	s := m.Series("blog", "web", 0, nil)
 	// 100 a second, each 100 ms but one of fifty a second: 11.8 at a time.
 	for i := range 12_000 {
 		took := 100 * time.Millisecond
@@ -164,7 +164,7 @@ func near(got, want time.Duration) bool {
 
 func TestAnAppThatIsYoungHasItsRateFromItsBeginning(t *testing.T) {
 	m := access.NewMetrics()
-	s := m.Series("blog", "web", 1000*time.Second)
+	s := m.Series("blog", "web", 1000*time.Second, nil)
 	for i := range 200 {
 		s.End(1000*time.Second+time.Duration(i)*10*time.Millisecond, &access.Observation{Status: 200})
 	}
@@ -176,9 +176,9 @@ func TestAnAppThatIsYoungHasItsRateFromItsBeginning(t *testing.T) {
 func TestProcessTypesAreToldApart(t *testing.T) {
 	m := access.NewMetrics()
 	for _, process := range []string{"web", "api", "admin"} {
-		m.Series("blog", process, 0).End(0, &access.Observation{Status: 200})
+		m.Series("blog", process, 0, nil).End(0, &access.Observation{Status: 200})
 	}
-	m.Series("shop", "web", 0)
+	m.Series("shop", "web", 0, nil)
 	var names []string
 	for _, l := range m.Live("blog", time.Second) {
 		names = append(names, l.App+"/"+l.Process+fmt.Sprint(l.Minute.Requests))
@@ -189,7 +189,7 @@ func TestProcessTypesAreToldApart(t *testing.T) {
 }
 
 func BenchmarkEnd(b *testing.B) {
-	s := access.NewMetrics().Series("blog", "web", 0)
+	s := access.NewMetrics().Series("blog", "web", 0, nil)
 	b.Run("one", func(b *testing.B) {
 		b.ReportAllocs()
 		for k := range b.N {

@@ -21,6 +21,7 @@ type Observation struct {
 type Series struct {
 	app, process string
 	began        time.Duration
+	own          bool          // it is exported by itself
 	active       atomic.Uint32 // shards in use
 	shards       [maxShards]atomic.Pointer[shard]
 }
@@ -109,8 +110,12 @@ func (s *Series) each(look func(*shard)) {
 	}
 }
 
-func (s *Series) totals() *totals {
-	t := new(totals)
+// Exported reports whether it is exported by itself, and so is what others know
+// of its process type.
+func (s *Series) Exported() bool { return s != nil && s.own }
+
+// sum adds its counts to t.
+func (s *Series) sum(t *totals) {
 	s.each(func(sh *shard) {
 		for c := range classes {
 			t.requests[c] += sh.requests[c]
@@ -120,7 +125,6 @@ func (s *Series) totals() *totals {
 		t.out += sh.out
 		t.failed += sh.failed
 	})
-	return t
 }
 
 // Live is what it has lately; Open is for the caller to fill in.

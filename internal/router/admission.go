@@ -16,7 +16,8 @@ import (
 )
 
 // bounds are what keeps an app from more than it can do. Immutable; the gates
-// in it stay from route to route.
+// in it stay from route to route. Where the team set none they begin with the
+// first request.
 type bounds struct {
 	levels *overload.Levels
 	rates  *overload.Rates           // nil: none
@@ -24,12 +25,37 @@ type bounds struct {
 	paths  bool                      // rules ask for paths
 }
 
+// lead makes next the app's route, and has its bounds follow.
+func (a *app) lead(next *route) {
+	a.bounding.Lock()
+	defer a.bounding.Unlock()
+	a.route.Store(next)
+	set := &next.edge
+	if old := a.bounds.Load(); old != nil || len(set.Rates) > 0 || !platform.Same(set.Overload, platform.Overload{}) {
+		a.bounds.Store(boundsAfter(old, a, next))
+	}
+}
+
+// bound is the app's bounds; nil for the control plane, and for one that is gone.
+func (a *app) bound() *bounds {
+	if b := a.bounds.Load(); b != nil || a.control {
+		return b
+	}
+	a.bounding.Lock()
+	defer a.bounding.Unlock()
+	if rt := a.route.Load(); rt != nil && a.bounds.Load() == nil {
+		a.bounds.Store(boundsAfter(nil, a, rt))
+	}
+	return a.bounds.Load()
+}
+
 // boundsAfter are the bounds of a route with all its backends. What was learnt
-// in old's is kept.
-func boundsAfter(before *route, a *app, next *route, key overload.Key, now time.Duration) *bounds {
-	old := &bounds{}
-	if before != nil {
-		old = before.bounds
+// in old's is kept. a.bounding is held, so that no change of an instance passes
+// a gate by.
+func boundsAfter(old *bounds, a *app, next *route) *bounds {
+	key, now := a.router.userKey(), a.router.now()
+	if old == nil {
+		old = &bounds{}
 	}
 	b := &bounds{
 		levels: overload.LevelsAfter(old.levels, a.name, key, next.edge.Overload),
@@ -82,6 +108,14 @@ func overloadMode(wish platform.Overload) platform.OverloadMode {
 	return platform.OverloadObserve
 }
 
+// gate is that of a process type; nil: there is none.
+func (b *bounds) gate(process string) *overload.Gate {
+	if b == nil {
+		return nil
+	}
+	return b.gates[process]
+}
+
 func (b *bounds) complaints() []string {
 	if b == nil {
 		return nil
@@ -91,12 +125,14 @@ func (b *bounds) complaints() []string {
 
 // resize tells an app's gates how many instances are up.
 func (a *app) resize(now time.Duration) {
-	rt := a.route.Load()
-	if rt == nil || rt.bounds == nil {
+	a.bounding.Lock()
+	defer a.bounding.Unlock()
+	rt, b := a.route.Load(), a.bounds.Load()
+	if rt == nil || b == nil {
 		return
 	}
 	up := rt.ups()
-	for process, g := range rt.bounds.gates {
+	for process, g := range b.gates {
 		g.Instances(now, up[process])
 	}
 }
@@ -117,10 +153,8 @@ const slotsGone = -1 << 30
 
 // forgive gives back the slots of requests at instances that a route no longer
 // names.
-func (rt *route) forgive(now time.Duration, next *route) {
-	if rt.bounds == nil {
-		return
-	}
+func (a *app) forgive(now time.Duration, rt, next *route) {
+	b := a.bounds.Load()
 	stays := map[*instance]bool{}
 	for _, inst := range next.backends() {
 		stays[inst] = true
@@ -130,8 +164,9 @@ func (rt *route) forgive(now time.Duration, next *route) {
 			if stays[inst] {
 				continue
 			}
-			if n := inst.slots.Swap(slotsGone); n > 0 {
-				rt.bounds.gates[process].Forgive(now, int(n))
+			n := inst.slots.Swap(slotsGone)
+			if g := b.gate(process); g != nil && n > 0 {
+				g.Forgive(now, int(n))
 			}
 		}
 	})
@@ -162,8 +197,12 @@ func (d *admission) begin() {
 // admitted asks the app's bounds for a request that has somewhere to go. Unless
 // ok, s is to be done, and next called then if it has to wait.
 func (x *exchange) admitted() (s step, ok bool) {
-	d, b := &x.admission, x.route.bounds
-	if d.in || b == nil {
+	d := &x.admission
+	if d.in {
+		return step{}, true
+	}
+	b := x.app.bound()
+	if b == nil {
 		return step{}, true
 	}
 	now := x.router.now()
@@ -230,7 +269,7 @@ func (x *exchange) turnedAway(why overload.Reason, p page) step {
 	x.shed, x.uncounted = why, true
 	switch why {
 	case overload.Router, overload.TooFast, overload.TooMany:
-		x.app.refused.add(x.levelOf(), why)
+		x.app.turnedAway(x.levelOf(), why)
 	default: // its gate counted it
 	}
 	return answerWith(p)
@@ -330,7 +369,7 @@ func (r *Router) late() {
 // levelOf is the request's level; it is found out once.
 func (x *exchange) levelOf() overload.Level {
 	if d := &x.admission; !d.known {
-		d.level, d.known = x.route.bounds.levels.Level(x.look()), true
+		d.level, d.known = x.app.bound().levels.Level(x.look()), true
 	}
 	return x.level
 }
@@ -340,7 +379,7 @@ func (x *exchange) look() *overload.Visit {
 	v := &x.seen
 	client, _ := netip.ParseAddr(x.visit.client) // who has none is one of those that have none
 	*v = overload.Visit{Head: x.req, Process: x.visit.process, Client: client, Unix: x.router.start.Add(x.began).Unix()}
-	if x.route.bounds.paths {
+	if x.app.bound().paths {
 		v.Path, _ = match.CleanPath(x.visit.path())
 	}
 	return v

@@ -2,6 +2,7 @@ package router
 
 import (
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,20 +17,24 @@ import (
 // that a shift is one pointer stored, whatever the number of hosts and apps.
 type app struct {
 	name      string
-	control   bool                    // the control plane, not an app
-	route     atomic.Pointer[route]   // nil once removed
-	cutover   atomic.Pointer[cutover] // nil before the first
-	tcpOpen   atomic.Int64            // connections of its TCP routes
-	lobby     lobby                   // those who wait for an instance
-	full      atomic.Int64            // requests for which each instance had too many
-	lingering atomic.Int64            // requests that wait a moment because nobody can be reached
-	share     overload.Share          // of what the router can do
-	refused   refusals                // before a gate
-	last      atomic.Int64            // end of the last request, on the router's clock; 0: none
+	router    *Router
+	route     atomic.Pointer[route]    // nil once removed
+	cutover   atomic.Pointer[cutover]  // nil before the first
+	bounds    atomic.Pointer[bounds]   // nil before the first request, unless its team set some
+	lobby     atomic.Pointer[lobby]    // those who wait for an instance; nil before the first
+	refused   atomic.Pointer[refusals] // before a gate; nil: nobody was
+	tcpOpen   atomic.Int64             // connections of its TCP routes
+	full      atomic.Int64             // requests for which each instance had too many
+	lingering atomic.Int64             // requests that wait a moment because nobody can be reached
+	last      atomic.Int64             // end of the last request, on the router's clock; 0: none
+	share     overload.Share           // of what the router can do
+	bounding  sync.Mutex               // held by who changes bounds, or says what they are to know
 
 	// Guarded by Router.mu.
 	hosts []string // normal and sorted
 	young bool     // it is in Router.young
+
+	control bool // the control plane, not an app
 }
 
 // patient reports whether clients may send to it as slowly as they like: a git
@@ -37,23 +42,19 @@ type app struct {
 func (a *app) patient() bool { return a != nil && a.control }
 
 // route is where an app's requests go now. Immutable.
+//
+// There may be a hundred thousand that nobody asks for: what only a request
+// needs is made for the first one, and what the team did not set is shared.
 type route struct {
+	*policy
 	release     int
 	cutover     int64
 	maintenance bool
 	httpsOnly   bool
-	hold        bool                      // requests wait while nobody is up
-	tcp         map[int]platform.TCPRoute // by port of the edge
-	allow       *match.Networks
-	rules       *rules.Rules // nil: the team asked for nothing
-	paths       *paths
-	clients     *clientPolicy   // nil: certificates of clients are not asked for
+	hold        bool            // requests wait while nobody is up
 	uncertified bool            // its hosts ask for no certificate
-	tlsProfile  string          // empty: the router's
 	main        pool            // for what paths leads nowhere else
 	services    map[string]pool // by process type
-	edge        platform.Edge   // what the team set
-	bounds      *bounds         // nil for the control plane
 	tally       *tally          // of all backends; nil for the control plane
 
 	shift *shift // nil: one release serves
@@ -62,6 +63,20 @@ type route struct {
 	front  *group            // of main
 	others map[string]*group // of services
 }
+
+// policy is what an app's team set. Immutable.
+type policy struct {
+	edge       platform.Edge
+	tcp        map[int]platform.TCPRoute // by port of the edge
+	allow      *match.Networks
+	rules      *rules.Rules // nil: the team asked for nothing
+	paths      *paths
+	clients    *clientPolicy // nil: certificates of clients are not asked for
+	tlsProfile string        // empty: the router's
+}
+
+// noPolicy is that of all whose team set nothing.
+var noPolicy = &policy{}
 
 // pool is instances that may stand in for each other.
 type pool []*instance

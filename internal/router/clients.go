@@ -37,10 +37,10 @@ type clientConfig struct {
 // maxClientCAs bounds the authorities of one app: each is sent in the handshake.
 const maxClientCAs = 100
 
-// policyAfter is the app's demand; what is the same as in old is taken over.
+// clientsAfter is the app's demand; what is the same as in old is taken over.
 // Authorities that cannot be read let nobody in: who asked for certificates did
 // not ask for everybody.
-func policyAfter(old *clientPolicy, wish *platform.ClientCerts) *clientPolicy {
+func clientsAfter(old *clientPolicy, wish *platform.ClientCerts) *clientPolicy {
 	if wish == nil {
 		return nil
 	}

@@ -9,9 +9,15 @@ import (
 
 // cutover counts one shift of an app from one release to another.
 type cutover struct {
-	began platform.CutoverReport // what was known at the shift
-	from  *tally                 // nil: there was no release before
-	to    *tally
+	app     *app
+	number  int64
+	started time.Time
+	from    *tally // nil: there was no release before
+	to      *tally
+
+	// Of the release before, in the minute before.
+	beforeRequests, beforeFailed int64
+	beforeP99                    time.Duration
 
 	requests, failed     atomic.Int64 // of every release, since the shift
 	toRequests, toFailed atomic.Int64
@@ -65,12 +71,9 @@ func (c *cutover) begin(number int) {
 
 // newCutover is the count of a shift that happens now.
 func newCutover(now time.Duration, a *app, number int64, from, to *tally) *cutover {
-	c := &cutover{from: from, to: to, began: platform.CutoverReport{
-		App: a.name, Cutover: number, To: to.release, Started: time.Now(),
-	}}
+	c := &cutover{app: a, number: number, started: time.Now(), from: from, to: to}
 	if from != nil {
-		c.began.From = from.release
-		c.began.BeforeRequests, c.began.BeforeFailed, c.began.P99Before = from.lastMinute(now)
+		c.beforeRequests, c.beforeFailed, c.beforeP99 = from.lastMinute(now)
 	}
 	return c
 }
@@ -119,7 +122,13 @@ func (c *cutover) waited(d time.Duration) {
 
 // report is the count as it stands.
 func (c *cutover) report(now time.Duration) platform.CutoverReport {
-	r := c.began
+	r := platform.CutoverReport{
+		App: c.app.name, Cutover: c.number, To: c.to.release, Started: c.started,
+		BeforeRequests: c.beforeRequests, BeforeFailed: c.beforeFailed, P99Before: c.beforeP99,
+	}
+	if c.from != nil {
+		r.From = c.from.release
+	}
 	r.Requests, r.Failed = c.requests.Load(), c.failed.Load()
 	r.ToRequests, r.ToFailed = c.toRequests.Load(), c.toFailed.Load()
 	r.Held, r.HeldLongest = c.held.Load(), time.Duration(c.longest.Load())

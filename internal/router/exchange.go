@@ -219,7 +219,8 @@ func (x *exchange) enter(at berth, now time.Duration) step {
 	x.inst, x.berth, x.inside, x.sent, x.verdict = at.inst, at, true, now, balance.Unknown
 	x.bind()
 	if x.attempts++; x.attempts == 1 {
-		at.group.balancer.Begin()
+		at.group.balancer().Begin()
+		at.group.series() // of one that has had no request before
 	}
 	if x.route.tally != nil {
 		x.route.tally.open.Add(1)
@@ -241,7 +242,7 @@ func (x *exchange) left() {
 	if x.broken {
 		x.verdict = balance.Failed
 	}
-	x.berth.group.balancer.Done(x.berth.entry, x.router.now(), x.verdict, -1)
+	x.berth.group.balancer().Done(x.berth.entry, x.router.now(), x.verdict, -1)
 	x.inst.door.leave()
 	if x.route.tally != nil {
 		x.route.tally.open.Add(-1)
@@ -321,7 +322,7 @@ func (x *exchange) blame(err error) {
 	case errors.Is(err, errUnsent), errors.Is(err, errStale), errors.Is(err, errLost), errors.Is(err, errDied):
 		x.last = x.inst
 		if place := x.inst.place.Load(); place != nil {
-			place.links.close()
+			place.plain().close()
 		}
 	}
 }

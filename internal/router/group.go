@@ -17,12 +17,19 @@ import (
 // group is a pool with what chooses among it and what counts its requests.
 // Immutable; what it points to goes on from route to route.
 type group struct {
-	pool     pool
-	balancer *balance.Balancer
-	series   *access.Series // nil: the control plane's, which is not counted
-	name     string         // of the process type, as others know it
-	cookie   string         // name of the cookie that names an instance
-	away     *atomic.Int64  // since when nobody can be reached, on the router's clock; 0: somebody can
+	app     *app
+	process string // "" is the main one
+	policy  *policy
+	pool    pool
+	made    atomic.Pointer[balance.Balancer] // nil before the first request
+	kept    *kept
+}
+
+// kept is what stays of a group while its app's route changes.
+type kept struct {
+	away   atomic.Int64 // since when nobody can be reached, on the router's clock; 0: somebody can
+	series atomic.Pointer[access.Series]
+	began  time.Duration
 }
 
 // mainProcess is how the main pool is called in metrics and logs.
@@ -30,8 +37,7 @@ const mainProcess = "web"
 
 // regroup makes the groups of a route that has all its backends, and of the
 // one beside it. What is known of each goes on from old.
-func (r *Router) regroup(app string, rt, old *route) {
-	key := r.stickyKey(app)
+func regroup(a *app, rt, old *route) {
 	for side := rt; side != nil; side = side.old {
 		before := old
 		for was := old; was != nil; was = was.old {
@@ -39,35 +45,85 @@ func (r *Router) regroup(app string, rt, old *route) {
 				before = was
 			}
 		}
-		side.front = r.grouped(app, "", side.main, side, before, key)
+		side.front = grouped(a, "", side.main, side.policy, before)
 		side.others = nil
 		for process, members := range side.services {
 			if side.others == nil {
 				side.others = make(map[string]*group, len(side.services))
 			}
-			side.others[process] = r.grouped(app, process, members, side, before, key)
+			side.others[process] = grouped(a, process, members, side.policy, before)
 		}
 	}
 }
 
-func (r *Router) grouped(app, process string, members pool, side, old *route, key []byte) *group {
-	var before *balance.Balancer
-	away := new(atomic.Int64)
-	if g := old.group(process); g != nil {
-		before, away = g.balancer, g.away
+func grouped(a *app, process string, members pool, set *policy, old *route) *group {
+	g := &group{app: a, process: process, policy: set, pool: members}
+	before := old.group(process)
+	if before == nil {
+		g.kept = &kept{began: a.router.now()}
+		return g
 	}
-	g := &group{
-		pool: members, balancer: balance.After(before, members.hosts(), side.edge.Balance, key, r.passedOver(app)),
-		cookie: balance.CookieName, away: away,
-	}
-	if app != "" {
-		g.name = processName(process)
-		g.series = r.metrics.Series(app, g.name, r.now())
-	}
-	if process != "" {
-		g.cookie += "_" + process
+	g.kept = before.kept
+	if b := before.made.Load(); b != nil {
+		g.made.Store(g.balancerAfter(b))
 	}
 	return g
+}
+
+// balancer chooses among the pool.
+func (g *group) balancer() *balance.Balancer {
+	if b := g.made.Load(); b != nil {
+		return b
+	}
+	g.made.CompareAndSwap(nil, g.balancerAfter(nil))
+	return g.made.Load()
+}
+
+func (g *group) balancerAfter(old *balance.Balancer) *balance.Balancer {
+	set, r := g.policy.edge.Balance, g.app.router
+	var key []byte
+	if set.Sticky == balance.StickyCookie {
+		key = r.stickyKey(g.app.name)
+	}
+	return balance.After(old, g.pool.hosts(), set, key, r.passedOver(g.app))
+}
+
+// counts sums up the pool.
+func (g *group) counts(now time.Duration) balance.Counts {
+	if b := g.made.Load(); b != nil {
+		return b.Counts(now)
+	}
+	return balance.Counts{Hosts: len(g.pool)} // nobody has been there
+}
+
+// series counts the group's requests; nil: nobody does. It is not begun for a
+// group that its app has no more.
+func (g *group) series() *access.Series {
+	if s := g.kept.series.Load(); s != nil || g.app.control {
+		return s
+	}
+	s := g.app.router.metrics.Series(g.app.name, g.name(), g.kept.began, func() bool {
+		rt := g.app.route.Load()
+		return rt != nil && (rt.group(g.process) != nil || rt.old.group(g.process) != nil)
+	})
+	g.kept.series.Store(s)
+	return s
+}
+
+// name is that of the process type, as others know it.
+func (g *group) name() string {
+	if g.app.control {
+		return ""
+	}
+	return processName(g.process)
+}
+
+// cookie is the name of that which names an instance.
+func (g *group) cookie() string {
+	if g.process == "" {
+		return balance.CookieName
+	}
+	return balance.CookieName + "_" + g.process
 }
 
 func processName(process string) string {
@@ -128,39 +184,40 @@ func (g *group) pick(now time.Duration, tried []*instance, last *instance, v *vi
 	}
 	var named int
 	stays := true
-	switch g.balancer.Sticky() {
+	b := g.balancer()
+	switch b.Sticky() {
 	case "":
 		stays = false
 	case balance.StickyCookie:
 		named = -1
 		if v.req != nil {
-			if token, ok := match.Cookie(v.req.Fields, g.cookie); ok {
-				named = g.balancer.Named(token)
+			if token, ok := match.Cookie(v.req.Fields, g.cookie()); ok {
+				named = b.Named(token)
 			}
 		}
 	default:
-		named = g.balancer.Nearest(now, v.client, may)
+		named = b.Nearest(now, v.client, may)
 	}
 	full := false
 	if stays && named >= 0 {
-		e, why := g.balancer.Take(named, now, may)
+		e, why := b.Take(named, now, may)
 		if why == balance.Picked {
 			return berth{inst: g.pool[named], group: g, entry: e}, why
 		}
 		full = why == balance.Full // it keeps its cookie for the next time
 	}
-	i, e, why := g.balancer.Pick(now, rand.Uint64(), may)
+	i, e, why := b.Pick(now, rand.Uint64(), may)
 	if why == balance.Nobody && last != nil {
 		return g.pick(now, tried, nil, v)
 	}
 	if why != balance.Picked {
 		return berth{}, why
 	}
-	b := berth{inst: g.pool[i], group: g, entry: e}
+	at := berth{inst: g.pool[i], group: g, entry: e}
 	if stays && !full {
-		b.cookie = g.balancer.Token(i)
+		at.cookie = b.Token(i)
 	}
-	return b, why
+	return at, why
 }
 
 // anybody reports whether one of them is up.
@@ -169,8 +226,8 @@ func (p pool) anybody() bool {
 }
 
 // passedOver says in the log that an instance gets no requests for a while.
-func (r *Router) passedOver(app string) balance.Told {
-	if app == "" {
+func (r *Router) passedOver(a *app) balance.Told {
+	if a.control {
 		return nil // that the control plane restarts is nothing new
 	}
 	return func(h *balance.Host, until time.Duration, refused bool) {
@@ -178,7 +235,7 @@ func (r *Router) passedOver(app string) balance.Told {
 		if refused {
 			reason = "it refused a connection"
 		}
-		r.log.Warn("instance is passed over", "app", app, "instance", h.ID(), "reason", reason, "duration", (until - r.now()).Round(time.Millisecond))
+		r.log.Warn("instance is passed over", "app", a.name, "instance", h.ID(), "reason", reason, "duration", (until - r.now()).Round(time.Millisecond))
 	}
 }
 
@@ -204,7 +261,7 @@ func (x *exchange) setCookie(dst []byte) []byte {
 		return dst
 	}
 	dst = append(dst, "Set-Cookie: "...)
-	dst = append(dst, x.berth.group.cookie...)
+	dst = append(dst, x.berth.group.cookie()...)
 	dst = append(dst, '=')
 	dst = append(dst, x.berth.cookie...)
 	dst = append(dst, "; Path=/; HttpOnly; SameSite=Lax"...)
@@ -223,10 +280,14 @@ func (x *exchange) measure(now time.Duration, failed bool) {
 	if g == nil {
 		g = x.route.front
 	}
-	if g == nil || g.series == nil {
+	if g == nil {
 		return
 	}
-	g.series.End(now, &access.Observation{
+	series := g.series()
+	if series == nil {
+		return
+	}
+	series.End(now, &access.Observation{
 		Status: x.status, Took: now - x.began, In: max(x.req.Length, 0), Out: x.bytes, Failed: failed, Upgraded: x.status == 101,
 	})
 }

@@ -45,7 +45,7 @@ func (x *exchange) hedged(l link) link {
 	if x.berth.group == nil || x.hasBody || x.req.Upgrade != nil {
 		return l
 	}
-	after := x.berth.group.balancer.HedgeAfter(string(x.req.Method))
+	after := x.berth.group.balancer().HedgeAfter(string(x.req.Method))
 	if after == 0 {
 		return l
 	}
@@ -98,7 +98,7 @@ func (h *hedge) answer(res *h1.Response) error {
 // first one is known to be slow from here on.
 func (h *hedge) ask() {
 	x, first := h.x, h.runs[0]
-	b, now := first.berth.group.balancer, x.router.now()
+	b, now := first.berth.group.balancer(), x.router.now()
 	b.Overdue(first.berth.entry, now, now-first.sent)
 	x.tried = append(x.tried, x.inst)
 	_, at, why := x.app.acquire(now, x.tried, nil, &x.visit)
@@ -107,7 +107,7 @@ func (h *hedge) ask() {
 		return
 	}
 	place := at.inst.place.Load()
-	if place == nil || at.group.balancer != b || !b.Hedge(x.sheds()) {
+	if place == nil || at.group.balancer() != b || !b.Hedge(x.sheds()) {
 		at.entry.Undo()
 		at.inst.door.leave()
 		return
@@ -189,7 +189,7 @@ func (h *hedge) done(whole bool) {
 		if r.failed {
 			result = resultOf(r.err)
 		}
-		r.berth.group.balancer.Done(r.berth.entry, h.x.router.now(), result, -1)
+		r.berth.group.balancer().Done(r.berth.entry, h.x.router.now(), result, -1)
 		r.berth.inst.door.leave()
 	}
 	if h.won.link != nil {

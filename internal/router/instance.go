@@ -10,7 +10,7 @@ import (
 // read it without a lock.
 type instance struct {
 	id    string
-	door  *turnstile
+	door  turnstile
 	place atomic.Pointer[place] // nil: nobody knows where it is
 	host  *balance.Host         // what its requests have found
 	slots atomic.Int64          // of gates, that its requests have: see admission
@@ -18,32 +18,48 @@ type instance struct {
 	tunnels tunnels // that are open to it
 
 	// Guarded by Router.mu.
-	local   *place            // what the node said of it; nil: nothing
-	remote  *place            // from a route's address; nil: none
-	apps    map[*app]struct{} // whose routes list it
-	removed bool              // the node took it away since it last set it
+	local   *place // what the node said of it; nil: nothing
+	remote  *place // from a route's address; nil: none
+	apps    []*app // whose routes list it
+	removed bool   // the node took it away since it last set it
 }
 
 // place is where an instance is reached and whether it may serve. Immutable.
 type place struct {
+	*ways
+	ports map[int]string // where its further ports are, by the number the app knows
+	up    bool
+}
+
+// ways are the connections to an address. Each kind is made when it is needed.
+type ways struct {
+	router  *Router
 	address string
-	up      bool
-	ports   map[int]string // where its further ports are, by the number the app knows
-	links   links
-	multi   links // by HTTP/2
+	single  atomic.Pointer[upstream]
+	multi   atomic.Pointer[multiUpstream] // by HTTP/2
 }
 
-// by is the ways to it for what its app speaks: see platform.Edge.Protocol.
-func (p *place) by(protocol string) links {
-	if protocol == "h2c" {
-		return p.multi
+// by is the ways for what an app speaks: see platform.Edge.Protocol.
+func (w *ways) by(protocol string) links {
+	if protocol != "h2c" {
+		return w.plain()
 	}
-	return p.links
+	if w.multi.Load() == nil {
+		w.multi.CompareAndSwap(nil, newMultiUpstream(w.router, w.address))
+	}
+	return w.multi.Load()
 }
 
-func newInstance(id string) *instance {
-	return &instance{id: id, door: newTurnstile(), host: balance.NewHost(id, 0), apps: map[*app]struct{}{}}
+// plain is those by HTTP/1.1.
+func (w *ways) plain() *upstream {
+	if u := w.single.Load(); u != nil {
+		return u
+	}
+	w.single.CompareAndSwap(nil, newUpstream(w.router, w.address))
+	return w.single.Load()
 }
+
+func newInstance(id string) *instance { return &instance{id: id, host: balance.NewHost(id, 0)} }
 
 // eligible reports whether a new request may go to it at all.
 func (i *instance) eligible() bool {
@@ -77,8 +93,13 @@ func (i *instance) closeIdle() {
 
 // closeIdle ends connections to it that carry nothing; nowhere has none.
 func (p *place) closeIdle() {
-	if p != nil {
-		p.links.close()
-		p.multi.close()
+	if p == nil {
+		return
+	}
+	if u := p.single.Load(); u != nil {
+		u.close()
+	}
+	if u := p.multi.Load(); u != nil {
+		u.close()
 	}
 }

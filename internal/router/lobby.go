@@ -40,6 +40,23 @@ type guest struct {
 	once  sync.Once // that it is on its way is said once
 }
 
+// lobbyOf is the app's, made for the first who waits.
+func (a *app) lobbyOf() *lobby {
+	if a.lobby.Load() == nil {
+		a.lobby.CompareAndSwap(nil, &lobby{})
+	}
+	return a.lobby.Load()
+}
+
+// waiting is how many are in the app's lobby.
+func (a *app) waiting() int {
+	l := a.lobby.Load()
+	if l == nil {
+		return 0
+	}
+	return int(l.size.Load())
+}
+
 const (
 	maxMoving = 16
 	// underWay is when one that was let go makes room for the next, answered or not.
@@ -51,7 +68,7 @@ const (
 // join lets g wait at its place. It reports false when there is no room, or the
 // app has had nobody up for too long; until says when that will be so.
 func (r *Router) join(g *guest) (until time.Time, ok bool) {
-	l, now := &g.app.lobby, time.Now()
+	l, now := g.app.lobbyOf(), time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.since.IsZero() {
@@ -78,7 +95,7 @@ func (r *Router) join(g *guest) (until time.Time, ok bool) {
 
 // leave takes g out of the lobby, and reports false when it was let go before.
 func (r *Router) leave(g *guest) bool {
-	l := &g.app.lobby
+	l := g.app.lobbyOf()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := slices.Index(l.guests, g)
@@ -98,10 +115,10 @@ func (r *Router) remove(l *lobby, at int) {
 
 // wake looks again at who waits for the app: its route or an instance changed.
 func (r *Router) wake(a *app) {
-	l := &a.lobby
-	if l.size.Load() == 0 {
+	if a.waiting() == 0 {
 		return
 	}
+	l := a.lobbyOf()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r.letGo(l)
@@ -150,7 +167,7 @@ func (r *Router) of(g *guest) *app {
 // onItsWay makes room for the next one.
 func (r *Router) onItsWay(g *guest) {
 	g.once.Do(func() {
-		l := &g.app.lobby
+		l := g.app.lobbyOf()
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		g.timer.Stop()
@@ -162,7 +179,7 @@ func (r *Router) onItsWay(g *guest) {
 // behind reports whether a request that has just come has to wait because
 // others do.
 func (x *exchange) behind() bool {
-	return x.guest == nil && x.app.lobby.size.Load() > 0
+	return x.guest == nil && x.app.waiting() > 0
 }
 
 // queue has the request wait in the lobby until it may try to be served.

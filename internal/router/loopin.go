@@ -245,7 +245,7 @@ func (c *inSocket) step(l *loop, s step) {
 	for {
 		switch s.do {
 		case toSend:
-			if u, ok := s.place.links.(*upstream); !ok || u.addr == nil {
+			if s.place.plain().addr == nil {
 				a.x.left()
 				c.resign(l)
 				return
@@ -305,7 +305,7 @@ func (c *inSocket) yield(l *loop) {
 // send sends the request to a place.
 func (c *inSocket) send(l *loop, at *place) error {
 	a := c.act
-	u := at.links.(*upstream)
+	u := at.plain()
 	out, err := l.take(u, l.router.connectTime(a.x.route))
 	if err != nil {
 		return err

@@ -21,32 +21,49 @@ func (r *Router) Metrics() *access.Metrics { return r.metrics }
 // it. An unknown app has none.
 func (r *Router) Live(app string) []access.Live { return r.metrics.Live(app, r.now()) }
 
-// Snapshot is what an access.Exporter asks the router for. Its cost is that of
-// all apps.
+// Snapshot is what an access.Exporter asks the router for: of the apps that it
+// exports, and of who waits. Routes change meanwhile.
 func (r *Router) Snapshot() access.Snapshot {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	var s access.Snapshot
 	now := r.now()
-	for name, a := range r.apps {
+	for _, a := range r.asked(&s) {
+		if waiting := int64(a.waiting()) + a.lingering.Load(); waiting > 0 {
+			s.Waiting = append(s.Waiting, access.Waiting{App: a.name, Requests: int(waiting)})
+		}
+		pools := a.route.Load().pools(a.name, now, true)
+		if len(pools) == 0 {
+			continue
+		}
+		s.Pools = append(s.Pools, pools...)
 		a.gates(&s, r)
-		if waiting := int64(a.lobby.size.Load()) + a.lingering.Load(); waiting > 0 {
-			s.Waiting = append(s.Waiting, access.Waiting{App: name, Requests: int(waiting)})
-		}
 		if full := a.full.Load(); full > 0 {
-			s.Shed = append(s.Shed, access.Shed{App: name, Class: "any", Reason: "instances", Requests: full})
+			s.Shed = append(s.Shed, access.Shed{App: a.name, Class: "any", Reason: "instances", Requests: full})
 		}
-		s.Pools = append(s.Pools, a.route.Load().pools(name, now)...)
-	}
-	for _, a := range r.young {
-		report := a.cutover.Load().report(r.now())
-		s.Cutovers = append(s.Cutovers, access.Cutover{
-			App: a.name, To: report.To, Requests: report.Requests, Failed: report.Failed, Draining: report.Draining,
-		})
 	}
 	sortShed(&s)
 	slices.SortFunc(s.Waiting, func(a, b access.Waiting) int { return cmp.Compare(a.App, b.App) })
 	return s
+}
+
+// asked are the apps that anybody has asked for; the cutovers go into s.
+func (r *Router) asked(s *access.Snapshot) (all []*app) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range r.apps {
+		if a.bounds.Load() != nil || a.last.Load() != 0 || a.waiting() > 0 {
+			all = append(all, a)
+		}
+	}
+	for _, a := range r.young {
+		report := a.cutover.Load().report(r.now())
+		if report.Requests == 0 && report.Draining == 0 {
+			continue
+		}
+		s.Cutovers = append(s.Cutovers, access.Cutover{
+			App: a.name, To: report.To, Requests: report.Requests, Failed: report.Failed, Draining: report.Draining,
+		})
+	}
+	return all
 }
 
 // dial connects to an instance, and counts it.
@@ -61,19 +78,22 @@ func (r *Router) dial(ctx context.Context, dialer *net.Dialer, network, address 
 // more. r.mu is held.
 func (r *Router) keepSeries(app string, rt *route) {
 	var processes []string
-	rt.groups(func(g *group) { processes = append(processes, g.name) })
+	rt.groups(func(g *group) { processes = append(processes, g.name()) })
 	r.metrics.Keep(app, processes...)
 }
 
 // pools are the instances of a route, of both releases together, by process
-// type.
-func (rt *route) pools(app string, now time.Duration) []access.Pool {
+// type: of all, or of those that are exported.
+func (rt *route) pools(app string, now time.Duration, exported bool) []access.Pool {
 	by := map[string]*access.Pool{}
 	rt.groups(func(g *group) {
-		c, p := g.balancer.Counts(now), by[g.name]
+		if exported && !g.kept.series.Load().Exported() {
+			return
+		}
+		c, p := g.counts(now), by[g.name()]
 		if p == nil {
-			p = &access.Pool{App: app, Process: g.name}
-			by[g.name] = p
+			p = &access.Pool{App: app, Process: g.name()}
+			by[g.name()] = p
 		}
 		p.Open += c.Open
 		p.Sound += c.Hosts - c.Out - c.Probe
@@ -123,7 +143,7 @@ func (x *exchange) record(now time.Duration, failed bool) Access {
 		a.Release = x.route.release
 	}
 	if x.inst != nil {
-		a.Instance, a.Process = x.inst.id, x.berth.group.name
+		a.Instance, a.Process = x.inst.id, x.berth.group.name()
 	}
 	return a
 }

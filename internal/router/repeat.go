@@ -20,7 +20,7 @@ import (
 // again says what is next for a request whose attempt failed so, if it is to
 // be sent once more.
 func (x *exchange) again(err error) (s step, ok bool) {
-	b := x.berth.group.balancer
+	b := x.berth.group.balancer()
 	switch {
 	case errors.Is(err, errRefused):
 		return x.elsewhere()
@@ -41,7 +41,7 @@ func (x *exchange) again(err error) (s step, ok bool) {
 // elsewhere leads a request whose instance refused to another. When as many did
 // as may be asked it waits a moment, if that has just begun.
 func (x *exchange) elsewhere() (s step, ok bool) {
-	b, now := x.berth.group.balancer, x.router.now()
+	b, now := x.berth.group.balancer(), x.router.now()
 	switch {
 	case b.Retries() == 0:
 		return step{}, false
@@ -66,9 +66,9 @@ func (x *exchange) judge(res *h1.Response) {
 	if res.Status >= 500 {
 		result = balance.Failed
 	}
-	x.berth.group.balancer.Answered(&x.berth.entry, x.answered, result, x.answered-x.sent)
+	x.berth.group.balancer().Answered(&x.berth.entry, x.answered, result, x.answered-x.sent)
 	x.verdict = balance.Unknown // that was said
-	if away := x.berth.group.away; away.Load() != 0 {
+	if away := &x.berth.group.kept.away; away.Load() != 0 {
 		away.Store(0)
 	}
 }
@@ -88,11 +88,12 @@ func (x *exchange) lingers(now time.Duration) bool {
 	if x.app.control || g == nil || len(g.pool) == 0 {
 		return false
 	}
-	since := g.away.Load()
+	away := &g.kept.away
+	since := away.Load()
 	if since == 0 {
 		since = int64(max(now, 1))
-		if !g.away.CompareAndSwap(0, since) {
-			since = g.away.Load()
+		if !away.CompareAndSwap(0, since) {
+			since = away.Load()
 		}
 	}
 	return now < time.Duration(since)+lingering

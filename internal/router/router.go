@@ -142,7 +142,7 @@ func (r *Router) setEdge(state platform.EdgeState) {
 	r.edge.Store(next)
 	r.changes.Add(1)
 	if old.app != nil && old.app != next.app {
-		old.app.route.Load().main[0].remote.links.close()
+		old.app.route.Load().main[0].remote.closeIdle()
 	}
 }
 
@@ -150,17 +150,17 @@ func (r *Router) setEdge(state platform.EdgeState) {
 // may take any time to answer.
 func (r *Router) controlPlane(address string) *app {
 	inst := newInstance("control")
-	inst.remote = &place{address: address, up: address != "", links: newUpstream(r, address), multi: newMultiUpstream(r, address)}
+	inst.remote = r.placeAt(address, address != "")
 	inst.settle()
-	a := &app{control: true}
-	rt := &route{main: pool{inst}}
-	r.regroup("", rt, nil)
+	a := &app{control: true, router: r}
+	rt := &route{policy: noPolicy, main: pool{inst}}
+	regroup(a, rt, nil)
 	a.route.Store(rt)
 	return a
 }
 
 func (r *Router) placeAt(address string, up bool) *place {
-	return &place{address: address, up: up, links: newUpstream(r, address), multi: newMultiUpstream(r, address)}
+	return &place{ways: &ways{router: r, address: address}, up: up}
 }
 
 // SetInstance tells what this machine knows of one of its instances: where it
@@ -187,16 +187,16 @@ func (r *Router) SetPorts(id, address string, ports map[int]string, up bool) {
 		inst.local = r.placeAt(address, up)
 		inst.local.ports = ports
 	case was.up != up || !maps.Equal(was.ports, ports):
-		inst.local = &place{address: address, up: up, ports: ports, links: was.links, multi: was.multi}
+		inst.local = &place{ways: was.ways, up: up, ports: ports}
 	}
 	inst.settle()
 	if up && (was == nil || !was.up || was.address != address) {
 		inst.host.Revive(r.now())
 	}
-	for a := range inst.apps {
+	for _, a := range inst.apps {
 		a.resize(r.now())
 		if up {
-			a.route.Load().groups(func(g *group) { g.away.Store(0) })
+			a.route.Load().groups(func(g *group) { g.kept.away.Store(0) })
 		}
 		r.wake(a)
 	}
@@ -211,11 +211,11 @@ func (r *Router) replace(old *instance) *instance {
 	fresh := newInstance(old.id)
 	fresh.apps, fresh.remote = old.apps, old.remote
 	r.instances[old.id] = fresh
-	for a := range fresh.apps {
+	for _, a := range fresh.apps {
 		was := a.route.Load()
 		next := was.with(fresh, old)
-		r.regroup(a.name, next, was)
-		a.route.Store(next)
+		regroup(a, next, was)
+		a.lead(next)
 	}
 	return fresh
 }
@@ -256,7 +256,7 @@ func (r *Router) RemoveInstance(id string) {
 	was := inst.local
 	inst.local, inst.removed = nil, true
 	inst.settle()
-	for a := range inst.apps {
+	for _, a := range inst.apps {
 		a.resize(r.now())
 	}
 	was.closeIdle()

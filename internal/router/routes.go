@@ -69,7 +69,7 @@ func (d departure) leave(r *Router) {
 func (r *Router) setRoute(name string, wish platform.Route) departure {
 	a := r.apps[name]
 	if a == nil {
-		a = &app{name: name}
+		a = &app{name: name, router: r}
 		r.apps[name] = a
 	}
 	old := a.route.Load()
@@ -77,16 +77,12 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 	for _, backend := range wish.Backends {
 		next.of(backend.Release).list(r.listed(a, backend), backend.Process)
 	}
-	next.bounds = boundsAfter(old, a, next, r.userKey(), r.now())
-	if next.old != nil {
-		next.old.bounds = next.bounds
-	}
-	r.regroup(name, next, old)
+	regroup(a, next, old)
 	r.beginCutover(a, old, next)
-	a.route.Store(next)
+	a.lead(next)
 	r.keepSeries(name, next)
 	if old != nil {
-		old.forgive(r.now(), next)
+		a.forgive(r.now(), old, next)
 		r.unlist(a, old.backends(), next.backends())
 	}
 	delete(r.demanding, a)
@@ -94,7 +90,7 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 		r.demanding[a] = true
 	}
 	hosts, wrong := normalPatterns(wish.Hosts)
-	r.complain("app "+name, slices.Concat(wrong, next.allow.Wrong(), next.rules.Wrong(), next.paths.complaints(), next.bounds.complaints(), next.clients.complaints(), next.shift.complaints()))
+	r.complain("app "+name, slices.Concat(wrong, next.allow.Wrong(), next.rules.Wrong(), next.paths.complaints(), a.bounds.Load().complaints(), next.clients.complaints(), next.shift.complaints()))
 	left := r.takeHosts(a, hosts)
 	r.takePorts(a, old, next)
 	r.wake(a)
@@ -106,20 +102,30 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 func routeAfter(old *route, wish platform.Route) *route {
 	next := &route{
 		release: wish.Release, cutover: wish.Cutover,
-		maintenance: wish.Maintenance, httpsOnly: wish.HTTPSOnly, hold: wish.Hold, edge: wish.Edge,
-		tally: tallyAfter(old, wish.Release),
+		maintenance: wish.Maintenance, httpsOnly: wish.HTTPSOnly, hold: wish.Hold,
+		uncertified: wish.Uncertified, tally: tallyAfter(old, wish.Release),
 	}
-	if old == nil {
-		old = &route{}
-	}
-	next.tcp = tcpRoutes(wish.TCP)
-	next.allow = match.NetworksAfter(old.allow, wish.Allow)
-	next.rules, _ = rules.Compile(wish.Edge, old.rules) // what is wrong is told by setRoute
-	next.paths = pathsAfter(old.paths, wish.Paths)
-	next.uncertified = wish.Uncertified
-	next.clients, next.tlsProfile = policyAfter(old.clients, wish.Edge.Clients), profileOf(wish.Edge.TLS)
+	next.policy = policyAfter(old, wish)
 	next.old, next.shift = next.beside(old, wish), shiftOf(wish)
 	return next
+}
+
+// policyAfter is what a route sets; what it takes over is that of old, which may
+// be nil. What is wrong with it is told by setRoute.
+func policyAfter(old *route, wish platform.Route) *policy {
+	before := noPolicy
+	if old != nil {
+		before = old.policy
+	}
+	if len(wish.TCP)+len(wish.Allow)+len(wish.Paths) == 0 && platform.Same(wish.Edge, platform.Edge{}) {
+		return noPolicy
+	}
+	p := &policy{
+		edge: wish.Edge, tcp: tcpRoutes(wish.TCP), allow: match.NetworksAfter(before.allow, wish.Allow),
+		paths: pathsAfter(before.paths, wish.Paths), clients: clientsAfter(before.clients, wish.Edge.Clients), tlsProfile: profileOf(wish.Edge.TLS),
+	}
+	p.rules, _ = rules.Compile(wish.Edge, before.rules)
+	return p
 }
 
 func (r *Router) dropRoute(name string) {
@@ -162,7 +168,9 @@ func (r *Router) listed(a *app, b platform.Backend) *instance {
 		inst = newInstance(b.Instance)
 		r.instances[b.Instance] = inst
 	}
-	inst.apps[a] = struct{}{}
+	if !slices.Contains(inst.apps, a) {
+		inst.apps = append(inst.apps, a)
+	}
 	if inst.slots.Load() < 0 {
 		inst.slots.Store(0) // it had left
 	}
@@ -185,7 +193,7 @@ func (r *Router) unlist(a *app, old, next []*instance) {
 	}
 	for _, inst := range old {
 		if !kept[inst] {
-			delete(inst.apps, a)
+			inst.apps = slices.DeleteFunc(inst.apps, func(b *app) bool { return a == b })
 			r.forget(inst)
 		}
 	}

@@ -27,7 +27,7 @@ type serving struct {
 }
 
 func (s *serving) begin(o *Options) {
-	s.open = newTurnstile()
+	s.open = new(turnstile)
 	s.base, s.cut = context.WithCancel(context.Background())
 	s.watch.begin(o)
 }

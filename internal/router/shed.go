@@ -14,16 +14,22 @@ import (
 // gate: for a rate limit, or for the router's own sake.
 type refusals [overload.Classes][overload.Reasons]atomic.Int64
 
-func (c *refusals) add(level overload.Level, why overload.Reason) { c[level.Class()][why].Add(1) }
+// turnedAway counts one.
+func (a *app) turnedAway(level overload.Level, why overload.Reason) {
+	if a.refused.Load() == nil {
+		a.refused.CompareAndSwap(nil, new(refusals))
+	}
+	a.refused.Load()[level.Class()][why].Add(1)
+}
 
 // gates appends what the app's gates know, and what was turned away.
 func (a *app) gates(s *access.Snapshot, r *Router) {
-	rt := a.route.Load()
-	if rt == nil || rt.bounds == nil {
+	b := a.bounds.Load()
+	if b == nil {
 		return
 	}
 	var shed, would overload.Counts
-	for process, g := range rt.bounds.gates {
+	for process, g := range b.gates {
 		seen := g.Snapshot(r.now())
 		shed.Add(&seen.Shed)
 		would.Add(&seen.Would)
@@ -35,9 +41,11 @@ func (a *app) gates(s *access.Snapshot, r *Router) {
 			InFlight: seen.InFlight, Queued: seen.Queued, Level: int(seen.Cursor), WaitP99: seen.WaitP99.Seconds(),
 		})
 	}
-	for class := range a.refused {
-		for why := range a.refused[class] {
-			shed[class][why] += uint64(a.refused[class][why].Load())
+	if refused := a.refused.Load(); refused != nil {
+		for class := range refused {
+			for why := range refused[class] {
+				shed[class][why] += uint64(refused[class][why].Load())
+			}
 		}
 	}
 	s.Shed = append(s.Shed, counted(a.name, &shed)...)

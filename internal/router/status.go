@@ -55,9 +55,9 @@ func (r *Router) snapshotOf(app string) (s access.Snapshot, waiting int) {
 	}
 	a.gates(&s, r)
 	if rt := a.route.Load(); rt != nil {
-		s.Pools = rt.pools(app, r.now())
+		s.Pools = rt.pools(app, r.now(), false)
 	}
-	return s, int(int64(a.lobby.size.Load()) + a.lingering.Load())
+	return s, a.waiting() + int(a.lingering.Load())
 }
 
 func windowOf(w access.Window) platform.EdgeWindow {

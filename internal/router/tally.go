@@ -11,12 +11,20 @@ import (
 // outside in the first and the last. A value is known to about 6 %.
 const buckets = 160
 
-// histogram counts durations. Safe for concurrent use; the zero value is empty.
+// histogram counts durations. Safe for concurrent use; the zero value is empty,
+// and as small as that: the buckets are made for the first duration.
 type histogram struct {
-	counts [buckets]atomic.Uint32
+	counts atomic.Pointer[[buckets]atomic.Uint32]
 }
 
-func (h *histogram) add(d time.Duration) { h.counts[bucketOf(d)].Add(1) }
+func (h *histogram) add(d time.Duration) {
+	counts := h.counts.Load()
+	if counts == nil {
+		h.counts.CompareAndSwap(nil, new([buckets]atomic.Uint32))
+		counts = h.counts.Load()
+	}
+	counts[bucketOf(d)].Add(1)
+}
 
 // unit is 2^16 ns: the smallest duration told apart from none.
 const unitBits = 16
@@ -45,8 +53,12 @@ func quantile(q float64, of ...*histogram) time.Duration {
 	var sums [buckets]uint64
 	var total uint64
 	for _, h := range of {
+		counts := h.counts.Load()
+		if counts == nil {
+			continue
+		}
 		for i := range sums {
-			n := uint64(h.counts[i].Load())
+			n := uint64(counts[i].Load())
 			sums[i] += n
 			total += n
 		}

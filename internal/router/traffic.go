@@ -41,7 +41,7 @@ func (r *Router) beginCutover(a *app, old, next *route) {
 			r.young = append(r.young, a)
 		}
 	}
-	if c := a.cutover.Load(); c != nil && c.began.Cutover == next.cutover && next.shift != nil {
+	if c := a.cutover.Load(); c != nil && c.number == next.cutover && next.shift != nil {
 		c.recall(next.shift.told)
 		next.shift.undone = &c.undone
 	}
@@ -84,7 +84,7 @@ func (r *Router) Cutover(app string) (platform.CutoverReport, bool) {
 // EndCutover freezes the count of a cutover, Draining excepted. Another number
 // than the last one's is ignored.
 func (r *Router) EndCutover(app string, number int64) {
-	if c := r.cutover(app); c != nil && c.began.Cutover == number {
+	if c := r.cutover(app); c != nil && c.number == number {
 		c.ended.Store(true)
 	}
 }
@@ -121,7 +121,7 @@ func (r *Router) Traffic(app string) Traffic {
 	if a == nil {
 		return Traffic{}
 	}
-	t := Traffic{Waiting: int(a.lobby.size.Load())}
+	t := Traffic{Waiting: a.waiting()}
 	if last := a.last.Load(); last != 0 {
 		t.Last = r.start.Add(time.Duration(last))
 	}

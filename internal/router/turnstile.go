@@ -6,17 +6,19 @@ import (
 )
 
 // turnstile counts who is inside and can be shut for good: once shut nobody
-// enters, and empty is closed when the last one left. The zero value is not
-// usable; see newTurnstile.
+// enters, and who waits is told when the last one left. The zero value is open.
 type turnstile struct {
-	state atomic.Int64 // who is inside, plus shutBit once shut
+	state atomic.Int64           // who is inside, plus shutBit once shut
+	last  atomic.Pointer[lastly] // there before shutBit is
+}
+
+// lastly is told once that nobody is inside any more.
+type lastly struct {
 	once  sync.Once
 	empty chan struct{}
 }
 
 const shutBit = int64(1) << 62
-
-func newTurnstile() *turnstile { return &turnstile{empty: make(chan struct{})} }
 
 // enter reports whether the caller is inside. It must then leave.
 func (t *turnstile) enter() bool {
@@ -31,13 +33,15 @@ func (t *turnstile) enter() bool {
 // does no harm: empty, once true of a shut turnstile, stays true.
 func (t *turnstile) leave() {
 	if t.state.Add(-1) == shutBit {
-		t.once.Do(func() { close(t.empty) })
+		last := t.last.Load()
+		last.once.Do(func() { close(last.empty) })
 	}
 }
 
 // shut turns everybody away from now on and returns the channel that is
 // closed when nobody is inside any more. It may be called again.
 func (t *turnstile) shut() <-chan struct{} {
+	t.last.CompareAndSwap(nil, &lastly{empty: make(chan struct{})})
 	t.state.Add(1) // a place inside, so that leave below sees the emptiness
 	for {
 		old := t.state.Load()
@@ -46,7 +50,7 @@ func (t *turnstile) shut() <-chan struct{} {
 		}
 	}
 	t.leave()
-	return t.empty
+	return t.last.Load().empty
 }
 
 func (t *turnstile) isShut() bool { return t.state.Load()&shutBit != 0 }
