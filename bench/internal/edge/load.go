@@ -31,11 +31,6 @@ func secure(p proxy, d time.Duration) (sample, error) {
 	return wrk(p, d, "https://"+p.secure+"/")
 }
 
-// handshakes asks for one thing a connection: wrk resumes no session.
-func handshakes(p proxy, d time.Duration) (sample, error) {
-	return wrk(p, d, "https://"+p.secure+"/", "-H", "Connection: close")
-}
-
 var (
 	wrkTotal   = regexp.MustCompile(`(\d+) requests in ([\d.]+)(ms|s|m)`)
 	wrkLatency = regexp.MustCompile(`(50|99)%\s+([\d.]+)(us|ms|s)`)
@@ -44,10 +39,10 @@ var (
 )
 
 // wrk asks as fast as answers come, on one thread.
-func wrk(p proxy, d time.Duration, url string, more ...string) (sample, error) {
-	args := append([]string{"-t1", "-c" + connections, "-d" + strconv.Itoa(int(d.Seconds())) + "s", "--latency", "-H", "Host: " + host}, more...)
+func wrk(p proxy, d time.Duration, url string) (sample, error) {
+	args := []string{"-t1", "-c" + connections, "-d" + strconv.Itoa(int(d.Seconds())) + "s", "--latency", "-H", "Host: " + host, url}
 	before := cpu(p.pids)
-	out, err := exec.CommandContext(context.Background(), "wrk", append(args, url)...).CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), "wrk", args...).CombinedOutput()
 	s := sample{cpu: cpu(p.pids) - before}
 	if err != nil {
 		return s, fmt.Errorf("wrk: %w: %s", err, out)
@@ -70,7 +65,7 @@ func wrk(p proxy, d time.Duration, url string, more ...string) (sample, error) {
 	if m := wrkBad.FindSubmatch(out); m != nil {
 		s.failed, _ = strconv.Atoi(string(m[1]))
 	}
-	if m := wrkErrors.FindSubmatch(out); m != nil && len(more) == 0 { // who closes is read as an error by wrk
+	if m := wrkErrors.FindSubmatch(out); m != nil {
 		for _, text := range m[1:] {
 			n, _ := strconv.Atoi(string(text))
 			s.failed += n

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -56,7 +58,9 @@ var kinds = []kind{
 	{"plain", plain, "100k", 1e5},
 	{"plain at 3000/s", plainFixed, "100k", 1e5},
 	{"TLS kept", secure, "100k", 1e5},
-	{"TLS handshakes", handshakes, "100k", 1e5},
+	{"TLS handshakes", full(tls.X25519), "100k", 1e5},
+	{"TLS resumed", resumed, "100k", 1e5},
+	{"TLS handshakes by X25519MLKEM768, which nginx and haproxy do not know", full(tls.X25519MLKEM768), "100k", 1e5},
 	{"HTTP/2", http2, "100k", 1e5},
 	{"HTTP/2 at 3000/s", http2Fixed, "100k", 1e5},
 	{"100 MB bodies", bodies, "GB", 10},
@@ -98,6 +102,9 @@ func measure(k kind, proxies []proxy, rounds int, d time.Duration) {
 	for range rounds {
 		for i, p := range proxies {
 			s, err := k.run(p, d)
+			if errors.Is(err, errNotSpoken) {
+				continue
+			}
 			if err != nil {
 				fail(fmt.Errorf("%s, %s: %w", k.name, p.name, err))
 			}
@@ -107,6 +114,10 @@ func measure(k kind, proxies []proxy, rounds int, d time.Duration) {
 	fmt.Printf("\n%s\n%-12s %14s %8s %10s %8s %9s %9s %8s %7s\n", k.name, "", "CPU s/"+k.per, "x nginx", "requests/s", "x nginx", "p50 ms", "p99 ms", "PSS MB", "failed")
 	var first sample
 	for i, p := range proxies {
+		if len(taken[i]) == 0 {
+			fmt.Printf("%-12s %14s\n", p.name, "-")
+			continue
+		}
 		m := median(taken[i], k.scale)
 		if i == 0 {
 			first = m
