@@ -313,7 +313,7 @@ func TestAnIdleConnectionOfTLSHoldsNoBufferAndGoesOn(t *testing.T) {
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	k := &keepAlive{conn, bufio.NewReader(conn), t}
 	for range 3 {
-		for e.Dozing() == 0 {
+		for e.Parked() == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		fmt.Fprint(k, "POST / HTTP/1.1\r\nHost: blog.test\r\nContent-Length: 50000\r\n\r\n")

@@ -1,80 +1,34 @@
 package router
 
 import (
+	"crypto/tls"
 	"errors"
-	"net"
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
-// A connection of TLS waits inside crypto/tls, which wants a buffer to wait
-// with. One that is idle for a while is woken once by the watch, gives its buffer
-// back and waits for bytes on the socket instead. That is right as long as
-// crypto/tls has taken all of what came: it was waiting, so it had no whole
-// record, and records says whether it has a part of one.
+// A connection of TLS waits in a goroutine of its own, for that is fast. One that
+// is idle for a while is woken once by the watch and goes to wait in the lot. That
+// is right as long as crypto/tls holds nothing of what came: see records.
 
-// dozeAfter is for how many ticks of the watch a connection is idle before it
-// gives its buffer back.
+// dozeAfter is for how many ticks of the watch a connection is idle before that.
 const dozeAfter = 4
 
-// records knows whether what was read of a connection ends with a record of
-// TLS (RFC 8446, 5.1).
-type records struct {
-	net.Conn
-	head [5]byte
-	have int // of head
-	left int // of the record
-}
-
-func (r *records) Read(p []byte) (int, error) {
-	n, err := r.Conn.Read(p)
-	r.pass(p[:n])
-	return n, err
-}
-
-func (r *records) pass(p []byte) {
-	for len(p) > 0 {
-		if r.left > 0 {
-			n := min(r.left, len(p))
-			r.left -= n
-			p = p[n:]
-			continue
-		}
-		n := copy(r.head[r.have:], p)
-		r.have += n
-		if p = p[n:]; r.have == len(r.head) {
-			r.have, r.left = 0, int(r.head[3])<<8|int(r.head[4])
-		}
-	}
-}
-
-func (r *records) whole() bool { return r.have == 0 && r.left == 0 }
-
-// CloseWrite ends one direction.
-func (r *records) CloseWrite() error {
-	if half, ok := r.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return net.ErrClosed
-}
-
-// doze is what a connection of TLS needs to wait without a buffer.
+// doze is how a connection is woken.
 type doze struct {
-	raw     syscall.RawConn         // of the socket
-	records atomic.Pointer[records] // nil: there is no TLS
-	mu      sync.Mutex              // held while woken
-	woken   atomic.Bool             // reading was given a deadline in the past
-	asleep  atomic.Bool
+	parks atomic.Bool   // it is one of those that may be parked
+	mu    sync.Mutex    // held while woken
+	woken atomic.Bool   // reading was given a deadline in the past
+	due   time.Duration // when it is closed, of one that was parked and has asked for nothing since
 }
 
-// tire wakes a connection that is idle for long, so that it goes to doze.
+// tire wakes a connection that is idle for long, so that it is parked.
 func (c *inward) tire(now, tick time.Duration) {
 	d := &c.doze
 	idle := c.idle.Load()
-	if d.records.Load() == nil || idle == 0 || now-time.Duration(idle) < dozeAfter*tick || d.asleep.Load() || d.woken.Load() {
+	if !d.parks.Load() || idle == 0 || now-time.Duration(idle) < dozeAfter*tick || d.woken.Load() {
 		return
 	}
 	d.mu.Lock()
@@ -99,28 +53,45 @@ func (c *inward) rouse() bool {
 	return c.inDue.Load() >= 0 && c.socket.SetReadDeadline(time.Time{}) == nil
 }
 
+// errParks: the connection is idle, and nothing of what came is held.
+var errParks = errors.New("the connection is idle")
+
 // idles waits for the first bytes of a request.
 func (c *inward) idles() error {
 	err := c.fill()
 	for errors.Is(err, os.ErrDeadlineExceeded) && c.rouse() {
-		if c.doze.records.Load().whole() {
-			c.yield()
-			c.doze.asleep.Store(true)
-			err = c.doze.raw.Read(stirs)
-			c.doze.asleep.Store(false)
-			if err != nil {
-				return err
-			}
+		if c.under.between() && !c.more {
+			return errParks
 		}
+		// It has begun with something: that has to become a request.
+		if due, soon := c.inDue.Load(), c.from(c.router.opt.HeaderTimeout); soon < due {
+			c.inDue.CompareAndSwap(due, soon)
+		}
+		c.doze.parks.Store(false)
 		err = c.fill()
 	}
+	c.doze.parks.Store(c.under != nil)
 	return err
 }
 
-// stirs reports whether there is something to be read, the connection's end
-// included.
-func stirs(fd uintptr) bool {
-	var b [1]byte
-	_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK) //nolint:gosec // a descriptor
-	return !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.EINTR)
+// park has the connection wait in the lot, and reports whether it does.
+func (c *inward) park() bool {
+	c.drop()
+	r := c.router
+	secure, ok := c.conn.(*tls.Conn)
+	p := &parked{router: r, conn: secure, under: c.under, socket: c.socket, peer: c.peer, door: c.door, idle: c.idle.Load()}
+	p.due = c.doze.due
+	if p.due == 0 {
+		p.due = time.Duration(c.inDue.Load())
+	}
+	if !ok || !r.watch.add(p) {
+		return false
+	}
+	r.watch.remove(c) // from now on nobody else touches the socket
+	c.rouse()
+	if c.inDue.Load() > 0 && r.parking.park(p) {
+		return true
+	}
+	r.watch.remove(p)
+	return false
 }

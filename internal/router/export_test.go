@@ -19,14 +19,18 @@ func (r *Router) ConfigFor(name string) (*tls.Certificate, error) {
 	return config.GetCertificate(hello)
 }
 
-// Dozing is how many connections of TLS wait without a buffer.
-func (r *Router) Dozing() (n int) {
-	r.watch.each(func(who watched) {
-		if c, ok := who.(*inward); ok && c.doze.asleep.Load() {
-			n++
-		}
-	})
-	return n
+// Parked is how many connections wait in the lot.
+func (r *Router) Parked() int {
+	r.parking.mu.Lock()
+	defer r.parking.mu.Unlock()
+	return len(r.parking.all)
+}
+
+// Resumed is how many went from there.
+func (r *Router) Resumed() int {
+	r.parking.mu.Lock()
+	defer r.parking.mu.Unlock()
+	return r.parking.went
 }
 
 // ServesHTTPS reports whether ServeTLS has begun.

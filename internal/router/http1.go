@@ -12,7 +12,6 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/access"
@@ -63,8 +62,8 @@ type inward struct {
 	stays  int      // for how many requests more
 	socket net.Conn // the one that was accepted
 	place  seat
-	doze   doze
-	seen   bool // it had a request under way at the last tick
+	doze
+	seen bool // it had a request under way at the last tick
 
 	leftMu sync.Mutex
 	left   chan struct{} // closed when the client has left; nil: nobody asked
@@ -107,7 +106,7 @@ func (c *inward) attend(secure bool) {
 		return
 	}
 	if secure {
-		c.shake() // and goes on in a goroutine of its own
+		c.shake()
 		return
 	}
 	c.serve()
@@ -135,10 +134,9 @@ func (c *inward) introduce() error {
 	return nil
 }
 
-// shake does the handshake. That makes a goroutine's stack large for good, so
-// what follows is another's.
+// shake does the handshake.
 func (c *inward) shake() {
-	under := &records{Conn: c.named(nil)}
+	under := newRecords(c.named(nil), c.socket, &c.router.slabs)
 	conn := tls.Server(under, c.router.listens)
 	ctx, cancel := context.WithTimeout(c.router.base, c.router.opt.HeaderTimeout)
 	defer cancel()
@@ -158,14 +156,10 @@ func (c *inward) shake() {
 		c.close() // an authority has seen what it came for
 		return
 	}
-	if with, ok := c.socket.(syscall.Conn); ok {
-		if raw, err := with.SyscallConn(); err == nil {
-			c.doze.raw = raw
-			c.doze.records.Store(under)
-		}
-	}
 	c.begin(conn, true, &c.router.slabs)
-	go c.serve()
+	c.under = under
+	c.parks.Store(under.in.raw != nil)
+	c.serve()
 }
 
 // named is the connection for others than this driver; read came of it already.
@@ -212,9 +206,12 @@ func (c *inward) serve() {
 		}
 	}()
 	c.x.router, c.x.from = c.router, &c.peer
-	for first := true; ; first = false {
+	for first := c.due == 0; ; first = false {
 		n, err := c.await(first)
 		switch {
+		case errors.Is(err, errParks):
+			given = c.park()
+			return
 		case errors.Is(err, errHTTP2):
 			given = true
 			c.handOver(c.named(bytes.Clone(c.buffered())))
@@ -247,15 +244,21 @@ func (c *inward) await(first bool) (n int, err error) {
 	now := c.router.now()
 	if c.r == c.w {
 		c.yield()
-		c.idle.Store(max(1, int64(now)))
-		if !first {
-			c.inDue.Store(c.from(c.router.opt.IdleTimeout))
+		if c.due == 0 {
+			c.idle.Store(max(1, int64(now)))
+			if !first {
+				c.inDue.Store(c.from(c.router.opt.IdleTimeout))
+			}
 		}
 		c.router.watch.changed()
-		if err := c.idles(); err != nil {
+		switch err := c.idles(); {
+		case errors.Is(err, errParks):
+			return 0, err
+		case err != nil:
 			return 0, io.EOF // nobody is there to be told
 		}
 	}
+	c.due = 0
 	c.idle.Store(0)
 	c.rouse()
 	c.inDue.Store(c.from(c.router.opt.HeaderTimeout))

@@ -18,6 +18,7 @@ type serving struct {
 	cut      context.CancelFunc
 	base     context.Context // of every request; ended by cut
 	watch    watch
+	parking  parking
 	loops    atomic.Pointer[[]*loop]
 
 	serveMu   sync.Mutex    // guards the rest
@@ -145,6 +146,7 @@ func (r *Router) Close() {
 	r.stopLoops()
 	r.watch.end(late.C)
 	r.closeHTTP3()
+	r.parking.end()
 	select {
 	case <-empty:
 	case <-late.C:

@@ -39,6 +39,8 @@ type wire struct {
 	conn  net.Conn
 	raw   syscall.RawConn // nil: its bytes come by conn alone (TLS)
 	slabs *slabs
+	under *records // what is below conn; nil: there is no TLS
+	more  bool     // conn may hold more that came
 
 	slab *slab  // what data is; nil: no buffer, or a larger one
 	tub  *tub   // the same
@@ -132,9 +134,16 @@ func (w *wire) larger() {
 // fill waits for more bytes. A wire without any holds no buffer meanwhile.
 func (w *wire) fill() error {
 	if w.raw == nil {
+		if w.under != nil && w.r == w.w && !w.more {
+			w.yield()
+			if err := w.under.await(); err != nil {
+				return err
+			}
+		}
 		w.room()
 		n, err := w.conn.Read(w.data[w.w:])
 		w.w += n
+		w.more = w.w == len(w.data)
 		if n > 0 {
 			return nil
 		}
