@@ -101,6 +101,7 @@ var (
 	connOpenDesc  = desc("connections_open", "Connections of clients that are open.", "door")
 	handshakeDesc = desc("tls_handshakes_total", "TLS handshakes that succeeded.", "version")
 	handFailDesc  = desc("tls_handshakes_failed_total", "TLS handshakes that did not.")
+	refusedDesc   = desc("requests_refused_total", "Requests refused for their heads, before they were any app's.", "protocol", "status")
 	connectDesc   = desc("upstream_connect_seconds", "Time until a connection to an instance came about.")
 	connFailDesc  = desc("upstream_connects_failed_total", "Connections to instances that did not come about.")
 	linesDesc     = desc("access_log_lines_total", "Lines written to the access log.")
@@ -196,6 +197,11 @@ func (m *Metrics) collect(to chan<- prometheus.Metric) {
 	counter(to, handshakeDesc, float64(m.Handshakes.done[0].Load()), "1.2")
 	counter(to, handshakeDesc, float64(m.Handshakes.done[1].Load()), "1.3")
 	counter(to, handFailDesc, float64(m.Handshakes.Failed.Load()))
+	m.refused.mu.Lock()
+	for of, n := range m.refused.by {
+		counter(to, refusedDesc, float64(n), of.proto, strconv.Itoa(of.status))
+	}
+	m.refused.mu.Unlock()
 	m.connects.mu.Lock()
 	took, failed := m.connects.took, m.connects.failed
 	m.connects.mu.Unlock()

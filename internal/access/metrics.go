@@ -22,6 +22,28 @@ type Metrics struct {
 	Doors      [doors]Door
 	Handshakes Handshakes
 	connects   connects
+	refused    refusals
+}
+
+// refusals are the heads that a protocol refused. They are rare enough for one lock.
+type refusals struct {
+	mu sync.Mutex
+	by map[refusal]uint64
+}
+
+type refusal struct {
+	proto  string
+	status int
+}
+
+// Refused counts a head that was refused before it was a request of any app.
+func (m *Metrics) Refused(proto string, status int) {
+	m.refused.mu.Lock()
+	defer m.refused.mu.Unlock()
+	if m.refused.by == nil {
+		m.refused.by = map[refusal]uint64{}
+	}
+	m.refused.by[refusal{proto, status}]++
 }
 
 // Door is a way into the router.

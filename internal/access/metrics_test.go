@@ -45,6 +45,8 @@ func TestWhatCameOfRequestsIsExported(t *testing.T) {
 	}
 	m.Handshakes.Done(tls.VersionTLS13)
 	m.Handshakes.Failed.Add(2)
+	m.Refused("HTTP/2.0", 431)
+	m.Refused("HTTP/2.0", 431)
 	m.Connected(2*time.Millisecond, nil)
 	m.Connected(0, errors.New("refused"))
 	e := access.NewExporter(m, nil, func() access.Snapshot {
@@ -75,6 +77,7 @@ func TestWhatCameOfRequestsIsExported(t *testing.T) {
 		`slipway_connections_total{door="https"} 3`,
 		`slipway_tls_handshakes_total{version="1.3"} 1`,
 		`slipway_tls_handshakes_failed_total 2`,
+		`slipway_requests_refused_total{protocol="HTTP/2.0",status="431"} 2`,
 		`slipway_upstream_connect_seconds_bucket{le="0.0025"} 1`,
 		`slipway_upstream_connects_failed_total 1`,
 	} {

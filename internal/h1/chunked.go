@@ -167,8 +167,7 @@ func (c *Chunks) trailer(b byte) error {
 	return nil
 }
 
-// checkTrailers refuses what only a head may have: framing, routing, and who
-// somebody is (RFC 9110, 6.5.1).
+// checkTrailers refuses lines that break a rule, or that only a head may have.
 func checkTrailers(lines []byte) error {
 	for len(lines) > 0 {
 		text, n, err := line(lines)
@@ -180,13 +179,22 @@ func checkTrailers(lines []byte) error {
 		if err != nil {
 			return err
 		}
-		for _, name := range [...]string{
-			"content-length", "transfer-encoding", "trailer", "host", "te", "connection", "upgrade", "expect", "authorization",
-			"cookie", "set-cookie", "content-encoding", "content-type", "content-range", "cache-control", "keep-alive", "range", "forwarded",
-		} {
-			if Is(field.Name, name) {
-				return errTrailer
-			}
+		if err := checkTrailer(field); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkTrailer refuses what only a head may have: framing, routing, and who
+// somebody is (RFC 9110, 6.5.1).
+func checkTrailer(f Field) error {
+	for _, name := range [...]string{
+		"content-length", "transfer-encoding", "trailer", "host", "te", "connection", "upgrade", "expect", "authorization",
+		"cookie", "set-cookie", "content-encoding", "content-type", "content-range", "cache-control", "keep-alive", "range", "forwarded",
+	} {
+		if Is(f.Name, name) {
+			return errTrailer
 		}
 	}
 	return nil

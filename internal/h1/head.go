@@ -84,7 +84,7 @@ func (h *head) fields(buf []byte, limits Limits) (n int, err error) {
 }
 
 func parseField(text []byte) (Field, error) {
-	if text[0] == ' ' || text[0] == '\t' {
+	if len(text) > 0 && (text[0] == ' ' || text[0] == '\t') {
 		return Field{}, errFold
 	}
 	colon := bytes.IndexByte(text, ':')

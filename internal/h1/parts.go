@@ -82,21 +82,31 @@ func checkFields(fields []Field, limits Limits) error {
 		return errFieldCount
 	}
 	for i := range fields {
-		name, value := fields[i].Name, fields[i].Value
-		if !IsToken(name) {
-			return errName
-		}
-		if !all(value, valueByte) || len(Trim(value)) != len(value) {
-			return errValue
+		if err := checkField(&fields[i]); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// CheckTrailers refuses trailers, which are lines, of which one breaks a rule
-// or is one that only a head may have: framing, routing, and who somebody is
-// (RFC 9110, 6.5.1).
-func CheckTrailers(lines []byte) error { return checkTrailers(lines) }
+func checkField(f *Field) error {
+	if !IsToken(f.Name) {
+		return errName
+	}
+	if !all(f.Value, valueByte) || len(Trim(f.Value)) != len(f.Value) {
+		return errValue
+	}
+	return nil
+}
+
+// CheckTrailer refuses a trailer that breaks a rule or is one that only a head
+// may have: framing, routing, and who somebody is (RFC 9110, 6.5.1).
+func CheckTrailer(f Field) error {
+	if err := checkField(&f); err != nil {
+		return err
+	}
+	return checkTrailer(f)
+}
 
 // NextField cuts the first line off lines, whose rules were checked.
 func NextField(lines []byte) (field Field, rest []byte, ok bool) {
@@ -108,6 +118,6 @@ func NextField(lines []byte) (field Field, rest []byte, ok bool) {
 	return field, lines[n:], err == nil
 }
 
-// ForbiddenTrailer reports whether what CheckTrailers found is a field that a
+// ForbiddenTrailer reports whether what CheckTrailer found is a field that a
 // trailer may not be, well-formed otherwise: it may be left out.
 func ForbiddenTrailer(err error) bool { return err == error(errTrailer) } //nolint:errorlint // one of the above, as it is

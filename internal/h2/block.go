@@ -116,6 +116,8 @@ func checkName(name, value string) error {
 
 // request makes the head of a request. Its slices are parts of the block.
 func (b *block) request(r *h1.Request, limits h1.Limits, open bool) error {
+	r.Reset()
+	r.Method, r.Target, r.Host = b.value(b.pseudo[pMethod]), b.value(b.pseudo[pPath]), b.value(b.pseudo[pAuthority])
 	if b.fault != nil {
 		return b.fault
 	}
@@ -125,8 +127,6 @@ func (b *block) request(r *h1.Request, limits h1.Limits, open bool) error {
 	if err := b.requestPseudo(); err != nil {
 		return err
 	}
-	r.Reset()
-	r.Method, r.Target, r.Host = b.value(b.pseudo[pMethod]), b.value(b.pseudo[pPath]), b.value(b.pseudo[pAuthority])
 	socket := b.have[pProtocol]
 	if socket {
 		r.Method = get
@@ -260,16 +260,14 @@ func (b *block) trailers(dst []byte, most int) ([]byte, error) {
 		return dst, malformed("10.5.1", "the trailers are too large")
 	}
 	for _, s := range b.fields {
-		was := len(dst)
-		dst = append(append(dst, b.name(s)...), ": "...)
-		dst = append(append(dst, b.value(s)...), "\r\n"...)
-		if err := h1.CheckTrailers(dst[was:]); err != nil {
-			if h1.ForbiddenTrailer(err) {
-				dst = dst[:was]
-				continue
-			}
-			return dst[:was], malformed("8.2.1", "a trailer has a byte that no field has")
+		f := h1.Field{Name: b.name(s), Value: b.value(s)}
+		if err := h1.CheckTrailer(f); h1.ForbiddenTrailer(err) {
+			continue
+		} else if err != nil {
+			return dst, malformed("8.2.1", "a trailer has a byte that no field has")
 		}
+		dst = append(append(dst, f.Name...), ": "...)
+		dst = append(append(dst, f.Value...), "\r\n"...)
 	}
 	return dst, nil
 }

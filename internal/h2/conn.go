@@ -51,6 +51,7 @@ type Conn struct {
 	tailEnd  int
 	tailOf   *Stream
 	writes   bool      // there is a writer
+	busy     bool      // somebody writes just now
 	rest     bool      // it shall end for now
 	writing  time.Time // since when a write has been under way
 	heading  time.Time // since when a block has been under way
@@ -195,7 +196,15 @@ func (c *Conn) appendFirst(dst []byte) []byte {
 
 // readAll reads frames until there are no more, or one breaks a rule of the
 // connection.
-func (c *Conn) readAll() error {
+func (c *Conn) readAll() (err error) {
+	if c.opt.Bug != nil {
+		defer func() {
+			if bug := recover(); bug != nil {
+				c.opt.Bug(bug)
+				err = &connError{Internal, "5.4.1", "a frame was not understood"}
+			}
+		}()
+	}
 	_ = c.nc.SetReadDeadline(time.Now().Add(c.opt.HeaderTimeout)) // one that fails fails the read
 	if !c.client {
 		var preface [len(http2.ClientPreface)]byte
@@ -307,26 +316,47 @@ func (c *Conn) poke() {
 func (c *Conn) write() {
 	for range c.wake {
 		runtime.Gosched() // whoever is about to write as well
-		for {
-			buf, more := c.take()
-			if len(buf) == 0 {
-				if !more {
-					c.shut()
-					close(c.written)
-					return
-				}
-				break
-			}
-			if _, err := c.nc.Write(buf); err != nil {
-				c.fail(err)
-				close(c.written)
-				return
-			}
-			c.give(buf)
+		if c.writeOut() {
+			close(c.written)
+			return
 		}
 		if c.goesToRest() {
 			return // until poke
 		}
+	}
+}
+
+// writeOut writes what there is, unless somebody else does. It reports whether
+// nothing will be written any more.
+func (c *Conn) writeOut() (over bool) {
+	for {
+		buf, over := c.take()
+		if len(buf) == 0 {
+			if over {
+				c.shut()
+			}
+			return over
+		}
+		if _, err := c.nc.Write(buf); err != nil {
+			c.fail(err)
+		}
+		c.give(buf)
+	}
+}
+
+// pump has what was sent go out by who calls, which spares another goroutine's
+// turn. Where somebody writes already, he takes this along.
+func (c *Conn) pump() {
+	c.mu.Lock()
+	mine := !c.client && !c.busy && !c.closing
+	if !mine {
+		c.poke()
+	}
+	idle := len(c.out) == 0
+	c.mu.Unlock()
+	if mine && !idle {
+		runtime.Gosched() // whoever is about to write as well
+		c.writeOut()
 	}
 }
 
@@ -342,13 +372,17 @@ func (c *Conn) goesToRest() bool {
 	return rest
 }
 
-// take is what there is to be written; more, whether anything will follow.
-func (c *Conn) take() (buf []byte, more bool) {
+// take is what there is to be written; over, that nothing will follow.
+func (c *Conn) take() (buf []byte, over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.out) == 0 {
-		return nil, !c.closing
+	if c.busy {
+		return nil, false
 	}
+	if len(c.out) == 0 {
+		return nil, c.closing
+	}
+	c.busy = true
 	buf = c.out
 	c.out, c.old, c.tailOf = c.old, nil, nil
 	if c.closing {
@@ -356,7 +390,7 @@ func (c *Conn) take() (buf []byte, more bool) {
 	}
 	c.writing = time.Now()
 	c.next()
-	return buf, true
+	return buf, false
 }
 
 // farewell is how long the last write may take.
@@ -367,7 +401,10 @@ const farewell = 5 * time.Second
 func (c *Conn) give(buf []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.writing = time.Time{}
+	c.writing, c.busy = time.Time{}, false
+	if c.closing {
+		c.poke() // the writer shuts
+	}
 	c.old = buf[:0]
 	if cap(buf) > 4*mostOut {
 		c.old = nil

@@ -1,9 +1,11 @@
 package h2_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -198,5 +200,62 @@ func TestADrainedConnectionServesWhatWasSentBeforeItWasKnown(t *testing.T) {
 	p.nc.Close()
 	if err := <-s.ended; err != nil {
 		t.Errorf("it ended with %v", err)
+	}
+}
+
+func TestWhatIsSaidOfARequestThatCameTooLateIsIgnored(t *testing.T) {
+	for name, late := range map[string]func(*peer){
+		"its body":       func(p *peer) { _ = p.WriteData(5, true, []byte("x")) },
+		"its window":     func(p *peer) { _ = p.WriteWindowUpdate(5, 1) },
+		"its end":        func(p *peer) { _ = p.WriteRSTStream(5, http2.ErrCodeCancel) },
+		"its trailers":   func(p *peer) { p.head(5, true, "x: y") },
+		"its priority":   func(p *peer) { _ = p.WritePriority(5, http2.PriorityParam{}) },
+		"one more":       func(p *peer) { p.head(7, true, asGet...) },
+		"a broken head":  func(p *peer) { p.head(7, true, with("connection: close")...) },
+		"one never sent": func(p *peer) { _ = p.WriteRSTStream(9, http2.ErrCodeCancel) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			release := make(chan struct{})
+			let := sync.OnceFunc(func() { close(release) })
+			s := serve(t, h2.Options{}, func(s *h2.Stream) {
+				<-release
+				answer(s, 200, "x")
+			})
+			p := s.raw()
+			_ = p.WriteSettings()
+			p.head(1, true, asGet...)
+			_ = p.said(0)
+			s.conns[0].Drain()
+			var got []string
+			for {
+				f, err := p.ReadFrame()
+				if err != nil {
+					break
+				}
+				switch f := f.(type) {
+				case *http2.GoAwayFrame:
+					if f.LastStreamID == 1 && f.ErrCode == http2.ErrCodeNo {
+						p.head(5, false, asGet...)
+						late(p)
+						_ = p.WritePing(false, [8]byte{'e', 'n', 'd'})
+					}
+				case *http2.PingFrame:
+					if f.IsAck() {
+						let() // it was all read
+					} else {
+						_ = p.WritePing(true, f.Data)
+					}
+				case *http2.HeadersFrame:
+					got = append(got, fmt.Sprint(f.StreamID, " ", p.status(f)))
+				case *http2.RSTStreamFrame:
+					got = append(got, fmt.Sprint("reset ", f.StreamID))
+				}
+			}
+			p.nc.Close()
+			let()
+			if err := <-s.ended; err != nil || strings.Join(got, ", ") != "1 200" {
+				t.Errorf("it ended with %v after %v", err, got)
+			}
+		})
 	}
 }

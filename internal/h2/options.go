@@ -54,6 +54,15 @@ type Options struct {
 	// frame that carries something, and a hundred a second. Default 2,000.
 	Controls int
 
+	// Bug, if set, is told of a panic while frames were read, which ends the
+	// connection alone (INTERNAL_ERROR).
+	Bug func(any)
+
+	// Malformed, if set, is told by a server's connection of each request that
+	// it reset for breaking a rule, as far as it was understood: nothing in it was
+	// checked, and it holds for the call alone. It must not block.
+	Malformed func(*h1.Request)
+
 	// Quiet, if set, is told by a server's connection whenever the last of its
 	// requests has ended (true) and the first began (false). It must not block.
 	Quiet func(bool)

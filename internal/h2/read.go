@@ -409,20 +409,15 @@ func (c *Conn) opened() error {
 
 // accept begins a request.
 func (c *Conn) accept(s *Stream) error {
-	err := s.block.request(&s.request, c.opt.limits(), !c.open.end)
-	var refused *h1.Error
-	switch {
-	case errors.As(err, &refused) && refused.Status == 400:
-		return &streamError{http2.ErrCodeProtocol, "8.1.1", refused.Reason}
-	case errors.As(err, &refused):
-		return c.refuse(s.id, refused.Status)
-	case err != nil:
+	if err := c.judge(s); err != nil {
 		return err
+	}
+	switch {
 	case len(c.streams) >= c.opt.MaxStreams || c.zombies >= c.opt.MaxStreams:
 		return &streamError{http2.ErrCodeRefusedStream, "5.1.2", "there are too many streams"}
 	}
 	s.ended = c.open.end
-	if s.left = s.request.Length; s.request.Upgrade != nil {
+	if s.left = s.request.Length; s.request.Upgrade != nil || s.refusal != nil {
 		s.left = h1.Chunked
 	}
 	c.streams[s.id] = s
@@ -436,21 +431,27 @@ func (c *Conn) accept(s *Stream) error {
 	return nil
 }
 
-// refuse answers a request that is well-formed and will not be served.
-func (c *Conn) refuse(id uint32, status int) error {
-	var at int
-	c.out, at = beginHeaders(c.out)
-	c.out = appendLength(appendStatus(c.out, status), 0)
-	c.out = endHeaders(c.out, at, id, true, frameSize)
-	if !c.open.end {
-		c.sendReset(id, NoError)
-	} else {
-		c.closed.add(id, ended)
+// judge makes the request of a stream out of its block. One that is well-formed
+// and will not be served is its handler's to refuse; it comes out of the budget
+// of those that are reset.
+func (c *Conn) judge(s *Stream) error {
+	err := s.block.request(&s.request, c.opt.limits(), !c.open.end)
+	var broken *h1.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &broken) && broken.Status != 400:
+		if s.refusal = broken; !c.resets.spend() {
+			return errResets
+		}
+		return nil
+	case broken != nil:
+		err = malformed("8.1.1", broken.Reason)
 	}
-	if !c.resets.spend() {
-		return errResets
+	if c.opt.Malformed != nil {
+		c.opt.Malformed(&s.request)
 	}
-	return c.reply()
+	return err
 }
 
 func (c *Conn) sendReset(id uint32, code Code) {

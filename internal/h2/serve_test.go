@@ -357,6 +357,10 @@ func TestWhoLeavesIsNoticed(t *testing.T) {
 func TestAWebSocketIsAskedForAsAnUpgrade(t *testing.T) {
 	asked := make(chan string, 1)
 	s := serve(t, h2.Options{}, func(s *h2.Stream) {
+		if why := s.Refusal(); why != nil {
+			answer(s, why.Status, "")
+			return
+		}
 		r := s.Request()
 		asked <- fmt.Sprintf("%s %s %s %d %v", r.Method, r.Target, r.Upgrade, r.Length, len(r.Get("sec-websocket-key")) == 24)
 		_ = s.Answer(head(101, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Accept: x"), h1.Back{Bodiless: true})
@@ -394,8 +398,8 @@ func TestAWebSocketIsAskedForAsAnUpgrade(t *testing.T) {
 	if text := <-asked; text != "GET /chat websocket 0 true" {
 		t.Errorf("it was asked %s", text)
 	}
-	p.head(3, false, ":method: CONNECT", ":protocol: other", ":scheme: http", ":path: /", ":authority: a")
-	if text := p.said(1); text != "3 501, reset 3 NO_ERROR" {
+	p.head(3, true, ":method: CONNECT", ":protocol: other", ":scheme: http", ":path: /", ":authority: a")
+	if text := p.said(1); text != "3 501" {
 		t.Errorf("another protocol got %s", text)
 	}
 }

@@ -24,6 +24,7 @@ type Stream struct {
 	c       *Conn
 	id      uint32
 	request h1.Request    // a server's: what was asked
+	refusal *h1.Error     // why it is not to be served; nil: it is
 	block   block         // what the head's slices are parts of
 	wake    chan struct{} // of who reads
 	turn    chan struct{} // of who writes
@@ -77,6 +78,10 @@ func newStream(c *Conn, id uint32) *Stream {
 
 // Request is the head. It holds until the handler returns.
 func (s *Stream) Request() *h1.Request { return &s.request }
+
+// Refusal is not nil where the head is well-formed and is not to be served: the
+// handler says so, by its status. What Request has then is not checked.
+func (s *Stream) Refusal() *h1.Error { return s.refusal }
 
 // ID is the stream's number on its connection.
 func (s *Stream) ID() uint32 { return s.id }
@@ -375,6 +380,14 @@ func (s *Stream) Flush() {
 
 // End ends our side, with trailers that are lines, or none.
 func (s *Stream) End(trailers []byte) error {
+	err := s.putEnd(trailers)
+	if err == nil {
+		s.c.pump()
+	}
+	return err
+}
+
+func (s *Stream) putEnd(trailers []byte) error {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -391,7 +404,6 @@ func (s *Stream) End(trailers []byte) error {
 		s.put(nil, true)
 	}
 	s.finish()
-	c.poke()
 	return nil
 }
 
@@ -529,9 +541,11 @@ func (c *Conn) work(s *Stream) {
 // or of none by its end.
 func (c *Conn) finish(s *Stream, next chan *Stream) bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.release(s)
-	c.poke()
+	c.mu.Unlock()
+	c.pump()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.running--; c.running == 0 {
 		c.idle = time.Now()
 		if c.opt.Quiet != nil {

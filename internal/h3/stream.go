@@ -162,9 +162,9 @@ func (s *Stream) Next() ([]byte, error) {
 func (s *Stream) Trailers() (lines []byte) {
 	for name, values := range s.in.Trailer {
 		for _, value := range values {
-			line := fmt.Appendf(nil, "%s: %s\r\n", strings.ToLower(name), value)
-			if h1.CheckTrailers(line) == nil {
-				lines = append(lines, line...)
+			f := h1.Field{Name: []byte(strings.ToLower(name)), Value: []byte(value)}
+			if h1.CheckTrailer(f) == nil {
+				lines = fmt.Appendf(lines, "%s: %s\r\n", f.Name, f.Value)
 			}
 		}
 	}

@@ -296,10 +296,8 @@ func (c *inward) refuse(err error) {
 	default:
 		return
 	}
-	var res h1.Response
-	body := p.head(&res, "", "-")
-	back := h1.Back{Length: res.Length, Close: true, Set: c.router.date(nil)}
-	_ = c.put(append(h1.AppendResponse(nil, &res, back), body...))
+	t := c.router.turnAway(&c.peer, "HTTP/1.1", &c.req, p)
+	_ = c.put(append(h1.AppendResponse(nil, &t.res, t.back), t.body...))
 	c.linger()
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/http"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -42,7 +43,7 @@ func (r *Router) multiplex(conn net.Conn, from *peer) {
 		HeaderList: r.opt.MaxHeaderBytes, MaxTarget: r.opt.MaxTarget, MaxFields: r.opt.MaxFields,
 		IdleTimeout: r.opt.IdleTimeout, HeaderTimeout: r.opt.HeaderTimeout,
 		StallTimeout: r.opt.RateGrace, WriteTimeout: 2 * r.opt.RateGrace,
-		Quiet: m.falls,
+		Quiet: m.falls, Malformed: m.malformed, Bug: r.readingPanicked,
 	}, m.serve)
 	if !r.watch.add(m) {
 		_ = conn.Close()
@@ -58,6 +59,11 @@ func (r *Router) multiplex(conn net.Conn, from *peer) {
 	if err := m.conn.Serve(); err != nil {
 		r.log.Debug("connection was ended", "peer", from.name, "err", err)
 	}
+}
+
+// readingPanicked is told of a bug that a connection of HTTP/2 has ended for.
+func (r *Router) readingPanicked(bug any) {
+	r.log.Error("a connection made the router panic", "err", bug, "stack", string(debug.Stack()))
 }
 
 // weakCipher reports whether TLS was agreed on with a cipher that HTTP/2 does
@@ -86,6 +92,10 @@ func (m *muxed) falls(quiet bool) {
 
 // serve leads one request to its end.
 func (m *muxed) serve(s *h2.Stream) {
+	if why := s.Refusal(); why != nil {
+		m.refuse(s, why)
+		return
+	}
 	st := m.take(s)
 	fit := false // for another request
 	defer func() {
@@ -98,6 +108,21 @@ func (m *muxed) serve(s *h2.Stream) {
 	st.begin()
 	st.x.run(st)
 	fit = true
+}
+
+// refuse answers what is no request.
+func (m *muxed) refuse(s *h2.Stream, why *h1.Error) {
+	t := m.router.turnAway(&m.peer, "HTTP/2.0", s.Request(), refused(why))
+	if s.Answer(&t.res, t.back) == nil && t.body != "" {
+		_ = s.WriteEnd([]byte(t.body)) // who is gone needs no page
+	}
+}
+
+// malformed takes note of a request that was reset for breaking a rule.
+func (m *muxed) malformed(req *h1.Request) {
+	var o origin
+	o.read(req, &m.peer, m.router.opt.TrustedProxies)
+	m.router.tellRefused(&o, "HTTP/2.0", req, http.StatusBadRequest, 0)
 }
 
 func (m *muxed) take(s *h2.Stream) *stream {

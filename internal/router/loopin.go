@@ -145,8 +145,8 @@ func (c *inSocket) begin(l *loop) bool {
 		l.drop(a)
 		return c.continued(l)
 	case err != nil && !bytes.HasPrefix(preface, c.held()[:min(4, len(c.held()))]):
+		c.refuse(l, &a.req, badBody(err))
 		l.drop(a)
-		c.refuse(l, badBody(err))
 	case err == nil && c.more(&a.req, n):
 		l.drop(a)
 		if !c.waits {
@@ -457,16 +457,14 @@ func (c *inSocket) late(l *loop) {
 	case c.waits:
 		c.handOver(l) // which knows how slow a body may be
 	default:
-		c.refuse(l, slowHead())
+		c.refuse(l, new(h1.Request), slowHead())
 	}
 }
 
 // refuse answers what is no request.
-func (c *inSocket) refuse(l *loop, p page) {
-	var res h1.Response
-	body := p.head(&res, "", "-")
-	back := h1.Back{Length: res.Length, Close: true, Set: l.router.date(nil)}
-	_, _ = rawWrite(c.fd, append(h1.AppendResponse(nil, &res, back), body...)) // into its empty buffer
+func (c *inSocket) refuse(l *loop, req *h1.Request, p page) {
+	t := l.router.turnAway(&c.peer, "HTTP/1.1", req, p)
+	_, _ = rawWrite(c.fd, append(h1.AppendResponse(nil, &t.res, t.back), t.body...)) // into its empty buffer
 	c.r, c.w = 0, 0
 	c.linger(l)
 }

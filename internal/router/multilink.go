@@ -42,7 +42,7 @@ func (u *multiUpstream) newPool(from *peer, proxy int) *h2.Pool {
 		HeaderList: maxAnswerHead, MaxFields: maxAnswerFields, IdleTimeout: opt.IdleTimeout,
 		StallTimeout: opt.AnswerTimeout, WriteTimeout: opt.AnswerTimeout,
 		MaxStreams: 1000, // as many as the instance lets it
-		Controls:   100_000, Resets: 100_000,
+		Controls:   100_000, Resets: 100_000, Bug: u.router.readingPanicked,
 	}, func(ctx context.Context) (net.Conn, error) {
 		dialer := net.Dialer{Timeout: time.Duration(u.within.Load())}
 		conn, err := u.router.dial(ctx, &dialer, u.network, u.address)
