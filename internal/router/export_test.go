@@ -77,3 +77,23 @@ func (r *Router) onLoops(f func(*loop)) {
 		}
 	}
 }
+
+// Joints is how many upgraded connections the loops carry, and how many
+// buffers those hold.
+func (r *Router) Joints() (n, buffers int) {
+	r.onLoops(func(l *loop) {
+		for _, s := range l.sockets {
+			m, ok := s.handler.(*limb)
+			switch {
+			case !ok:
+				continue
+			case m == &m.of.app:
+				n++
+			}
+			if m.rest != nil || m.slab != nil || m.of.of.slab != nil || m.of.of.act.slab != nil {
+				buffers++
+			}
+		}
+	})
+	return n, buffers
+}

@@ -21,43 +21,51 @@ const partTime = time.Second
 // tunnels are the upgraded connections of an instance.
 type tunnels struct {
 	mu     sync.Mutex
-	all    map[*tunnel]struct{}
-	parted bool // who comes now goes at once
+	all    map[parting]time.Duration // how long each may go on when its instance goes; 0: as the instance
+	parted bool                      // who comes now goes at once
 }
 
-// tunnel is an upgraded connection.
+// parting is an upgraded connection, whoever carries it.
+type parting interface {
+	// part tells it that it ends, and has it end within partTime. It may be
+	// called by anybody, again, and after its end.
+	part()
+}
+
+// tunnel is one that goroutines carry.
 type tunnel struct {
 	client, app *wire
-	limit       time.Duration // how long it may go on when its instance goes; 0: as the instance
 
 	mu     sync.Mutex // held while something is written to the client
 	socket bool       // it speaks WebSocket
 	frames frames     // those that the client was sent
 }
 
-// join carries the tunnel as one of the instance's until it ends.
-func (i *instance) join(t *tunnel, quiet time.Duration) {
-	i.tunnels.mu.Lock()
-	if i.tunnels.all == nil {
-		i.tunnels.all = map[*tunnel]struct{}{}
+// add counts one that begins as the instance's.
+func (s *tunnels) add(t parting, limit time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = map[parting]time.Duration{}
 	}
-	i.tunnels.all[t] = struct{}{}
-	if i.tunnels.parted {
+	s.all[t] = limit
+	if s.parted {
 		go t.part() // ends within partTime
 	}
-	i.tunnels.mu.Unlock()
-	join(t.client, t.app, quiet, t.say)
-	i.tunnels.mu.Lock()
-	delete(i.tunnels.all, t)
-	i.tunnels.mu.Unlock()
+}
+
+func (s *tunnels) remove(t parting) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, t)
 }
 
 // limit is the longest that any of them may go on; 0: as long as the instance.
 func (s *tunnels) limit() (longest time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for t := range s.all {
-		longest = max(longest, t.limit)
+	for _, limit := range s.all {
+		longest = max(longest, limit)
 	}
 	return longest
 }

@@ -178,10 +178,13 @@ func (l *loop) run() {
 // by has tick be called at a time, 0: at none. It is on the loop's clock, and
 // rounded up, so that what is due at about the same time is looked at once.
 func (l *loop) by(due time.Duration) {
-	if tick := l.router.watch.tick; due > 0 && due < l.next {
-		l.next = due - due%tick + tick
+	if tick := l.router.watch.tick; due > 0 {
+		l.at(due - due%tick + tick)
 	}
 }
+
+// at is by for what is not to be late.
+func (l *loop) at(due time.Duration) { l.next = min(l.next, due) }
 
 // goOn gives those another turn that broke off.
 func (l *loop) goOn() {

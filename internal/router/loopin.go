@@ -193,6 +193,9 @@ func (c *inSocket) lead(l *loop, a *act, n int) {
 		a.inline = c.slab[c.r+n : c.r+n+length]
 		a.head += length
 	}
+	if a.req.Upgrade != nil { // it may go on for long, without the buffer
+		_, _ = a.req.Parse(bytes.Clone(c.slab[c.r:c.r+n]), l.router.limits) // as before
+	}
 	c.act, c.due, c.waits = a, 0, false
 	a.owner, a.patience = c, l.router.opt.RateGrace
 	x := &a.x
@@ -230,7 +233,7 @@ func protoOf(req *h1.Request) string {
 // simple reports whether a request with a head of n bytes is one of those that
 // a loop leads through.
 func (c *inSocket) simple(req *h1.Request, n int) bool {
-	return req.Upgrade == nil && !req.Expect && req.Length >= 0 && req.Length <= int64(c.w-c.r-n)
+	return !req.Expect && req.Length >= 0 && req.Length <= int64(c.w-c.r-n)
 }
 
 // more reports whether more of a small body is worth waiting for.

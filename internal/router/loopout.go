@@ -370,8 +370,12 @@ func (o *outSocket) head(l *loop) (done, enough bool) {
 		a.text = h1.AppendResponse(a.text, &a.x.res, h1.Back{Bodiless: true})
 		return false, true
 	}
-	if a.x.res.Status == 101 { // nobody asked for it
-		c.failed(l, errGarbage)
+	if a.x.res.Status == 101 {
+		if a.req.Upgrade == nil || a.x.res.Upgrade == nil { // nobody asked for it
+			c.failed(l, errGarbage)
+		} else {
+			c.join(l)
+		}
 		return true, false
 	}
 	o.got, o.final, a.due = true, a.x.res.Close, 0

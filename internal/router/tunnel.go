@@ -23,8 +23,10 @@ func (x *exchange) upgrade(l link) error {
 		x.client.abort()
 		return nil
 	}
-	t := &tunnel{client: a, app: b, limit: x.route.edge.Timeouts.Upgraded, socket: isWebSocket(x.res.Upgrade)}
-	x.inst.join(t, x.quietLimit())
+	t := &tunnel{client: a, app: b, socket: isWebSocket(x.res.Upgrade)}
+	x.inst.tunnels.add(t, x.route.edge.Timeouts.Upgraded)
+	defer x.inst.tunnels.remove(t)
+	join(t.client, t.app, x.quietLimit(), t.say)
 	return nil
 }
 
