@@ -52,7 +52,7 @@ func TestTheAppIsToldWhereARequestCameFrom(t *testing.T) {
 var forged = http.Header{
 	"X-Forwarded-For": {"6.6.6.6", "7.7.7.7"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"evil.test"},
 	"X-Forwarded-Port": {"443"}, "Forwarded": {"for=6.6.6.6"}, "X-Real-Ip": {"6.6.6.6"},
-	"X_forwarded_for": {"6.6.6.6"}, "X-Forwarded_proto": {"https"}, "X_Request_Id": {"x"},
+	"X_forwarded_for": {"6.6.6.6"}, "X-Forwarded_proto": {"https"}, "X_Request_Id": {"x"}, "Proxy": {"http://evil.test"},
 }
 
 func TestWhatAClientSaysOfItselfIsReplaced(t *testing.T) {
@@ -62,7 +62,7 @@ func TestWhatAClientSaysOfItselfIsReplaced(t *testing.T) {
 		t.Errorf("the app saw %v", app)
 	}
 	for name := range app {
-		if strings.Contains(name, "_") || name == "Forwarded" || name == "X-Real-Ip" {
+		if strings.Contains(name, "_") || name == "Forwarded" || name == "X-Real-Ip" || name == "Proxy" {
 			t.Errorf("%s reached the app", name)
 		}
 	}

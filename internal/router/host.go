@@ -3,9 +3,9 @@ package router
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -18,9 +18,9 @@ func normalHost(raw string) (string, bool) {
 	if raw == "" || len(raw) > maxHost {
 		return "", false
 	}
-	host, _ := splitPort(raw)
+	host, ok := withoutPort(raw)
 	host = strings.TrimSuffix(host, ".")
-	if host == "" || host[0] == '.' {
+	if !ok || host == "" || host[0] == '.' {
 		return "", false
 	}
 	lower := true
@@ -39,16 +39,31 @@ func normalHost(raw string) (string, bool) {
 	return host, true
 }
 
-// splitPort takes the port, if any, off a Host header, and the brackets off an
-// IPv6 address.
-func splitPort(hostport string) (host, port string) {
-	if strings.IndexByte(hostport, ':') < 0 {
-		return hostport, ""
+// withoutPort takes the port, if any, off a Host header, and the brackets off an
+// IPv6 address (RFC 3986, 3.2.2 and 3.2.3). It reports false for what apps might
+// read in another way: a port that is no number, and colons that are in no
+// address.
+func withoutPort(raw string) (host string, ok bool) {
+	if inner, bracketed := strings.CutPrefix(raw, "["); bracketed {
+		host, port, closed := strings.Cut(inner, "]")
+		return host, closed && isIPv6(host) && (port == "" || port[0] == ':' && isPort(port[1:]))
 	}
-	if host, port, err := net.SplitHostPort(hostport); err == nil {
-		return host, port
+	host, port, _ := strings.Cut(raw, ":")
+	if isPort(port) {
+		return host, true
 	}
-	return strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]"), ""
+	return raw, isIPv6(raw)
+}
+
+// isPort reports whether text is a port's number, or nothing, which is the usual one.
+func isPort(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 16)
+	return text == "" || err == nil && text[0] != '+'
+}
+
+func isIPv6(text string) bool {
+	addr, err := netip.ParseAddr(text)
+	return err == nil && addr.Is6() && addr.Zone() == ""
 }
 
 // bareHost is an address without its port, as text.

@@ -2,6 +2,7 @@ package router_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,6 +25,24 @@ func TestARequestReachesTheAppItsHostNames(t *testing.T) {
 	}
 	for _, host := range []string{"nobody.test", "example.com", "xshop.test", "test", "127.0.0.1"} {
 		e.get(host).want(t, 404, "No app answers to the name "+host)
+	}
+}
+
+func TestAHostThatOthersMayReadInAnotherWayIsNone(t *testing.T) {
+	e := serve(t, router.Options{})
+	any := route("any", 1, backend(t, says("any")))
+	any.Hosts = []string{"*"}
+	e.SetRoute("any", any)
+	for _, host := range []string{
+		"blog.test:80x", "blog.test:.evil.test", "blog.test:+80", "blog.test:65536", "blog.test:80:80", "a:b:c",
+		"[::1", "::1]", "[::1]80", "[::1]:x", "[blog.test]", "[fe80::1%25lo]",
+	} {
+		if got := e.raw("GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
+			t.Errorf("%s got %.40q", host, got)
+		}
+	}
+	for _, host := range []string{"blog.test:", "blog.test:080", "[::1]", "[::1]:", "[2001:DB8::1]:65535", "::1"} {
+		e.get(host).want(t, 200, "any")
 	}
 }
 

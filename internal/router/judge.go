@@ -114,7 +114,11 @@ func anyBytes(p []byte) {
 }
 
 // dropOnward reports whether a field of the request is not handed on.
-func (x *exchange) dropOnward(name []byte) bool { return isOurs(name) || x.told.Drop(name) }
+// Programs by CGI take Proxy for the variable HTTP_PROXY, which names the server
+// that their own requests go through (CVE-2016-5385).
+func (x *exchange) dropOnward(name []byte) bool {
+	return isOurs(name) || h1.Is(name, "proxy") || x.told.Drop(name)
+}
 
 // dropBack is dropOnward for an answer.
 func (x *exchange) dropBack(name []byte) bool { return isForUs(name) || x.shown.Drop(name) }
