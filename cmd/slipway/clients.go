@@ -36,6 +36,9 @@ type clientOptions struct {
 	SlowGrace time.Duration
 	// UpgradeIdle is how long a WebSocket may carry nothing.
 	UpgradeIdle time.Duration
+	// DrainTime is how long what passes to no other node goes on in one that
+	// another took over from.
+	DrainTime time.Duration
 	// Loops is how many threads lead plain HTTP/1.1 by epoll; 0: none does.
 	Loops int
 }
@@ -51,6 +54,7 @@ func (o *clientOptions) flags(flags *pflag.FlagSet) {
 	flags.IntVar(&o.MinRate, "min-rate", 240, "bytes a second that clients have to send of a body and take of an answer")
 	flags.DurationVar(&o.SlowGrace, "slow-grace", 30*time.Second, "how long they may fall behind that")
 	flags.IntVar(&o.Loops, "loops", max(1, runtime.NumCPU()/2), "threads of the edge that serve plain HTTP/1.1 by polling; 0: each connection has a goroutine, which costs more")
+	flags.DurationVar(&o.DrainTime, "drain-time", time.Minute, "how long requests, WebSockets and TCP connections may go on in a node that another took over from")
 	flags.DurationVar(&o.UpgradeIdle, "upgrade-idle", time.Hour, "how long a WebSocket may carry nothing, where its app says nothing else")
 }
 
@@ -61,7 +65,7 @@ func (o *clientOptions) arguments() []string {
 		"--head-timeout", o.HeadTimeout.String(), "--client-idle", o.ClientIdle.String(),
 		"--max-head", strconv.Itoa(o.MaxHead), "--max-target", strconv.Itoa(o.MaxTarget), "--max-fields", strconv.Itoa(o.MaxFields),
 		"--min-rate", strconv.Itoa(o.MinRate), "--slow-grace", o.SlowGrace.String(), "--upgrade-idle", o.UpgradeIdle.String(),
-		"--loops", strconv.Itoa(o.Loops),
+		"--loops", strconv.Itoa(o.Loops), "--drain-time", o.DrainTime.String(),
 	}
 }
 
@@ -85,7 +89,7 @@ func (o *clientOptions) validate() error {
 	for _, span := range []struct {
 		name  string
 		value time.Duration
-	}{{"head-timeout", o.HeadTimeout}, {"client-idle", o.ClientIdle}, {"slow-grace", o.SlowGrace}, {"upgrade-idle", o.UpgradeIdle}} {
+	}{{"head-timeout", o.HeadTimeout}, {"client-idle", o.ClientIdle}, {"slow-grace", o.SlowGrace}, {"upgrade-idle", o.UpgradeIdle}, {"drain-time", o.DrainTime}} {
 		if span.value < time.Second {
 			return fmt.Errorf("--%s: %s is less than a second", span.name, span.value)
 		}

@@ -79,7 +79,7 @@ func runNode(ctx context.Context, log *slog.Logger, o *options, owned bool) erro
 	options := node.Options{
 		ID: "local", Dir: o.path("node"), Version: version, Keys: ring, Problem: problem,
 		ControlSocket: o.controlSocket(), Socket: o.nodeSocket(),
-		HTTP: o.HTTP, HTTPS: o.HTTPS, HTTP3: o.HTTP3, Listen: listen,
+		HTTP: o.HTTP, HTTPS: o.HTTPS, HTTP3: o.HTTP3, Listen: listen, DrainTimeout: o.clients.DrainTime,
 		Access: o.access.log(), Reopen: reopen, Metrics: o.access.Metrics,
 		Serving: func(node.Info) {
 			if owned && !nodeWanted(o) {

@@ -47,6 +47,7 @@ func (n *node) info() Info {
 //	GET  /edge?app=         platform.EdgeStatus
 //	POST /stop?instances=   ends the node; the answer is the end of the connection
 //	POST /handover          becomes a hand-over: see succession.go
+//	POST /connections       becomes what connections pass by: see passing.go
 type control struct {
 	server   *http.Server
 	listener net.Listener
@@ -76,6 +77,7 @@ func (n *node) openSocket() (*control, error) {
 	mux.HandleFunc("GET /edge", n.serveEdgeStatus)
 	mux.HandleFunc("POST /stop", n.serveStop)
 	mux.HandleFunc("POST /handover", n.handOver)
+	mux.HandleFunc("POST /connections", n.passConnections)
 	return &control{
 		server:   &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second},
 		listener: ln, socket: n.opt.Socket, left: n.left,

@@ -111,6 +111,7 @@ type node struct {
 	left  chan struct{} // closed when a successor has taken over
 	leave sync.Once     // closes left
 
+	heir    heir
 	lock    *os.File
 	handing sync.Mutex      // held while a successor takes over
 	life    context.Context // of all that outlasts the duties
@@ -153,6 +154,7 @@ func Run(ctx context.Context, log *slog.Logger, o Options, rt runtime.Runtime) e
 		estate.decline()
 		return err
 	}
+	defer n.heir.set(nil)
 	defer n.link.close()
 	defer n.logs.close()
 	defer n.closeAccess()
@@ -274,6 +276,7 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 	n.serveMetrics(&work, n.doors.metrics, n.life.Done())
 	work.Go(func() { n.reopenAccess(n.opt.Reopen, n.life.Done()) })
 	n.ports.open(&work, inherited)
+	work.Go(func() { n.takeConnections(e.connections) })
 	e.take(n.log)
 	n.front.old = e.predecessor
 	if err := n.file.reseal(have); err != nil {
@@ -298,9 +301,25 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 	case instances := <-n.stop:
 		n.drain(instances)
 	case <-n.left:
+		n.router.SetQuiet(n.opt.DrainTimeout / 2) // somebody else has the ports: there is time
 		n.drain(false)
+		n.awaitPredecessor()
 	}
 	return err
+}
+
+// awaitPredecessor waits for the end of the node before, which hears of the
+// successor's changes by this one.
+func (n *node) awaitPredecessor() {
+	if n.front.old == nil {
+		return
+	}
+	late := time.NewTimer(n.opt.DrainTimeout) // its own began before ours
+	defer late.Stop()
+	select {
+	case <-n.front.old.gone:
+	case <-late.C:
+	}
 }
 
 // drain ends the node's serving: nothing new is accepted, what is under way is

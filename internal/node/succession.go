@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -55,6 +54,7 @@ type estate struct {
 	lock        *os.File
 	listeners   map[string]net.Listener // by "http :8080"
 	predecessor *predecessor            // nil: there was none
+	connections *net.UnixConn           // see takeConnections; nil: there are none
 }
 
 type estateMessage struct {
@@ -125,6 +125,9 @@ func inherit(ctx context.Context, log *slog.Logger, socket string) (*estate, err
 	e, err := receiveEstate(conn)
 	if err == nil {
 		_ = conn.SetDeadline(time.Time{})
+		if e.connections, err = inheritConnections(socket); err != nil {
+			log.Warn("connections of the node before stay with it", "err", err)
+		}
 		return e, nil
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
@@ -135,30 +138,25 @@ func inherit(ctx context.Context, log *slog.Logger, socket string) (*estate, err
 }
 
 func receiveEstate(conn *net.UnixConn) (*estate, error) {
-	if _, err := io.WriteString(conn, "POST /handover HTTP/1.1\r\nHost: node\r\n\r\n"); err != nil {
+	status, err := askToSwitch(conn, "/handover")
+	if err != nil {
 		return nil, err
 	}
-	// Byte by byte: the descriptors ride on what follows the head.
-	var head []byte
-	for one := make([]byte, 1); len(head) < 4 || string(head[len(head)-4:]) != "\r\n\r\n"; {
-		if _, err := io.ReadFull(conn, one); err != nil {
-			return nil, err
-		}
-		if head = append(head, one[0]); len(head) > 4096 {
-			return nil, errors.New("the node's answer has no end")
-		}
-	}
-	if string(head[:12]) != "HTTP/1.1 101" {
-		return nil, fmt.Errorf("the node answered %.40q", head)
+	if status != http.StatusSwitchingProtocols {
+		return nil, fmt.Errorf("the node answered %d", status)
 	}
 	buf, rights := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(4*maxDescriptors))
 	n, m, _, _, err := conn.ReadMsgUnix(buf, rights)
 	if err != nil {
 		return nil, err
 	}
-	files, err := openRights(rights[:m])
+	fds, err := descriptors(rights[:m])
 	if err != nil {
 		return nil, err
+	}
+	var files []*os.File
+	for _, fd := range fds {
+		files = append(files, os.NewFile(uintptr(fd), "inherited"))
 	}
 	var message estateMessage
 	if err := json.Unmarshal(buf[:n], &message); err != nil || len(files) != 1+len(message.Listeners) {
@@ -174,24 +172,6 @@ func receiveEstate(conn *net.UnixConn) (*estate, error) {
 		e.listeners[name] = ln
 	}
 	return e, nil
-}
-
-func openRights(data []byte) ([]*os.File, error) {
-	messages, err := unix.ParseSocketControlMessage(data)
-	if err != nil {
-		return nil, err
-	}
-	var files []*os.File
-	for i := range messages {
-		fds, err := unix.ParseUnixRights(&messages[i])
-		if err != nil {
-			return nil, err
-		}
-		for _, fd := range fds {
-			files = append(files, os.NewFile(uintptr(fd), "inherited"))
-		}
-	}
-	return files, nil
 }
 
 func killPeer(log *slog.Logger, conn *net.UnixConn) {
@@ -215,6 +195,9 @@ func (e *estate) decline() {
 	}
 	if e.predecessor != nil {
 		_ = e.predecessor.conn.Close()
+	}
+	if e.connections != nil {
+		_ = e.connections.Close()
 	}
 }
 
@@ -247,17 +230,20 @@ func (n *node) handOver(w http.ResponseWriter, _ *http.Request) {
 		}
 		return
 	}
+	n.passOn()
 	n.leave.Do(func() { close(n.left) })
 	n.log.Info("a successor has taken over")
 	n.router.StartDraining()
 	_ = json.NewEncoder(conn).Encode(tableChange{Retired: true}) // it goes on without
+	_ = n.lock.Close()                                           // the successor's is the same; when it dies, another may begin
 	n.mirror(conn)
+	n.router.SetQuiet(0) // nobody tells the table any more: what can go, goes
 }
 
 // offer returns nil once the successor has taken over.
 func (n *node) offer(conn *net.UnixConn) error {
 	_ = conn.SetDeadline(time.Now().Add(takenTime))
-	if _, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: handover\r\n\r\n"); err != nil {
+	if err := switchProtocols(conn, "handover"); err != nil {
 		return err
 	}
 	fds := []int{int(n.lock.Fd())}
@@ -329,7 +315,8 @@ type instanceChange struct {
 }
 
 // mirror makes the successor's changes in this node's router, whose last
-// connections still need a true table, until the successor or this node ends.
+// connections still need a true table, and in that of the node before, until the
+// successor or this node ends.
 func (n *node) mirror(conn *net.UnixConn) {
 	stop := context.AfterFunc(n.life, func() { _ = conn.Close() })
 	defer stop()
@@ -342,18 +329,18 @@ func (n *node) mirror(conn *net.UnixConn) {
 		}
 		switch {
 		case c.Edge != nil:
-			n.router.SetEdge(*c.Edge)
+			n.front.SetEdge(*c.Edge)
 		case c.Route != nil:
-			n.router.SetRoute(c.Route.App, c.Route)
+			n.front.SetRoute(c.Route.App, c.Route)
 		case c.Unroute != "":
-			n.router.SetRoute(c.Unroute, nil)
+			n.front.SetRoute(c.Unroute, nil)
 		case c.Instance != nil:
-			n.router.SetPorts(c.Instance.ID, c.Instance.Address, c.Instance.Ports, c.Instance.Up)
+			n.front.SetPorts(c.Instance.ID, c.Instance.Address, c.Instance.Ports, c.Instance.Up)
 		case c.Remove != "":
-			n.router.RemoveInstance(c.Remove)
+			n.front.RemoveInstance(c.Remove)
 		case c.Drain != "":
 			go func() { // ends with the drain, at the latest with the router
-				_ = n.router.Drain(n.life, c.Drain)
+				_ = n.front.Drain(n.life, c.Drain)
 				sending.Lock()
 				defer sending.Unlock()
 				_ = json.NewEncoder(conn).Encode(tableChange{Drained: c.Drain})

@@ -35,6 +35,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/logs"
 	"github.com/slipway-paas/slipway/internal/node"
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/router"
 	"github.com/slipway-paas/slipway/internal/runtime/process"
 	"github.com/slipway-paas/slipway/internal/scheduler/local"
 	"github.com/slipway-paas/slipway/internal/secret"
@@ -56,6 +57,7 @@ type nodeOrder struct {
 	Keys               string // file
 	Drain              time.Duration
 	Access, Metrics    string
+	Loops              int
 }
 
 func testLog() *slog.Logger {
@@ -87,7 +89,8 @@ func beNode(text string) {
 	options := node.Options{
 		Access: access.LogOptions{Path: order.Access, Sample: 1000}, Reopen: reopen, Metrics: order.Metrics,
 		ID: "test", Dir: order.Dir, ControlSocket: order.Control, HTTP: order.HTTP,
-		Keys: ring, DrainTimeout: order.Drain, Serving: func(node.Info) { fmt.Println("serving") },
+		Router: router.Options{Loops: order.Loops},
+		Keys:   ring, DrainTimeout: order.Drain, Serving: func(node.Info) { fmt.Println("serving") },
 	}
 	if err := node.Run(ctx, log, options, rt); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -111,6 +114,7 @@ type world struct {
 	cutover   int64
 	access    string // where the nodes log requests
 	metrics   string // where they tell their metrics
+	loops     int    // of each node
 }
 
 const patience = 15 * time.Second
@@ -211,7 +215,7 @@ func (w *world) node() *nodeProcess {
 
 func (w *world) launch() *nodeProcess {
 	w.Helper()
-	order, err := json.Marshal(nodeOrder{w.path("node"), w.path("c.sock"), "127.0.0.1:0", w.path("rt"), w.path("secret.key"), 20 * time.Second, w.access, w.metrics})
+	order, err := json.Marshal(nodeOrder{w.path("node"), w.path("c.sock"), "127.0.0.1:0", w.path("rt"), w.path("secret.key"), 20 * time.Second, w.access, w.metrics, w.loops})
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -31,6 +31,12 @@ func (c *inward) tire(now, tick time.Duration) {
 	if !d.parks.Load() || idle == 0 || now-time.Duration(idle) < dozeAfter*tick || d.woken.Load() {
 		return
 	}
+	c.wake()
+}
+
+// wake has idles look again at what to do, if the connection is idle.
+func (c *inward) wake() {
+	d := &c.doze
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.woken.Store(true)
@@ -60,7 +66,13 @@ var errParks = errors.New("the connection is idle")
 func (c *inward) idles() error {
 	err := c.fill()
 	for errors.Is(err, os.ErrDeadlineExceeded) && c.rouse() {
-		if c.under.between() && !c.more {
+		switch {
+		case c.canPass():
+			return errPasses
+		case c.under == nil: // nobody takes it any more
+			err = c.fill()
+			continue
+		case c.under.between() && !c.more:
 			return errParks
 		}
 		// It has begun with something: that has to become a request.

@@ -36,6 +36,7 @@ type exchange struct {
 	route   *route        // of the last attempt
 	inst    *instance     // of the last attempt
 	berth   berth         // there
+	mayPass bool          // its client's connection can pass to another router
 	inside  bool          // of its instance's door, and counted as open
 	sent    time.Duration // when the last attempt began
 	verdict balance.Result
@@ -268,7 +269,7 @@ func (x *exchange) back(res *h1.Response) h1.Back {
 	}
 	return h1.Back{
 		Length: length, Bodiless: res.Bodiless(x.req.Method), OldPeer: x.req.Minor == 0,
-		Close: x.router.draining.Load(), Drop: x.notShown, Set: x.set,
+		Close: x.parts(), Drop: x.notShown, Set: x.set,
 	}
 }
 

@@ -110,3 +110,20 @@ func TestWhoStopsWaitingForADrainCutsNobodyOff(t *testing.T) {
 	}
 	conn.Close()
 }
+
+func TestAWebSocketIsToldThatItsRouterEnds(t *testing.T) {
+	e := serve(t, router.Options{})
+	conn, rd, _ := e.socket("\x81\x05hello", 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	drained := make(chan error, 1)
+	go func() { drained <- e.Drained(ctx) }()
+	fmt.Fprint(conn, "\x81\x80\x00\x00\x00\x00") // it goes on meanwhile
+	cancel()
+	got, err := io.ReadAll(rd)
+	if string(got) != farewell || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if err := <-drained; err == nil {
+		t.Error("nothing was cut off")
+	}
+}

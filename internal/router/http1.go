@@ -63,7 +63,8 @@ type inward struct {
 	socket net.Conn // the one that was accepted
 	place  seat
 	doze
-	seen bool // it had a request under way at the last tick
+	rests atomic.Bool // it waits for a request
+	seen  bool        // it had a request under way at the last tick
 
 	leftMu sync.Mutex
 	left   chan struct{} // closed when the client has left; nil: nobody asked
@@ -216,6 +217,11 @@ func (c *inward) serve() {
 			given = true
 			c.handOver(c.named(bytes.Clone(c.buffered())))
 			return
+		case errors.Is(err, errPasses):
+			if c.pass() {
+				return
+			}
+			continue
 		case err != nil:
 			c.refuse(err)
 			return
@@ -230,8 +236,9 @@ func (c *inward) serve() {
 }
 
 var (
-	errHTTP2 = errors.New("the client speaks HTTP/2")
-	preface  = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+	errHTTP2  = errors.New("the client speaks HTTP/2")
+	errPasses = errors.New("the connection passes to another router")
+	preface   = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 )
 
 // await reads a head and returns how many bytes it has.
@@ -251,8 +258,14 @@ func (c *inward) await(first bool) (n int, err error) {
 			}
 		}
 		c.router.watch.changed()
-		switch err := c.idles(); {
-		case errors.Is(err, errParks):
+		c.rests.Store(true) // before we look, so that we see or are seen
+		if c.canPass() {
+			return 0, errPasses
+		}
+		err := c.idles()
+		c.rests.Store(false)
+		switch {
+		case errors.Is(err, errPasses), errors.Is(err, errParks):
 			return 0, err
 		case err != nil:
 			return 0, io.EOF // nobody is there to be told
@@ -322,6 +335,7 @@ func (c *inward) exchange(n int) {
 		proto = "HTTP/1.0"
 	}
 	c.x.begin(&c.req, proto)
+	c.x.mayPass = c.peer.tls == nil
 	c.x.run(c)
 }
 

@@ -61,7 +61,7 @@ func (c *inSocket) handOver(l *loop) {
 // goHome gives a connection that rests back to the loop that it came from.
 func (c *inward) goHome() (gone bool) {
 	l := c.home
-	if c.stays--; l == nil || c.r < c.w || c.stays > 0 || c.x.app != nil && !c.x.app.fast() {
+	if c.stays--; l == nil || c.r < c.w || c.stays > 0 || c.canPass() || c.x.app != nil && !c.x.app.fast() {
 		return false
 	}
 	fd, err := sameSocket(c.conn)

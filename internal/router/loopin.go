@@ -96,6 +96,7 @@ func (c *inSocket) serve(l *loop) {
 		}
 		if !c.readable {
 			c.rests(l)
+			c.pass(l)
 			return
 		}
 		c.read(l)
@@ -201,6 +202,7 @@ func (c *inSocket) lead(l *loop, a *act, n int) {
 	x := &a.x
 	x.router, x.from, x.client, x.sink = l.router, &c.peer, a, a
 	x.begin(&a.req, protoOf(&a.req))
+	x.mayPass = true
 	x.hasBody, x.inline, x.stream, x.ended = bodyOf(&a.req), a.inline, false, false
 	if !x.fast() {
 		c.resign(l)

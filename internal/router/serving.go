@@ -3,7 +3,9 @@ package router
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +22,9 @@ type serving struct {
 	watch    watch
 	parking  parking
 	loops    atomic.Pointer[[]*loop]
+	passing  atomic.Pointer[passing]
+	calm     atomic.Int64 // see Quiet
+	onWay    atomic.Int64 // connections that are neither ours nor another's for sure
 
 	serveMu   sync.Mutex    // guards the rest
 	began     time.Duration // of the draining
@@ -29,6 +34,7 @@ type serving struct {
 
 func (s *serving) begin(o *Options) {
 	s.open = new(turnstile)
+	s.calm.Store(int64(o.Quiet))
 	s.base, s.cut = context.WithCancel(context.Background())
 	s.watch.begin(o)
 }
@@ -93,7 +99,8 @@ func turnAway(conn net.Conn, secure bool) {
 
 // StartDraining makes the router leave: it closes its listeners, and every
 // answer from now on tells its client to reconnect; clients of HTTP/2 are told
-// at once. Connections stay as they are; see Drained. It returns at once and may be called again.
+// at once. Connections stay as they are, but for those that pass to another; see
+// PassOn and Drained. It returns at once and may be called again.
 func (r *Router) StartDraining() {
 	r.serveMu.Lock()
 	defer r.serveMu.Unlock()
@@ -108,12 +115,19 @@ func (r *Router) StartDraining() {
 		server.Leave()
 	}
 	r.drainMuxed()
+	r.passIdle()
+}
+
+// SetQuiet is Options.Quiet from now on.
+func (r *Router) SetQuiet(d time.Duration) {
+	r.calm.Store(int64(d))
+	r.watch.changed()
 }
 
 // Drained starts draining and blocks until no request is under way and every
 // connection was closed by its client or has been quiet for Options.Quiet;
-// then nothing is left and it returns nil. When ctx ends first, what is left
-// is cut off and ctx's error returned.
+// then nothing is left and it returns nil. When ctx ends first, WebSockets are
+// told so, what is left is cut off and ctx's error returned.
 func (r *Router) Drained(ctx context.Context) error {
 	r.StartDraining()
 	err := r.lull(ctx)
@@ -127,8 +141,35 @@ func (r *Router) Drained(ctx context.Context) error {
 			err = ctx.Err()
 		}
 	}
+	if err != nil && r.partAll() > 0 {
+		r.awaitEmpty(partTime + partTime/4)
+	}
 	r.Close()
 	return err
+}
+
+// partAll has all upgraded connections part, and says how many they are.
+func (r *Router) partAll() (n int) {
+	r.mu.Lock()
+	all := slices.Concat(slices.Collect(maps.Values(r.instances)), slices.Collect(maps.Keys(r.leaving)))
+	r.mu.Unlock()
+	if e := r.edge.Load(); e.app != nil {
+		all = append(all, e.app.route.Load().main[0])
+	}
+	for _, inst := range all {
+		n += inst.tunnels.part()
+	}
+	return n
+}
+
+// awaitEmpty waits for the end of all requests, for so long at most.
+func (r *Router) awaitEmpty(limit time.Duration) {
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	select {
+	case <-r.open.shut():
+	case <-late.C:
+	}
 }
 
 // farewell bounds how long Close waits for handlers whose connections it cut.
@@ -187,8 +228,11 @@ func (r *Router) lull(ctx context.Context) error {
 
 // noisy is how long lull has to go on waiting.
 func (r *Router) noisy() (left time.Duration) {
-	now, enough := r.now(), r.opt.Quiet
-	left = r.loopsNoisy(now, enough)
+	now, enough := r.now(), time.Duration(r.calm.Load())
+	if r.onWay.Load() > 0 { // looked at first: some may come back
+		left = enough
+	}
+	left = max(left, r.loopsNoisy(now, enough))
 	r.watch.each(func(who watched) {
 		if !who.counts() {
 			return

@@ -307,7 +307,7 @@ func (x *exchange) answer(p page) {
 	x.status = p.status
 	x.shown.Own(own, x.visit.https)
 	x.set = x.router.date(x.sayAltSvc(x.shown.Append(x.origin.idLine(x.set[:0])), &x.res))
-	x.tells = h1.Back{Length: x.res.Length, Close: x.router.draining.Load(), OldPeer: x.req.Minor == 0, Drop: x.notShown, Set: x.set}
+	x.tells = h1.Back{Length: x.res.Length, Close: x.parts(), OldPeer: x.req.Minor == 0, Drop: x.notShown, Set: x.set}
 	if string(x.req.Method) == "HEAD" {
 		x.tells.Bodiless = true
 		x.set = append(x.set, "Content-Length: "...)

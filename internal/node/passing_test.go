@@ -1,0 +1,168 @@
+package node_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// line is a connection to the edge that is kept.
+type line struct {
+	net.Conn
+	rd *bufio.Reader
+	w  *world
+}
+
+func (w *world) line() *line {
+	w.Helper()
+	conn, err := net.Dial("tcp", w.address)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { conn.Close() })
+	return &line{conn, bufio.NewReader(conn), w}
+}
+
+func (l *line) ask(app, path string) {
+	fmt.Fprintf(l, "GET %s HTTP/1.1\r\nHost: %s.localhost\r\n\r\n", path, app)
+}
+
+func (l *line) answer() (body string, closes bool) {
+	l.w.Helper()
+	res, err := http.ReadResponse(l.rd, nil)
+	if err != nil {
+		l.w.Fatal(err)
+	}
+	defer res.Body.Close()
+	all, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		l.w.Fatal(res.Status, string(all), err)
+	}
+	return string(all), res.Close
+}
+
+func TestConnectionsOutliveTheirNodes(t *testing.T) {
+	for loops := range 2 {
+		t.Run(fmt.Sprintf("%d loops", loops), func(t *testing.T) {
+			w := newWorld(t)
+			w.loops = loops
+			p := w.node()
+			w.deploy("blog", 1, w.spec("v1", "exec ./server"), 1)
+			var idle []*line
+			for range 300 {
+				l := w.line()
+				l.ask("blog", "/")
+				l.answer()
+				idle = append(idle, l)
+			}
+			busy := w.line()
+			for range 2 { // two upgrades, one right after the other
+				busy.ask("blog", "/?ms=300")
+				next := w.node()
+				if body, closes := busy.answer(); closes || !strings.HasPrefix(body, "v1 ") {
+					t.Errorf("the busy one got %q, close %v", body, closes)
+				}
+				<-p.ended
+				if p.err != nil {
+					t.Errorf("the old node ended with %v", p.err)
+				}
+				p = next
+				w.deploy("blog", 2, w.spec("v2", "exec ./server"), 1)
+				for _, l := range append(idle, busy) {
+					l.ask("blog", "/")
+					if body, closes := l.answer(); closes || !strings.HasPrefix(body, "v2 ") {
+						t.Fatalf("got %q, close %v", body, closes)
+					}
+				}
+				w.deploy("blog", 1, w.spec("v1", "exec ./server"), 1)
+			}
+		})
+	}
+}
+
+func TestTheNodeBeforeTheLastKeepsATrueTable(t *testing.T) {
+	w := newWorld(t)
+	first := w.node()
+	w.deploy("blog", 1, w.spec("v1", "exec ./server"), 1)
+	slow, later := w.line(), w.line()
+	slow.ask("blog", "/?ms=4000") // keeps the first node alive
+	fmt.Fprint(later, "GET / HTTP/1.1\r\nHost: blo")
+	w.mustGet("blog", "/") // so both have been read
+	w.node()
+	last := w.node()
+	w.deploy("blog", 2, w.spec("v2", "exec ./server"), 1) // v1 ends, but not under the first node's request
+	fmt.Fprint(later, "g.localhost\r\n\r\n")
+	if body, _ := later.answer(); !strings.HasPrefix(body, "v2 ") {
+		t.Errorf("the request that the first node leads got %q", body)
+	}
+	select {
+	case <-first.ended:
+		t.Fatal("the first node went while a request was under way")
+	default:
+	}
+	if body, _ := slow.answer(); !strings.HasPrefix(body, "v1 ") {
+		t.Errorf("the request that was under way got %q", body)
+	}
+	<-first.ended
+	if body := w.mustGet("blog", "/"); !strings.HasPrefix(body, "v2 ") {
+		t.Errorf("it answered %q", body)
+	}
+	last.kill()
+}
+
+func TestASuccessorThatDiesInOfficeIsFollowedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	old := w.node()
+	w.deploy("blog", 1, w.spec("v1", "exec ./server"), 1)
+	slow := w.line()
+	slow.ask("blog", "/?ms=4000")
+	w.mustGet("blog", "/")
+	w.node().kill()
+	w.node() // waits for nobody
+	select {
+	case <-old.ended:
+		t.Error("the first node went while a request was under way")
+	default:
+	}
+	if body := w.mustGet("blog", "/"); !strings.HasPrefix(body, "v1 ") {
+		t.Errorf("it answered %q", body)
+	}
+	if body, _ := slow.answer(); !strings.HasPrefix(body, "v1 ") {
+		t.Errorf("the request that was under way got %q", body)
+	}
+	<-old.ended
+}
+
+func TestAnOldNodeThatIsKilledTakesItsOwnConnectionsAlone(t *testing.T) {
+	w := newWorld(t)
+	w.loops = 1
+	old := w.node()
+	w.deploy("blog", 1, w.spec("v1", "exec ./server"), 1)
+	idle, slow := w.line(), w.line()
+	idle.ask("blog", "/")
+	idle.answer()
+	slow.ask("blog", "/?ms=60000")
+	w.mustGet("blog", "/")
+	w.node()
+	idle.ask("blog", "/") // it has passed: else the answer would say so
+	if _, closes := idle.answer(); closes {
+		t.Fatal("it did not pass")
+	}
+	stop := w.load("blog")
+	old.kill()
+	w.deploy("blog", 2, w.spec("v2", "exec ./server"), 1)
+	idle.ask("blog", "/")
+	if body, _ := idle.answer(); !strings.HasPrefix(body, "v2 ") {
+		t.Errorf("got %q", body)
+	}
+	if _, err := slow.rd.ReadByte(); err == nil {
+		t.Error("a connection of the killed node goes on")
+	}
+	if sent, failed := stop(); len(failed) > 0 || sent < 20 {
+		t.Errorf("%d of %d requests failed: %.20q", len(failed), sent, failed)
+	}
+}
