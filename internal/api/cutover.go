@@ -56,4 +56,6 @@ type CutoverStep struct {
 	New    SideCount    `json:"new"`
 	Mirror *MirrorCount `json:"mirror,omitempty"`
 	TookMS int64        `json:"took_ms"`
+
+	Unjudged string `json:"unjudged,omitempty" doc:"What there were too few requests for to judge it, in words."`
 }

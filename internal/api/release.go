@@ -34,6 +34,7 @@ type Receipt struct {
 	Undone        bool    `json:"undone"`
 	Reason        string  `json:"reason" doc:"Why it was undone."`
 
+	Unjudged string        `json:"unjudged,omitempty" doc:"What there were too few requests for to judge it, in words."`
 	Strategy string        `json:"strategy,omitempty" doc:"How the requests were led over; absent: at once."`
 	Steps    []CutoverStep `json:"steps,omitempty" doc:"What both releases had while they served side by side."`
 }

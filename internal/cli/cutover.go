@@ -103,7 +103,11 @@ func strategyText(words map[string]string) string {
 }
 
 func stepText(s api.CutoverStep, from, to int) string {
-	return fmt.Sprintf("%s, %s: %s", s.Name, (time.Duration(s.TookMS) * time.Millisecond).Round(time.Millisecond), figuresText(s.Old, s.New, s.Mirror, from, to))
+	text := fmt.Sprintf("%s, %s: %s", s.Name, (time.Duration(s.TookMS) * time.Millisecond).Round(time.Millisecond), figuresText(s.Old, s.New, s.Mirror, from, to))
+	if s.Unjudged != "" {
+		text += "; " + s.Unjudged
+	}
+	return text
 }
 
 func figuresText(before, now api.SideCount, m *api.MirrorCount, from, to int) string {

@@ -43,6 +43,9 @@ func (c *Controller) cutover(ctx context.Context, w wish, steps *steps) (*platfo
 	receipt := receiptOf(w, report, started, steps)
 	reason := broken(budget, report)
 	if reason == "" {
+		if steps == nil { // else each step says it of itself
+			receipt.Unjudged = budget.Unjudged(report)
+		}
 		return receipt, nil
 	}
 	return c.undo(ctx, w, receipt, reason)

@@ -233,8 +233,11 @@ func (c *Controller) takeStep(ctx context.Context, w wish, s *steps) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	s.note(step, report)
+	s.note(step, report, budget)
 	c.tell(s.App, "%s", figures(s, report))
+	if few := budget.Unjudged(report); few != "" && err == nil {
+		c.tell(s.App, "       %s\n", few)
+	}
 	if err != nil {
 		return err
 	}
@@ -246,9 +249,9 @@ func (c *Controller) takeStep(ctx context.Context, w wish, s *steps) error {
 }
 
 // note adds the figures of the step under way to those of the steps before.
-func (s *steps) note(step stage, r platform.CutoverReport) {
+func (s *steps) note(step stage, r platform.CutoverReport, b platform.Budget) {
 	s.Done = append(slices.Clone(s.Done), platform.CutoverStep{
-		Name: step.name, Old: r.Old, New: r.New, Mirror: r.Mirror, Took: time.Since(s.Since),
+		Name: step.name, Old: r.Old, New: r.New, Mirror: r.Mirror, Took: time.Since(s.Since), Unjudged: b.Unjudged(r),
 	})
 }
 

@@ -70,6 +70,30 @@ func TestAStepIsOverWhenItTookLongEnoughAndSawEnough(t *testing.T) {
 	}
 }
 
+func TestWhatWasTooFewToJudgeIsSaid(t *testing.T) {
+	b := (&Controller{options: Options{}.withDefaults()}).budgetOf(platform.Strategy{})
+	for n, want := range map[int64]string{
+		0:  "no requests came to v2, nothing was judged",
+		2:  "only 2 requests came to v2: too few to judge failures (from 3 on) and latency (from 20)",
+		19: "only 19 requests came to v2: too few to judge its latency (from 20 on)",
+		20: "",
+	} {
+		r := platform.CutoverReport{From: 1, To: 2, New: platform.SideCount{Requests: n}}
+		if got := b.Unjudged(r); got != want {
+			t.Errorf("%d requests: %q", n, got)
+		}
+		if n > 0 { // the same of copies, of which clients have none
+			r.New, r.Mirror = platform.SideCount{}, platform.MirrorCount{Compared: n}
+			if got, want := b.Unjudged(r), strings.Replace(want, "requests came to v2", "copies were compared", 1); got != want {
+				t.Errorf("%d copies: %q", n, got)
+			}
+		}
+	}
+	if got := b.Unjudged(platform.CutoverReport{To: 2}); got != "" {
+		t.Errorf("of a first deploy: %q", got)
+	}
+}
+
 func TestBothReleasesAreHeldAgainstEachOtherOverTheSameTime(t *testing.T) {
 	b := (&Controller{options: Options{}.withDefaults()}).budgetOf(platform.Strategy{})
 	side := func(requests, failed int64, p99 time.Duration) platform.SideCount {

@@ -47,6 +47,26 @@ func (b Budget) Broken(r CutoverReport) string {
 	return b.differs(r.Mirror, r.To)
 }
 
+// Unjudged says in words what there were too few requests for to judge it, or
+// nothing. A release that nobody asked breaks no budget, which is no praise.
+func (b Budget) Unjudged(r CutoverReport) string {
+	n, what := r.New.Requests, fmt.Sprintf("requests came to v%d", r.To)
+	if m := r.Mirror; m.Compared+m.Dropped > 0 {
+		n, what = m.Compared, "copies were compared"
+	}
+	switch {
+	case r.From == 0:
+		return ""
+	case n == 0:
+		return "no " + what + ", nothing was judged"
+	case n < b.Least:
+		return fmt.Sprintf("only %d %s: too few to judge failures (from %d on) and latency (from %d)", n, what, b.Least, b.Judged)
+	case n < b.Judged:
+		return fmt.Sprintf("only %d %s: too few to judge its latency (from %d on)", n, what, b.Judged)
+	}
+	return ""
+}
+
 func (b Budget) worse(now, old SideCount, when string, release int) string {
 	rate := ratio(old.Failed, old.Requests)
 	if now.Failed >= b.Least && ratio(now.Failed, now.Requests) > rate+b.Failures {

@@ -103,6 +103,8 @@ type CutoverStep struct {
 	New    SideCount     `json:"new"`
 	Mirror MirrorCount   `json:"mirror,omitzero"`
 	Took   time.Duration `json:"took"`
+	// Unjudged is Receipt.Unjudged of the step.
+	Unjudged string `json:"unjudged,omitempty"`
 }
 
 // Cutover is how far a cutover in steps has come. While it is there, two

@@ -204,6 +204,8 @@ type Receipt struct {
 	Took   time.Duration
 	Undone bool
 	Reason string // why it was undone
+	// Unjudged says in words what there were too few requests for to judge it.
+	Unjudged string `json:",omitempty"`
 	// Strategy is how the requests were led over; empty: at once. Steps are the
 	// parts in which two releases served side by side.
 	Strategy StrategyKind  `json:",omitempty"`
@@ -223,8 +225,11 @@ func (r Receipt) String() string {
 		text += fmt.Sprintf(", %s in %s", r.Strategy, plural(len(r.Steps), "step"))
 	}
 	text += fmt.Sprintf(", took %d ms", r.Took.Milliseconds())
-	if r.Undone {
+	switch {
+	case r.Undone:
 		text += ", undone: " + r.Reason
+	case r.Unjudged != "":
+		text += "; " + r.Unjudged
 	}
 	return text
 }

@@ -70,6 +70,7 @@ func wireSteps(steps []platform.CutoverStep) []api.CutoverStep {
 	for _, s := range steps {
 		all = append(all, api.CutoverStep{
 			Name: s.Name, Old: wireSide(s.Old), New: wireSide(s.New), Mirror: wireMirror(s.Mirror), TookMS: s.Took.Milliseconds(),
+			Unjudged: s.Unjudged,
 		})
 	}
 	return all
