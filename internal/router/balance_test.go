@@ -31,8 +31,12 @@ func beServer(address string) {
 	}
 	fmt.Println(ln.Addr())
 	_ = http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // a test's
-		if r.URL.Path == "/poison" {
+		switch r.URL.Path {
+		case "/poison":
 			os.Exit(1)
+		case "/words":
+			repeatWord(w, r)
+			return
 		}
 		time.Sleep(2 * time.Millisecond) // so that a kill meets some under way
 		fmt.Fprint(w, os.Getpid())
