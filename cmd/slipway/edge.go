@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -14,7 +16,7 @@ import (
 type edgeOptions struct {
 	// File has the words of "slipway edge --json". A word of a team wins over the
 	// file's; networks that the file denies are denied to every app. It is read
-	// when serve starts.
+	// when serve starts, and at SIGHUP.
 	File  string
 	words platform.Edge // the same, read by validate
 	// HTTPSOnly sends plain HTTP to HTTPS where the team did not choose. Clients
@@ -37,6 +39,28 @@ func (o *edgeOptions) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Whitelist, "whitelist", "", "addresses and networks, separated by commas, that apps are served to; empty: everybody")
 	flags.StringVar(&o.WhitelistMode, "whitelist-mode", "extend", "what an app's own whitelist does to that: extend, override")
 	flags.StringVar(&o.DefaultApp, "default-app", "", "app that gets the requests for hosts no app has; empty: they get 404")
+}
+
+// follow reads the file again at each signal, until ctx ends. A file with
+// something wrong changes nothing.
+func (o *edgeOptions) follow(ctx context.Context, log *slog.Logger, again <-chan os.Signal, set func(context.Context, platform.Edge) error) {
+	for {
+		select {
+		case <-again:
+		case <-ctx.Done():
+			return
+		}
+		next := *o
+		err := next.validate()
+		if err == nil {
+			err = set(ctx, next.words)
+		}
+		if err != nil {
+			log.Error("the edge's defaults stayed as they were", "err", err)
+			continue
+		}
+		log.Info("the edge's defaults were read again", "file", o.File)
+	}
 }
 
 // validate reads what the options name.

@@ -53,6 +53,7 @@ func testMain(m *testing.M) int {
 //	platform start bare the same without alice
 //	platform kill       kill -9 of serve
 //	platform terminate  SIGTERM to serve, and waits for its end
+//	platform hangup     SIGHUP to serve, which goes on
 //	platform interrupt  SIGINT to serve, and waits for its end
 //	app NAME EXAMPLE    creates the app and a repository $WORK/NAME from examples/EXAMPLE
 //	commit NAME MESSAGE commits whatever changed in $WORK/NAME
@@ -286,7 +287,7 @@ func (d *daemon) end() {
 
 func platformCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 || len(args) > 2 || len(args) == 2 && (args[0] != "start" || args[1] != "bare") {
-		ts.Fatalf("usage: platform start [bare]|kill|terminate|interrupt")
+		ts.Fatalf("usage: platform start [bare]|kill|terminate|hangup|interrupt")
 	}
 	d := ts.Value("platform").(*daemon)
 	d.known = d.known || len(args) == 2
@@ -297,6 +298,8 @@ func platformCommand(ts *testscript.TestScript, neg bool, args []string) {
 		d.signal(ts, syscall.SIGKILL)
 	case "terminate":
 		d.signal(ts, syscall.SIGTERM)
+	case "hangup":
+		ts.Check(d.serve.Process.Signal(syscall.SIGHUP))
 	case "interrupt":
 		d.signal(ts, syscall.SIGINT)
 	default:

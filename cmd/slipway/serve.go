@@ -53,7 +53,7 @@ func serveCommand() *cobra.Command {
 "slipway node", which holds the edge and the apps, unless one runs already for the same state directory.
 
 Ctrl-C stops the platform and its apps. SIGTERM, which is what systemd sends, stops the control plane alone:
-the node and the apps serve on, and the next "slipway serve" finds them.
+the node and the apps serve on, and the next "slipway serve" finds them. SIGHUP has the file of --edge-defaults read again.
 
 Every option is also SLIPWAY_<NAME> in the environment, and "name = value" in the file of --config.`,
 		Example: `  slipway serve
@@ -83,6 +83,11 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 	defer end()
 	ctx, end = signal.NotifyContext(interrupted, syscall.SIGTERM)
 	defer end()
+	again := make(chan os.Signal, 1)
+	if o.edge.File != "" { // else it ends the process, as when a terminal is closed
+		signal.Notify(again, syscall.SIGHUP)
+		defer signal.Stop(again)
+	}
 	if err := o.prepareState(); err != nil {
 		return err
 	}
@@ -127,6 +132,12 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 		p.keepCertificate(watching, log, o)
 	}()
 	defer func() { unwatch(); <-kept }()
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		o.edge.follow(watching, log, again, p.controller.SetDefaults)
+	}()
+	defer func() { unwatch(); <-followed }()
 	log.Info("ready", "url", o.apiURL(), "domain", o.Domain, "state", o.State)
 
 	select {

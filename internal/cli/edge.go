@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -60,16 +61,39 @@ func (c *cli) showEdge(app string, edge api.Edge) error {
 	})
 }
 
-// patchEdge makes it so and shows what is then; what is so already is done.
-func (c *cli) patchEdge(ctx context.Context, s *session, app string, patch map[string]any) error {
-	edge, err := s.PatchEdge(ctx, app, patch)
-	if unchanged(err) {
-		edge, err = s.Edge(ctx, app)
+// meanwhile reports whether a change was refused because another came first.
+func meanwhile(err error) bool {
+	return errors.Is(err, platform.ErrConflict) && strings.Contains(err.Error(), "changed meanwhile")
+}
+
+// edgeTries is how often a change is made anew because another came between.
+const edgeTries = 5
+
+// changeEdge has change say what is to be made of what is there, makes it so and
+// shows what is then; what is so already is done. Nobody else's change is lost
+// by it: where one comes between, change is asked again.
+func (c *cli) changeEdge(ctx context.Context, s *session, app string, change func(*edgeChange) error) error {
+	for try := 1; ; try++ {
+		e := &edgeChange{patch: map[string]any{}, read: c.readFile}
+		var err error
+		if e.now, e.tag, err = s.EdgeAt(ctx, app); err != nil {
+			return err
+		}
+		if err := change(e); err != nil {
+			return err
+		}
+		edge, err := s.PatchEdgeAt(ctx, app, e.tag, e.patch)
+		switch {
+		case unchanged(err):
+			edge, err = s.Edge(ctx, app)
+		case meanwhile(err) && try < edgeTries:
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return c.showEdge(app, edge)
 	}
-	if err != nil {
-		return err
-	}
-	return c.showEdge(app, edge)
 }
 
 func (c *cli) edgeSetCmd() *cobra.Command {
@@ -90,16 +114,14 @@ func (c *cli) edgeSetCmd() *cobra.Command {
   slipway edge set overload=on overload-limit=8 class='critical POST /checkout'`,
 		Args: takes(1, -1, "WORD=VALUE"), ValidArgsFunction: completeEdgeSet,
 		RunE: asksWith(c, edgeAssignments, func(ctx context.Context, s *session, app string, words []assignment) error {
-			change, err := c.edgeChange(ctx, s, app)
-			if err != nil {
-				return err
-			}
-			for _, w := range words {
-				if err := w.word.set(change, w.value); err != nil {
-					return &usageError{"slipway edge set", w.word.name + ": " + err.Error()}
+			return c.changeEdge(ctx, s, app, func(change *edgeChange) error {
+				for _, w := range words {
+					if err := w.word.set(change, w.value); err != nil {
+						return &usageError{"slipway edge set", w.word.name + ": " + err.Error()}
+					}
 				}
-			}
-			return c.patchEdge(ctx, s, app, change.patch)
+				return nil
+			})
 		}),
 	}
 }
@@ -115,23 +137,16 @@ func (c *cli) edgeUnsetCmd() *cobra.Command {
   slipway edge unset header=X-Frame-Options deny=10.0.0.0/8 page=404`,
 		Args: takes(1, -1, "a WORD"), ValidArgsFunction: c.completeEdgeUnset,
 		RunE: asksWith(c, edgeRemovals, func(ctx context.Context, s *session, app string, words []assignment) error {
-			change, err := c.edgeChange(ctx, s, app)
-			if err != nil {
-				return err
-			}
-			for _, w := range words {
-				if err := w.word.unset(change, w.value); err != nil {
-					return hinted(because(platform.ErrNotFound, "%s: %v", w.word.name, err), "See what is set with: slipway edge")
+			return c.changeEdge(ctx, s, app, func(change *edgeChange) error {
+				for _, w := range words {
+					if err := w.word.unset(change, w.value); err != nil {
+						return hinted(because(platform.ErrNotFound, "%s: %v", w.word.name, err), "See what is set with: slipway edge")
+					}
 				}
-			}
-			return c.patchEdge(ctx, s, app, change.patch)
+				return nil
+			})
 		}),
 	}
-}
-
-func (c *cli) edgeChange(ctx context.Context, s *session, app string) (*edgeChange, error) {
-	now, err := s.Edge(ctx, app)
-	return &edgeChange{now: now, patch: map[string]any{}, read: c.readFile}, err
 }
 
 func (c *cli) edgeAuthCmd() *cobra.Command {
@@ -182,7 +197,7 @@ func (c *cli) edgeAuthAddCmd() *cobra.Command {
 			if realm != "" {
 				auth["realm"] = realm
 			}
-			return c.letIn(ctx, s, app, auth)
+			return c.letIn(ctx, s, app, "", auth)
 		}),
 	}
 	cmd.Flags().BoolVar(&stdin, "password-stdin", false, "read the password from stdin")
@@ -190,8 +205,9 @@ func (c *cli) edgeAuthAddCmd() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) letIn(ctx context.Context, s *session, app string, auth any) error {
-	edge, err := s.PatchEdge(ctx, app, map[string]any{"auth": auth})
+// letIn changes who may come in, of an edge that has a tag, where one is said.
+func (c *cli) letIn(ctx context.Context, s *session, app, tag string, auth any) error {
+	edge, err := s.PatchEdgeAt(ctx, app, tag, map[string]any{"auth": auth})
 	if err != nil {
 		return err
 	}
@@ -217,7 +233,7 @@ func (c *cli) edgeAuthRemoveCmd() *cobra.Command {
 			return sortedKeys(edge.Auth.Users), nil
 		}),
 		RunE: c.asksOf(func(ctx context.Context, s *session, app string, args []string) error {
-			edge, err := s.Edge(ctx, app)
+			edge, tag, err := s.EdgeAt(ctx, app)
 			if err != nil {
 				return err
 			}
@@ -234,9 +250,9 @@ func (c *cli) edgeAuthRemoveCmd() *cobra.Command {
 				users[name] = nil
 			}
 			if len(left) == 0 {
-				return c.letIn(ctx, s, app, nil)
+				return c.letIn(ctx, s, app, tag, nil) // who was let in meanwhile would find the app open
 			}
-			return c.letIn(ctx, s, app, map[string]any{"users": users})
+			return c.letIn(ctx, s, app, "", map[string]any{"users": users})
 		}),
 	}
 }
@@ -332,12 +348,14 @@ takes one away. Asterisks in the place of a password leave the one that is set.`
 			if err := json.Unmarshal([]byte(text), &patch); err != nil || patch == nil {
 				return hinted(platform.Invalid("", "%s is no JSON object: %v", file, err), "Begin with: slipway edge --json > edge.json")
 			}
-			if replace {
-				if err := replacing(ctx, s, app, patch); err != nil {
-					return err
+			return c.changeEdge(ctx, s, app, func(change *edgeChange) error {
+				change.patch = maps.Clone(patch)
+				if replace {
+					return replacing(change.now, change.patch)
 				}
-			}
-			return c.patchEdge(ctx, s, app, patch)
+				change.tag = "" // it says all of what it names
+				return nil
+			})
 		}),
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "the `file`; - is stdin")
@@ -347,11 +365,7 @@ takes one away. Asterisks in the place of a password leave the one that is set.`
 }
 
 // replacing has a patch take away what is set and not in it.
-func replacing(ctx context.Context, s *session, app string, patch map[string]any) error {
-	edge, err := s.Edge(ctx, app)
-	if err != nil {
-		return err
-	}
+func replacing(edge api.Edge, patch map[string]any) error {
 	text, err := json.Marshal(edge)
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 // asked for. Lists are whole in both.
 type edgeChange struct {
 	now   api.Edge
+	tag   string // of now
 	patch map[string]any
 	read  func(name string, most int64) (string, error)
 }

@@ -52,6 +52,19 @@ func (c *Client) PatchEdge(ctx context.Context, app string, patch map[string]any
 	return edge, c.deploy(ctx, path("apps", app, "edge"), patch, &edge)
 }
 
+// EdgeAt is Edge with the tag that it has now.
+func (c *Client) EdgeAt(ctx context.Context, app string) (edge api.Edge, tag string, err error) {
+	err = c.do(ctx, request{method: http.MethodGet, path: path("apps", app, "edge"), out: &edge, wait: quick, tag: &tag})
+	return edge, tag, err
+}
+
+// PatchEdgeAt is PatchEdge of what has a tag; platform.ErrConflict when it was
+// changed since.
+func (c *Client) PatchEdgeAt(ctx context.Context, app, tag string, patch map[string]any) (edge api.Edge, err error) {
+	err = c.do(ctx, request{method: http.MethodPost, path: path("apps", app, "edge"), in: patch, out: &edge, wait: deploying, match: tag})
+	return edge, err
+}
+
 // ResetEdge takes all of it away; platform.ErrConflict when there is nothing.
 func (c *Client) ResetEdge(ctx context.Context, app string) error {
 	return c.delete(ctx, path("apps", app, "edge"), quick)

@@ -36,6 +36,8 @@ type request struct {
 	in     any
 	out    any
 	wait   time.Duration
+	match  string  // the tag that what is changed must have; empty: any
+	tag    *string // filled with that of the answer, unless nil
 }
 
 // path joins segments, each escaped, and keeps the slash at the end that
@@ -78,6 +80,9 @@ func (c *Client) do(ctx context.Context, r request) error {
 		return err
 	}
 	defer resp.Body.Close()
+	if r.tag != nil {
+		*r.tag = resp.Header.Get("ETag")
+	}
 	if r.out == nil || resp.StatusCode == http.StatusNoContent {
 		return nil
 	}
@@ -138,6 +143,9 @@ func (c *Client) prepare(ctx context.Context, r request) (*http.Request, error) 
 	req.Header = c.header()
 	req.Header.Set("Accept", "application/json, text/plain")
 	req.Header.Set("Content-Type", "application/json")
+	if r.match != "" {
+		req.Header.Set("If-Match", r.match)
+	}
 	return req, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/blobs"
@@ -207,6 +208,7 @@ type Controller struct {
 	progress *progress
 	hooks    *hooks
 	agenda   *agenda
+	defaults atomic.Pointer[platform.Edge] // see Options.Edge
 	crontab  *crontab
 	cronRuns cronRuns
 
@@ -271,8 +273,25 @@ func New(log *slog.Logger, parts Parts, options Options) *Controller {
 		replaces:   make(map[string]int),
 		routes:     make(map[string]*sync.Mutex),
 	}
+	c.defaults.Store(&options.Edge)
 	c.hooks = newHooks(log, options, c.note)
 	return c
+}
+
+// SetDefaults replaces Options.Edge. The routes follow a few at a time, some
+// moments after it returns.
+func (c *Controller) SetDefaults(ctx context.Context, edge platform.Edge) error {
+	var apps []string
+	err := c.store.Read(ctx, func(tx *store.Tx) (err error) {
+		apps, err = tx.AllAppIDs()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	c.defaults.Store(&edge)
+	c.agenda.addAll(apps)
+	return nil
 }
 
 // Start makes every app in the store true again, resumes unfinished releases,

@@ -177,7 +177,7 @@ func (c *Controller) writeRoute(ctx context.Context, app string, to target, hold
 		App: app, Hosts: rows.hosts, Release: to.release, Shift: to.shift, Cutover: to.cutover, Maintenance: rows.settings.Maintenance,
 		Allow: allowed(c.whitelist(rows.settings)), HTTPSOnly: c.httpsOnly(rows.tls),
 		Uncertified: rows.tls.Automatic != nil && !*rows.tls.Automatic,
-		TCP:         tcpRoutes(rows.ports), Edge: rows.edge.Over(c.options.Edge),
+		TCP:         tcpRoutes(rows.ports), Edge: rows.edge.Over(*c.defaults.Load()),
 		Backends: backends(instances, to.release, addressedBy(rows.services, rows.edge), portsBy(rows.ports), now),
 	}
 	if to.shift != nil {

@@ -2,6 +2,8 @@ package platform
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,7 +34,20 @@ const maxComplaints = 20
 
 // EdgePatch is a change of an Edge in its words, as RFC 7396 merges it: null
 // takes a word away, an object is merged, all else replaces.
-type EdgePatch struct{ words map[string]any }
+type EdgePatch struct {
+	// Of is the Tag of the Edge that the patch was made of; empty: any. A list is
+	// replaced whole, so who adds to one says of which.
+	Of string
+
+	words map[string]any
+}
+
+// Tag is the same for Edges that say the same, secrets aside.
+func (e Edge) Tag() string {
+	text, _ := json.Marshal(e.WithoutSecrets().Words()) // of plain data
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
 
 // ParseEdgePatch reads a patch. Whether its words are known and good can only
 // be said of what it makes: see Edge.Patched.
@@ -56,7 +71,7 @@ func ParseEdgePatch(data []byte) (EdgePatch, error) {
 		}
 		words["headers"] = named
 	}
-	return EdgePatch{words}, nil
+	return EdgePatch{words: words}, nil
 }
 
 // canonical are headers by the names that everybody writes, so that a patch
@@ -96,8 +111,12 @@ func (p EdgePatch) HashPasswords() error {
 }
 
 // Patched is e with the patch applied: in order (see Tidy) and valid. The error
-// names each field that is wrong, and is one FieldError or several joined.
+// names each field that is wrong, and is one FieldError or several joined;
+// ErrConflict when the patch was made of another Edge.
 func (e Edge) Patched(p EdgePatch) (Edge, error) {
+	if p.Of != "" && p.Of != e.Tag() {
+		return Edge{}, &UserError{Kind: ErrConflict, Message: "The edge of this app was changed meanwhile.", Cure: "Look at it again (slipway edge), and make your change to what is there now."}
+	}
 	merged, _ := mergePatch(e.Words(), p.words).(map[string]any)
 	var out Edge
 	r := wordReader{}

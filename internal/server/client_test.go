@@ -93,3 +93,35 @@ func TestOurClientUnderstandsTheDoor(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Two people read a list, and each sends it with one more: the second one's
+// would be without the first one's.
+func TestAListThatAnotherChangedMeanwhileIsNotWrittenOver(t *testing.T) {
+	d := open(t)
+	ctx, bob := t.Context(), d.as("bob")
+	deny := func(tag string, networks ...string) (api.Edge, error) {
+		return bob.PatchEdgeAt(ctx, "blog", tag, map[string]any{"deny": networks})
+	}
+	_, tag, err := bob.EdgeAt(ctx, "blog")
+	if err != nil || tag == "" {
+		t.Fatal(tag, err)
+	}
+	if _, err := deny(tag, "192.0.2.1"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = deny(tag, "192.0.2.2")
+	if refused, ok := errors.AsType[*client.Error](err); !ok || refused.Answer.Status != 409 ||
+		!strings.Contains(err.Error(), "was changed meanwhile") || !strings.Contains(err.Error(), "slipway edge") {
+		t.Fatal(err)
+	}
+	edge, tag, err := bob.EdgeAt(ctx, "blog")
+	if err != nil || len(edge.Deny) != 1 {
+		t.Fatal(edge.Deny, err)
+	}
+	if edge, err = deny(tag, append(edge.Deny, "192.0.2.2")...); err != nil || len(edge.Deny) != 2 {
+		t.Error(edge.Deny, err)
+	}
+	if _, err := deny("", "192.0.2.3"); err != nil { // who says nothing writes over it, as ever
+		t.Error(err)
+	}
+}

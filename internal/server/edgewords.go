@@ -2,6 +2,8 @@ package server
 
 import (
 	"encoding/json"
+	"net/http"
+	"strings"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 )
@@ -11,7 +13,13 @@ func (s *server) getEdge(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return ok(edge.Words())
+	return edgeAnswer(edge)
+}
+
+// edgeAnswer has a tag, so that a change can say what it was made of (RFC 9110,
+// 13.1.1).
+func edgeAnswer(edge platform.Edge) (answer, error) {
+	return answer{status: http.StatusOK, body: edge.Words(), header: map[string]string{"ETag": `"` + edge.Tag() + `"`}}, nil
 }
 
 func (s *server) patchEdge(c *call) (answer, error) {
@@ -26,11 +34,14 @@ func (s *server) patchEdge(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if tag := c.r.Header.Get("If-Match"); tag != "*" {
+		patch.Of = strings.Trim(tag, `"`)
+	}
 	edge, err := s.desk.PatchEdge(c.ctx(), c.caller, c.app(), patch)
 	if err != nil {
 		return answer{}, err
 	}
-	return ok(edge.Words())
+	return edgeAnswer(edge)
 }
 
 func (s *server) resetEdge(c *call) (answer, error) {
