@@ -160,6 +160,9 @@ func addrPort(addr net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 }
 
+// Received is how many bytes have come so far.
+func (c *Conn) Received() uint64 { return c.quic.ConnectionStats().BytesReceived }
+
 // Drain tells the client to send no more requests here (RFC 9114, 5.2), and
 // returns at once. The connection stays until it is closed.
 func (c *Conn) Drain() {

@@ -83,9 +83,10 @@ type datagrams struct {
 	door   *access.Door
 	place  seat
 	open   atomic.Int64
-	idle   atomic.Int64 // since when there is no request; 0: there is one
-	left   atomic.Int64 // since when it drains; 0: it does not
-	resets atomic.Int64 // requests that the client left, more than it stayed for
+	idle   atomic.Int64  // since when there is no request; 0: there is one
+	had    atomic.Uint64 // bytes that had come by then
+	left   atomic.Int64  // since when it drains; 0: it does not
+	resets atomic.Int64  // requests that the client left, more than it stayed for
 }
 
 // mostResets is how many requests a client may leave before their end, besides
@@ -98,7 +99,7 @@ func (r *Router) attend3(conn *h3.Conn) {
 	d := &datagrams{router: r, conn: conn, door: r.metrics.Open(true), peer: peer{addr: conn.Peer(), local: conn.Local(), tls: &state}}
 	defer d.door.Close()
 	d.peer.name = bareHost(d.peer.addr)
-	d.idle.Store(max(1, int64(r.now())))
+	d.rest()
 	r.metrics.Handshakes.Done(state.Version)
 	if !r.watch.add(d) {
 		conn.Close()
@@ -130,12 +131,28 @@ func (d *datagrams) quiet() (since time.Duration, ok bool) {
 // request: for those on their way.
 const partingTime = time.Second
 
-// look ends a connection that has no request for too long. What its client sends
-// without making one, the half of a head too, keeps it no longer.
+// onItsWay is how much may come of bodies that nobody wanted the rest of.
+const onItsWay = 5 << 18
+
+// rest takes note that there is no request.
+func (d *datagrams) rest() {
+	d.had.Store(d.conn.Received())
+	d.idle.Store(max(1, int64(d.router.now())))
+}
+
+// look ends a connection that has no request for too long, and sooner one that
+// sends a lot and makes none of it: the halves of heads, which are kept.
 func (d *datagrams) look(now, _ time.Duration) {
 	since, ok := d.quiet()
-	if left := time.Duration(d.left.Load()); ok && (now-since > d.router.opt.IdleTimeout || left > 0 && now-max(left, since) > partingTime) {
+	if !ok {
+		return
+	}
+	opt, left := &d.router.opt, time.Duration(d.left.Load())
+	switch {
+	case now-since > opt.IdleTimeout, left > 0 && now-max(left, since) > partingTime:
 		d.conn.Close()
+	case now-since > opt.HeaderTimeout && d.conn.Received() > d.had.Load()+onItsWay:
+		d.conn.Refuse()
 	}
 }
 
@@ -165,7 +182,7 @@ func (d *datagrams) serve(s *h3.Stream) {
 // done counts a request that ended.
 func (d *datagrams) done(st *called) {
 	if d.open.Add(-1) == 0 {
-		d.idle.Store(max(1, int64(d.router.now())))
+		d.rest()
 		d.router.watch.changed()
 	}
 	switch {

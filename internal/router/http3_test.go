@@ -499,6 +499,29 @@ func TestAClientOfHTTP3ThatLeavesItsRequestsAllTheTimeHasToGo(t *testing.T) {
 	}
 }
 
+func TestHalvesOfHeadsOverHTTP3EndInTime(t *testing.T) {
+	e := serve(t, router.Options{HeaderTimeout: 100 * time.Millisecond, MaxHeaderBytes: 16 << 10})
+	e.SetEdge(platform.EdgeState{Certificates: []platform.EdgeCertificate{selfSigned(t, "blog.test")}})
+	e.SetRoute("blog", route("blog", 1, backend(t, says("blog"))))
+	addr := e.serveHTTP3("127.0.0.1:0")
+	idle, slow := dial3(t, addr), dial3(t, addr)
+	for range 99 {
+		s, err := slow.conn.OpenStream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = s.Write(append(quicvarint.Append([]byte{1}, 16<<10), make([]byte, 15<<10)...))
+	}
+	<-slow.conn.Context().Done()
+	var why *quic.ApplicationError
+	if !errors.As(context.Cause(slow.conn.Context()), &why) || why.ErrorCode != 0x107 { // H3_EXCESSIVE_LOAD
+		t.Errorf("it ended by %v", context.Cause(slow.conn.Context()))
+	}
+	if got := idle.ask(head3(":method", "GET", ":scheme", "https", ":authority", "blog.test", ":path", "/")); got != "200" {
+		t.Errorf("one that was merely quiet got %s", got)
+	}
+}
+
 func TestAConnectionOfHTTP3OutlivesThePortItCameBy(t *testing.T) {
 	old, next := serve(t, router.Options{Quiet: 10 * time.Millisecond}), serve(t, router.Options{})
 	held := make(chan struct{})
