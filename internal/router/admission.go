@@ -364,6 +364,7 @@ func (r *Router) late() {
 	}
 	r.guard.Observe(lag)
 	r.judgeCutovers()
+	r.handshakes.tidy.tick(r.handshakes.made.Load())
 }
 
 // levelOf is the request's level; it is found out once.

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"crypto/tls"
 	"errors"
 	"os"
 	"sync"
@@ -90,8 +89,8 @@ func (c *inward) idles() error {
 func (c *inward) park() bool {
 	c.drop()
 	r := c.router
-	secure, ok := c.conn.(*tls.Conn)
-	p := &parked{router: r, conn: secure, under: c.under, socket: c.socket, peer: c.peer, door: c.door, idle: c.idle.Load()}
+	secure, ok := c.conn.(*sealed)
+	p := &parked{router: r, conn: secure, socket: c.socket, peer: c.peer, door: c.door, idle: c.idle.Load()}
 	p.due = c.doze.due
 	if p.due == 0 {
 		p.due = time.Duration(c.inDue.Load())

@@ -2,7 +2,6 @@ package router
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -138,10 +137,10 @@ func (c *inward) introduce() error {
 // shake does the handshake.
 func (c *inward) shake() {
 	under := newRecords(c.named(nil), c.socket, &c.router.slabs)
-	conn := tls.Server(under, c.router.listens)
-	ctx, cancel := context.WithTimeout(c.router.base, c.router.opt.HeaderTimeout)
-	defer cancel()
-	if err := c.router.handshake(ctx, conn); err != nil {
+	conn := &sealed{tls.Server(under, c.router.listens), under}
+	c.outDue.Store(c.inDue.Load())
+	err := c.router.handshake(c.socket, conn.Conn)
+	if c.outDue.Store(0); err != nil {
 		c.router.metrics.Handshakes.Failed.Add(1)
 		c.router.log.Debug("handshake failed", "peer", c.peer.name, "err", err)
 		c.close()
@@ -149,6 +148,7 @@ func (c *inward) shake() {
 	}
 	state := conn.ConnectionState()
 	c.router.metrics.Handshakes.Done(state.Version)
+	c.router.handshakes.made.Add(1)
 	switch c.peer.tls = &state; state.NegotiatedProtocol {
 	case "h2":
 		c.handOver(conn)
@@ -630,7 +630,7 @@ const lingerBytes = 1 << 20
 // that is closed with bytes unread is reset.
 func (c *inward) linger() {
 	conn := c.conn
-	if secure, ok := conn.(*tls.Conn); ok {
+	if secure, ok := conn.(*sealed); ok {
 		_ = conn.SetWriteDeadline(time.Now().Add(drainTime))
 		_ = secure.CloseWrite()
 		conn = secure.NetConn()

@@ -64,6 +64,8 @@ func (o *onDemand) await(r *Router, ctx context.Context, host string) *certifica
 		case <-came:
 		case <-end.C:
 			return nil
+		case <-r.base.Done():
+			return nil
 		case <-ctx.Done():
 			return nil
 		}

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -29,8 +28,7 @@ type parking struct {
 // parked is a connection in the lot, and all that is kept of it.
 type parked struct {
 	router *Router
-	conn   *tls.Conn
-	under  *records
+	conn   *sealed
 	socket net.Conn
 	peer   peer
 	door   *access.Door
@@ -49,7 +47,7 @@ func (l *parking) park(p *parked) (in bool) {
 	if p.gone || !l.begin() {
 		return false
 	}
-	err := p.under.in.raw.Control(func(fd uintptr) {
+	err := p.conn.under.in.raw.Control(func(fd uintptr) {
 		p.fd = int(fd)
 		l.all[p.fd] = p
 		event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(fd)} //nolint:gosec // a descriptor
@@ -157,7 +155,7 @@ func (p *parked) close() {
 func (p *parked) resume() {
 	c := &inward{router: p.router, socket: p.socket, peer: p.peer, door: p.door}
 	c.begin(p.conn, true, &p.router.slabs)
-	c.under, c.due = p.under, p.due
+	c.under, c.due = p.conn.under, p.due
 	c.idle.Store(p.idle)
 	c.inDue.Store(min(int64(p.due), c.from(p.router.opt.HeaderTimeout)))
 	c.parks.Store(true)

@@ -1,7 +1,9 @@
 package router
 
 import (
+	"crypto/tls"
 	"net"
+	"sync"
 )
 
 // records is a connection as crypto/tls gets to see it: record by record (RFC
@@ -15,6 +17,12 @@ type records struct {
 	head [5]byte // of the record that is handed on
 	have int     // of head
 	left int     // of the record, once its head is whole
+
+	mu    sync.Mutex // guards the rest
+	holds int        // writes that are under way
+	slab  *slab      // of held; nil: nothing is
+	held  []byte
+	err   error // of a write
 }
 
 func newRecords(conn, socket net.Conn, slabs *slabs) *records {
@@ -79,4 +87,66 @@ func (r *records) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return net.ErrClosed
+}
+
+// sealed is a connection of TLS. crypto/tls makes the first records of a
+// connection small, so that they can be read as they come; what is written at a
+// time is handed to the socket at a time all the same.
+type sealed struct {
+	*tls.Conn
+	under *records
+}
+
+func (s *sealed) Write(p []byte) (int, error) {
+	if len(p) >= slabSize {
+		return s.Conn.Write(p)
+	}
+	s.under.hold(1)
+	n, err := s.Conn.Write(p)
+	if failed := s.under.hold(-1); failed != nil {
+		return 0, failed
+	}
+	return n, err
+}
+
+// hold begins a write, or ends one: then what was held goes out.
+func (r *records) hold(writes int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.holds += writes; r.holds > 0 {
+		return nil
+	}
+	return r.send()
+}
+
+func (r *records) send() error {
+	if r.slab == nil {
+		return r.err
+	}
+	if r.err == nil {
+		_, r.err = r.Conn.Write(r.held)
+	}
+	r.in.slabs.put(r.slab)
+	r.slab, r.held = nil, nil
+	return r.err
+}
+
+// Write takes whole records.
+func (r *records) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.held)+len(p) > slabSize {
+		if err := r.send(); err != nil {
+			return 0, err
+		}
+	}
+	if r.holds == 0 || len(p) > slabSize {
+		return r.Conn.Write(p)
+	}
+	if r.slab == nil {
+		r.slab = r.in.slabs.get()
+		r.held = r.slab[:0]
+	}
+	r.held = append(r.held, p...)
+	return len(p), nil
 }

@@ -2,9 +2,17 @@ package router
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"math/big"
 	"net"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -48,4 +56,81 @@ func TestRecordsAreHandedOnOneByOne(t *testing.T) {
 			t.Fatal("other bytes came")
 		}
 	})
+}
+
+// tallied counts the writes to a connection.
+type tallied struct {
+	net.Conn
+	writes int
+}
+
+func (c *tallied) Write(p []byte) (int, error) {
+	c.writes++
+	return c.Conn.Write(p)
+}
+
+func TestWhatIsWrittenAtATimeGoesOutAtATime(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	pair := throwaway(t)
+	got := make(chan []byte, 1)
+	go func() {
+		conn, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			got <- nil
+			return
+		}
+		defer conn.Close()
+		all, _ := io.ReadAll(conn)
+		got <- all
+	}()
+	socket, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	out := &tallied{Conn: socket}
+	under := newRecords(out, socket, &slabs{})
+	conn := &sealed{tls.Server(under, &tls.Config{Certificates: []tls.Certificate{pair}}), under}
+	if err := conn.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	var want []byte
+	for i, size := range []int{1, 1200, 10000, slabSize - 1, slabSize, 3 * slabSize, 200} {
+		before := out.writes
+		text := bytes.Repeat([]byte{byte(i)}, size)
+		want = append(want, text...)
+		if n, err := conn.Write(text); n != size || err != nil {
+			t.Fatalf("wrote %d of %d: %v", n, size, err)
+		}
+		if wrote := out.writes - before; size <= 10000 && wrote != 1 {
+			t.Errorf("%d bytes went out in %d pieces", size, wrote)
+		}
+	}
+	_ = conn.CloseWrite()
+	if all := <-got; !bytes.Equal(all, want) {
+		t.Errorf("%d bytes came of %d, or others", len(all), len(want))
+	}
+	_ = socket.Close()
+	if _, err := conn.Write([]byte("x")); err == nil {
+		t.Error("a write to a closed connection went well")
+	}
+}
+
+// throwaway is a certificate for nothing in particular.
+func throwaway(t *testing.T) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }

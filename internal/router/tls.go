@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/base64"
+	"net"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -30,6 +32,8 @@ type handshakes struct {
 	proofs   *tls.Config
 	tickets  atomic.Pointer[tickets]
 	renew    sync.Mutex
+	made     atomic.Int64 // how many came about
+	tidy     tidy         // the watch's
 
 	mu    sync.Mutex
 	seats list.List     // of those under way, the oldest first
@@ -145,48 +149,47 @@ func (r *Router) rotate(now time.Time) {
 	r.useTickets(next)
 }
 
-// handshake brings a connection to where requests can come, within the time that
-// ctx has. Very many may be under way; of more, those wait that came last, and
-// the oldest that takes longer than a client needs makes room for them: who sends
-// nothing, or the half of it, holds up nobody.
-func (r *Router) handshake(ctx context.Context, conn *tls.Conn) error {
-	ctx, cut := context.WithCancel(ctx)
-	defer cut()
-	seat, err := r.handshakes.enter(ctx, cut, r.opt.Handshakes)
+// handshake brings a connection to where requests can come; the watch ends it
+// when its time is over. Very many may be under way; of more, those wait that
+// came last, and the oldest that takes longer than a client needs makes room for
+// them: who sends nothing, or the half of it, holds up nobody.
+func (r *Router) handshake(socket net.Conn, conn *tls.Conn) error {
+	seat, err := r.handshakes.enter(r.base, socket, r.opt.HeaderTimeout, r.opt.Handshakes)
 	if err != nil {
 		return err
 	}
 	defer r.handshakes.leave(seat)
-	return conn.HandshakeContext(ctx)
+	return conn.Handshake()
 }
 
 // handshaking is a handshake that is under way.
 type handshaking struct {
-	began time.Time
-	cut   context.CancelFunc
+	began  time.Time
+	socket net.Conn
 }
 
 // handshakeGrace is how long a handshake may take where others wait: some round
 // trips around the world.
 const handshakeGrace = 1500 * time.Millisecond
 
-func (h *handshakes) enter(ctx context.Context, cut context.CancelFunc, most int) (*list.Element, error) {
-	for {
+func (h *handshakes) enter(ctx context.Context, socket net.Conn, limit time.Duration, most int) (*list.Element, error) {
+	for came := time.Now(); ; {
 		h.mu.Lock()
+		now := time.Now()
 		if h.seats.Len() >= most {
-			oldest, now := h.seats.Front(), time.Now()
+			oldest := h.seats.Front()
 			left := handshakeGrace - now.Sub(oldest.Value.(*handshaking).began)
 			if left > 0 {
 				h.mu.Unlock()
-				if err := h.await(ctx, left); err != nil {
+				if err := h.await(ctx, min(left, limit-now.Sub(came))); err != nil {
 					return nil, err
 				}
 				continue
 			}
-			oldest.Value.(*handshaking).cut()
+			_ = oldest.Value.(*handshaking).socket.Close()
 			h.seats.Remove(oldest)
 		}
-		e := h.seats.PushBack(&handshaking{time.Now(), cut})
+		e := h.seats.PushBack(&handshaking{now, socket})
 		h.mu.Unlock()
 		return e, nil
 	}
@@ -194,6 +197,9 @@ func (h *handshakes) enter(ctx context.Context, cut context.CancelFunc, most int
 
 // await waits until there may be a seat.
 func (h *handshakes) await(ctx context.Context, most time.Duration) error {
+	if most <= 0 {
+		return os.ErrDeadlineExceeded
+	}
 	timer := time.NewTimer(most)
 	defer timer.Stop()
 	select {
