@@ -63,6 +63,7 @@ func (c *counts) fade() {
 // cursor is the lowest level that is admitted.
 type cursor struct {
 	level  Level
+	cut    Level
 	steady int // windows since it moved up by a step
 }
 
@@ -81,28 +82,30 @@ const (
 // aim puts the cursor where share of what comes is admitted, by the histogram.
 // up says which way it may move.
 func (c *cursor) aim(hist *histogram, share float64, up bool) {
+	if to := hist.level(share); up && to > c.level || !up && to < c.level {
+		c.level = to
+	}
+}
+
+// level is the lowest down to which a share of what came is no more than that;
+// Lowest when nothing is known. Somebody is always served.
+func (h *histogram) level(share float64) Level {
 	total := 0
-	if hist != nil {
-		for _, n := range hist {
+	if h != nil {
+		for _, n := range h {
 			total += int(n)
 		}
 	}
 	if total == 0 {
-		if up {
-			c.level = Lowest
-		}
-		return
+		return Lowest
 	}
 	left := share * float64(total)
 	to := Level(-1)
-	for to < Lowest && float64(hist[to+1]) <= left {
+	for to < Lowest && float64(h[to+1]) <= left {
 		to++
-		left -= float64(hist[to])
+		left -= float64(h[to])
 	}
-	to = max(to, 0) // somebody is always served
-	if up && to > c.level || !up && to < c.level {
-		c.level = to
-	}
+	return max(to, 0)
 }
 
 // roll ends a window: it moves cursor and limit by what the window saw, and
@@ -174,6 +177,7 @@ func (g *Gate) move(now, dt time.Duration, used float64) {
 	}
 	g.pressed = over || g.pressed && average > target/2
 	all := float64(max(w.all, 1))
+	g.cursor.cut = w.hist.level(float64(w.out) / all)
 	switch {
 	case over:
 		if fewer := g.fewer(dt); fewer < float64(w.admitted) {

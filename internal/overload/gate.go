@@ -47,11 +47,8 @@ const (
 	patient = 5 * time.Second
 	// standing is how long a queue must not have been empty to be no burst.
 	standing = 500 * time.Millisecond
-	// A queue holds what is served in queueTimes the target; a burst's more, in
-	// number.
-	queueTimes = 2
-	burst      = 256
-	maxQueue   = 4096
+	burst    = 256 // may wait that are one
+	maxQueue = 4096
 )
 
 // Gate is the admission control of one app's instances of one process type. It
@@ -193,7 +190,7 @@ func (g *Gate) observe(now time.Duration, level Level, why Reason) (Verdict, Rea
 	if over := g.inflight - g.limit.total; over >= 0 && why == None {
 		wait := time.Duration(over) * g.perSlot()
 		g.waited(wait)
-		if wait > patient || g.pressed && wait > queueTimes*g.target() {
+		if wait > patient || g.pressed && wait > g.fullQueue() {
 			why = Full
 		}
 	} else if why == None {
@@ -234,7 +231,7 @@ func (g *Gate) enqueue(now time.Duration, level Level, w *Waiter, called *calls)
 func (g *Gate) room() int {
 	n := g.limit.total
 	if each := g.perSlot(); each > 0 {
-		n = max(n, int(queueTimes*g.target()/each))
+		n = max(n, int(g.fullQueue()/each))
 	}
 	if !g.pressed {
 		n = max(n, burst)
@@ -244,6 +241,11 @@ func (g *Gate) room() int {
 	}
 	return min(n, maxQueue)
 }
+
+// fullQueue is how long what may wait, if it is no burst, takes to be served. With
+// less, those who could be served leave when chance brings many at once; with
+// more, all wait.
+func (g *Gate) fullQueue() time.Duration { return g.target() * 11 / 4 }
 
 // perSlot is how often a slot comes free when all are taken.
 func (g *Gate) perSlot() time.Duration { return g.hold / time.Duration(max(g.limit.total, 1)) }
@@ -259,7 +261,7 @@ func (g *Gate) target() time.Duration {
 // patience is how long requests wait.
 func (g *Gate) patience() time.Duration {
 	if g.pressed {
-		return min(queueTimes*g.target(), patient)
+		return min(g.fullQueue(), patient)
 	}
 	return patient
 }
@@ -402,11 +404,14 @@ func (g *Gate) pump(now time.Duration) (called calls) {
 	return called
 }
 
-// next is who gets the slot that is free: in a short queue who came first of the
-// best class, in one that not all may live to see the end of, the best level.
+// next is who gets the slot that is free: of the best class who came first. In a
+// queue that not all will see the end of, a class that cannot be served wholly is
+// served by level.
 func (g *Gate) next() *Waiter {
-	if g.pressed || g.ahead() > queueTimes*g.target() {
-		return g.queue.best()
+	if g.pressed || g.ahead() > g.fullQueue() {
+		if w := g.queue.best(); w.level.Class() >= g.cursor.cut.Class() {
+			return w
+		}
 	}
 	return g.queue.eldest()
 }

@@ -59,7 +59,7 @@ func (p pace) steady(took time.Duration, most float64) bool {
 const (
 	// roomy is what an instance may have in any case, until it is found to be full.
 	// Twice what was under way lately may be, if that is more.
-	roomy      = 16
+	roomy      = 12
 	leastLimit = 2
 	mostLimit  = 4096
 	// tolerance is how much longer than usual answers may take.
@@ -151,7 +151,7 @@ func (l *limiter) adjust(p pace, took time.Duration, full bool) {
 		if !l.full { // what it can do is not known: a surge is not to find out all at once
 			l.own = max(0.9*l.own, 2*float64(l.peak), roomy*float64(l.instances))
 		}
-	case usual >= 1 && !p.steady(took, 1.5):
+	case usual >= 1 && !p.steady(took, 1.2):
 		// Those that make it slow have not been answered yet.
 	case usual >= 1 && full && !l.full:
 		l.own *= 2

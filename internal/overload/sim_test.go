@@ -17,6 +17,7 @@ const (
 	spread      = 0.5
 	capacity    = float64(workers) / 0.020 // requests a second
 	clientWaits = time.Second
+	thinks      = 100 * time.Millisecond // between two calls of a task
 	slo         = 500 * time.Millisecond
 	people      = 2000
 )
@@ -77,6 +78,7 @@ type sim struct {
 	rnd    *rand.Rand
 	system system
 
+	ready   []*task // with another call to make
 	waiting []*request
 	busy    int
 	workers int
@@ -114,14 +116,24 @@ func (s *sim) run(system system) {
 	}
 }
 
-// arrival begins a task and has the next one come. Load counts calls.
+// arrival is a call of who waits to go on with a task, or else of a new one, and
+// has the next come: so there are as many calls as the load says.
 func (s *sim) arrival() {
-	k := []int{1, 2, 4}[s.rnd.IntN(3)]
-	t := &task{class: s.class(), user: int(float64(people) * math.Pow(s.rnd.Float64(), 1.5)), k: k, left: k, began: s.now}
-	s.tasks[k]++
+	t := s.next()
 	s.call(t)
-	rate := s.load(s.now) * capacity * 3 / 7
+	rate := s.load(s.now) * capacity
 	s.after(time.Duration(s.rnd.ExpFloat64()/rate*float64(time.Second)), s.arrival)
+}
+
+func (s *sim) next() *task {
+	if len(s.ready) > 0 {
+		t := s.ready[0]
+		s.ready = s.ready[1:]
+		return t
+	}
+	k := []int{1, 2, 4}[s.rnd.IntN(3)]
+	s.tasks[k]++
+	return &task{class: s.class(), user: int(float64(people) * math.Pow(s.rnd.Float64(), 1.5)), k: k, left: k, began: s.now}
 }
 
 func (s *sim) class() int {
@@ -200,7 +212,7 @@ func (s *sim) answered(r *request) {
 		s.by[s.now/(100*time.Millisecond)]++
 	}
 	if t.left--; t.left > 0 {
-		s.call(t)
+		s.after(thinks, func() { s.ready = append(s.ready, t) })
 	} else {
 		s.whole[t.k]++
 	}

@@ -20,12 +20,12 @@ type bench struct {
 	surge    time.Duration
 	capacity float64 // requests a second
 	unloaded time.Duration
-	missed   []string // of the aims
+	results  []result
 }
 
 const (
-	calm      = 4 * time.Second // before the surge, at half the capacity
-	after     = 6 * time.Second // it, at 0.7 of it
+	calm      = 3 * time.Second // before the surge, at half the capacity
+	after     = 4 * time.Second // it, at 0.7 of it
 	afterLoad = 0.7
 )
 
@@ -76,7 +76,7 @@ func (b *bench) measure() error {
 	defer stop()
 	full := newClients(address)
 	nominal := workers / service.Seconds()
-	done := full.run(func(time.Duration) float64 { return 0.3 * nominal }, 10*time.Second)
+	done := full.run(func(time.Duration) float64 { return 0.3 * nominal }, 8*time.Second)
 	b.unloaded = percentile(latencies(done), 0.99)
 	begun, served := time.Now(), make(chan int)
 	for range workers { // closed loop: each worker always has one
@@ -111,7 +111,8 @@ func (b *bench) one(s system, times float64) error {
 		return err
 	}
 	defer stop()
-	done := newClients(listen).run(func(t time.Duration) float64 {
+	clients := newClients(listen)
+	clients.run(func(t time.Duration) float64 {
 		switch {
 		case t < calm:
 			return 0.5 * b.capacity
@@ -120,7 +121,9 @@ func (b *bench) one(s system, times float64) error {
 		}
 		return afterLoad * b.capacity
 	}, calm+b.surge+after)
-	b.row(s, times, done)
+	r := b.judge(s, times, clients)
+	b.results = append(b.results, r)
+	r.print()
 	return nil
 }
 

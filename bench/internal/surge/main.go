@@ -2,7 +2,7 @@
 // one proxy after another, and prints what comes of it. Its parts are processes
 // of their own: the app, our router, nginx and haproxy, and itself, the clients.
 //
-//	surge [-loads 1,2,4,10] [-systems off,on,...] [-surge 10s]
+//	surge [-short] [-loads 1,2,4,10] [-systems off,told,...] [-surge 8s]
 package main
 
 import (
@@ -36,10 +36,14 @@ func exit(err error) {
 
 func run() error {
 	loads := flag.String("loads", "1,2,4,10", "times the capacity")
-	names := flag.String("systems", "", "of the table, all when empty")
-	length := flag.Duration("surge", 10*time.Second, "how long the surge is")
+	names := flag.String("systems", "off,told,found,nginxlimit,haproxy100", "of the table; nginx and haproxy1s are there too")
+	length := flag.Duration("surge", 8*time.Second, "how long the surge is")
+	short := flag.Bool("short", false, "only this router, at 4 and 10 times, in a minute and a half")
 	port := flag.Int("port", 18100, "the first of ten ports")
 	flag.Parse()
+	if *short {
+		*loads, *names = "4,10", "told,found"
+	}
 	b, err := newBench(*port, *length)
 	if err != nil {
 		return err
@@ -55,7 +59,7 @@ func run() error {
 			return err
 		}
 		for _, s := range systems {
-			if *names != "" && !strings.Contains(","+*names+",", ","+s.key+",") {
+			if !strings.Contains(","+*names+",", ","+s.key+",") {
 				continue
 			}
 			if err := b.one(s, times); err != nil {
