@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -247,6 +248,45 @@ func TestAClientWithItsCookieStaysUntilItsInstanceDrains(t *testing.T) {
 	moved.want(t, 200, other)
 	if len(moved.Cookies()) != 1 || moved.Cookies()[0].Value == set[0].Value {
 		t.Errorf("it is not told where it is now: %v", moved.Header)
+	}
+}
+
+func TestNoSharedCacheKeepsAnAnswerWithSomebodysCookie(t *testing.T) {
+	said := backend(t, func(w http.ResponseWriter, r *http.Request) {
+		if v := r.URL.Query().Get("cache"); v != "" {
+			w.Header().Set("Cache-Control", v)
+		}
+	})
+	e := serve(t, router.Options{})
+	rt := sticky("cookie", said)
+	e.SetRoute("blog", rt)
+	ask := func(cache string, cookie *http.Cookie) answer {
+		req := e.request("GET", "blog.test", "/?cache="+url.QueryEscape(cache), nil)
+		if cookie != nil {
+			req.AddCookie(cookie)
+		}
+		return e.do(req)
+	}
+	for _, c := range []struct{ app, want string }{
+		{"", "private"},
+		{"public, max-age=60", "public, max-age=60; private"},
+		{"no-cache", "no-cache; private"},
+		{`private="x-user"`, `private="x-user"; private`},
+		{"no-store", "no-store"},
+		{"max-age=60, Private", "max-age=60, Private"},
+	} {
+		got := ask(c.app, nil)
+		if said := strings.Join(got.Header.Values("Cache-Control"), "; "); said != c.want || len(got.Cookies()) != 1 {
+			t.Errorf("%q became %q, with %v", c.app, said, got.Cookies())
+		}
+		if again := ask(c.app, got.Cookies()[0]); again.Header.Get("Cache-Control") != c.app {
+			t.Errorf("%q became %q where no cookie is set", c.app, again.Header.Get("Cache-Control"))
+		}
+	}
+	rt.Edge.Headers = map[string]string{"Cache-Control": "public"} // in the place of the app's
+	e.SetRoute("blog", rt)
+	if said := strings.Join(ask("private", nil).Header.Values("Cache-Control"), "; "); said != "public; private" {
+		t.Errorf("with the team's own: %q", said)
 	}
 }
 

@@ -262,7 +262,7 @@ func (x *exchange) back(res *h1.Response) h1.Back {
 	x.answered, x.status = x.router.now(), res.Status
 	x.judge(res)
 	length := x.show(res)
-	x.set = x.setCookie(x.shown.Append(x.origin.idLine(x.set[:0])))
+	x.set = x.setCookie(res, x.shown.Append(x.origin.idLine(x.set[:0])))
 	x.set = x.sayAltSvc(x.set, res)
 	if res.Get("date") == nil && res.Status >= 200 {
 		x.set = x.router.date(x.set)

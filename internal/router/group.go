@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/slipway-paas/slipway/internal/access"
 	"github.com/slipway-paas/slipway/internal/balance"
+	"github.com/slipway-paas/slipway/internal/h1"
 	"github.com/slipway-paas/slipway/internal/match"
 )
 
@@ -255,10 +257,15 @@ func (r *Router) stickyKey(app string) []byte {
 	return mac.Sum(nil)
 }
 
-// setCookie appends the line that has the client come back to the instance.
-func (x *exchange) setCookie(dst []byte) []byte {
+// setCookie appends the line that has the client come back to the instance, and
+// one that keeps caches from giving the cookie to others (RFC 9111, 5.2.2.7):
+// what a cache may keep it keeps with its cookies (7.3).
+func (x *exchange) setCookie(res *h1.Response, dst []byte) []byte {
 	if x.berth.cookie == "" {
 		return dst
+	}
+	if res.Status != 101 && !x.keptPrivate(res) {
+		dst = append(dst, "Cache-Control: private\r\n"...)
 	}
 	dst = append(dst, "Set-Cookie: "...)
 	dst = append(dst, x.berth.group.cookie()...)
@@ -269,6 +276,22 @@ func (x *exchange) setCookie(dst []byte) []byte {
 		dst = append(dst, "; Secure"...)
 	}
 	return append(dst, "\r\n"...)
+}
+
+// keptPrivate reports whether an answer says, to whoever gets it, that no shared
+// cache keeps it.
+func (x *exchange) keptPrivate(res *h1.Response) bool {
+	for _, f := range res.Fields {
+		if !h1.Is(f.Name, "cache-control") || x.dropBack(f.Name) {
+			continue
+		}
+		for word := range bytes.SplitSeq(f.Value, []byte{','}) {
+			if word = bytes.TrimSpace(word); bytes.EqualFold(word, []byte("private")) || bytes.EqualFold(word, []byte("no-store")) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // measure counts a request that ended.
