@@ -317,7 +317,18 @@ func TestAPluginRunsFromThePath(t *testing.T) {
 	}
 	u.env = append(u.env, "PATH="+bin+":"+os.Getenv("PATH"))
 	u.types("hello", "-x", "you").want(t, 7, "plugin -x you\n", "")
-	u.types("version").want(t, 0, u.types("version").stdout, "")
+}
+
+func TestTheVersionIsAFlagAsWell(t *testing.T) {
+	u := newUser(t)
+	for _, flag := range []string{"-v", "--version"} {
+		if got := u.types(flag); got.exit != 0 || !strings.HasPrefix(got.stdout, "slipway 1.2.3 ") {
+			t.Errorf("%s: %+v", flag, got)
+		}
+	}
+	if got := u.types("--version", "--json"); !strings.Contains(got.stdout, `"version": "1.2.3"`) {
+		t.Errorf("got %+v", got)
+	}
 }
 
 func TestNothingDrawsOnTheTerminalOfWhoeverLists(t *testing.T) {

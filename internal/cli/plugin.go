@@ -24,6 +24,9 @@ func (c *cli) other(root *cobra.Command, args []string) error {
 	switch {
 	case len(args) == 0 || args[0] == "-h" || args[0] == "--help":
 		return root.Help()
+	case args[0] == "-v" || args[0] == "--version":
+		root.SetArgs(append([]string{"version"}, args[1:]...))
+		return root.ExecuteContext(root.Context())
 	case strings.HasPrefix(args[0], "-"):
 		return usage(root, "unknown flag: %s", args[0])
 	}
