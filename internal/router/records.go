@@ -20,9 +20,10 @@ type records struct {
 
 	mu    sync.Mutex // guards the rest
 	holds int        // writes that are under way
-	slab  *slab      // of held; nil: nothing is
-	held  []byte
-	err   error // of a write
+	held  []byte     // what they are, in one of the next two
+	slab  *slab
+	crate *crate
+	err   error // of a write to the socket
 }
 
 func newRecords(conn, socket net.Conn, slabs *slabs) *records {
@@ -89,63 +90,80 @@ func (r *records) CloseWrite() error {
 	return net.ErrClosed
 }
 
-// sealed is a connection of TLS. crypto/tls makes the first records of a
-// connection small, so that they can be read as they come; what is written at a
-// time is handed to the socket at a time all the same.
+// crate is what records wait in for more of the same write: four of the largest.
+type crate [66 << 10]byte
+
+// sealed is a connection of TLS. crypto/tls hands on record by record, the first
+// of a connection small ones, so that they can be read as they come; what is
+// written at a time goes to the socket at a time all the same.
 type sealed struct {
 	*tls.Conn
 	under *records
 }
 
 func (s *sealed) Write(p []byte) (int, error) {
-	if len(p) >= slabSize {
-		return s.Conn.Write(p)
-	}
-	s.under.hold(1)
+	s.under.hold(len(p))
 	n, err := s.Conn.Write(p)
-	if failed := s.under.hold(-1); failed != nil {
+	if failed := s.under.release(); failed != nil {
 		return 0, failed
 	}
 	return n, err
 }
 
-// hold begins a write, or ends one: then what was held goes out.
-func (r *records) hold(writes int) error {
+// hold begins a write of so many bytes.
+func (r *records) hold(size int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.holds += writes; r.holds > 0 {
-		return nil
+	if r.holds++; r.holds > 1 {
+		return
 	}
-	return r.send()
+	if size <= slabSize*3/4 { // it grows a little
+		r.slab = r.in.slabs.get()
+		r.held = r.slab[:0]
+		return
+	}
+	var ok bool
+	if r.crate, ok = r.in.slabs.crates.Get().(*crate); !ok {
+		r.crate = new(crate)
+	}
+	r.held = r.crate[:0]
 }
 
-func (r *records) send() error {
-	if r.slab == nil {
-		return r.err
+// release ends one: what was held goes out.
+func (r *records) release() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.holds--; r.holds > 0 {
+		return nil
 	}
-	if r.err == nil {
+	r.send()
+	r.in.slabs.put(r.slab)
+	if r.crate != nil {
+		r.in.slabs.crates.Put(r.crate)
+	}
+	r.slab, r.crate, r.held = nil, nil, nil
+	return r.err
+}
+
+func (r *records) send() {
+	if r.err == nil && len(r.held) > 0 {
 		_, r.err = r.Conn.Write(r.held)
 	}
-	r.in.slabs.put(r.slab)
-	r.slab, r.held = nil, nil
-	return r.err
+	r.held = r.held[:0]
 }
 
 // Write takes whole records.
 func (r *records) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.held)+len(p) > slabSize {
-		if err := r.send(); err != nil {
-			return 0, err
-		}
+	if len(r.held)+len(p) > cap(r.held) {
+		r.send()
 	}
-	if r.holds == 0 || len(p) > slabSize {
+	switch {
+	case r.err != nil:
+		return 0, r.err
+	case len(p) > cap(r.held): // nobody holds
 		return r.Conn.Write(p)
-	}
-	if r.slab == nil {
-		r.slab = r.in.slabs.get()
-		r.held = r.slab[:0]
 	}
 	r.held = append(r.held, p...)
 	return len(p), nil

@@ -18,7 +18,7 @@ const slabSize = 16 << 10
 type tub [4 * slabSize]byte
 
 // slabs are those that nobody uses.
-type slabs struct{ pool, tubs sync.Pool }
+type slabs struct{ pool, tubs, crates sync.Pool }
 
 func (s *slabs) get() *slab {
 	if free, ok := s.pool.Get().(*slab); ok {
