@@ -381,13 +381,13 @@ func (i *instance) putDown(ctx context.Context, why string) {
 	})
 }
 
-// drainTime is how long its requests may go on. One with a volume has somebody
-// waiting for it, whatever its team says.
-func (i *instance) drainTime() time.Duration {
+// drainTimes are how long its requests and its upgraded connections may go on.
+// One with a volume has somebody waiting for it, whatever its team says.
+func (i *instance) drainTimes() (requests, upgraded time.Duration) {
 	if len(i.spec.Spec.Mounts) > 0 {
-		return i.spec.Spec.Drain
+		return i.spec.Spec.Drain, i.spec.Spec.Drain
 	}
-	return i.router.DrainTime(i.spec.App, i.spec.Spec.Drain)
+	return i.router.DrainTimes(i.spec.App, i.spec.Spec.Drain)
 }
 
 // leave takes the instance away: its requests finish, it is asked to end, it
@@ -397,8 +397,9 @@ func (i *instance) leave(ctx context.Context) bool {
 		return false
 	}
 	i.note(func(s *platform.Instance) { s.State = platform.InstanceTerminating })
-	drain, cancel := context.WithTimeout(ctx, i.drainTime())
-	err := i.router.Drain(drain, i.spec.ID)
+	requests, upgraded := i.drainTimes()
+	drain, cancel := context.WithTimeout(ctx, max(requests, upgraded))
+	err := i.router.DrainFor(drain, i.spec.ID, requests)
 	cancel()
 	if ctx.Err() != nil {
 		return false // a successor waits for the same requests

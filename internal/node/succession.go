@@ -340,7 +340,7 @@ func (n *node) mirror(conn *net.UnixConn) {
 			n.front.RemoveInstance(c.Remove)
 		case c.Drain != "":
 			go func() { // ends with the drain, at the latest with the router
-				_ = n.front.Drain(n.life, c.Drain)
+				_ = n.front.DrainFor(n.life, c.Drain, 0)
 				sending.Lock()
 				defer sending.Unlock()
 				_ = json.NewEncoder(conn).Encode(tableChange{Drained: c.Drain})
@@ -473,8 +473,8 @@ func (f *front) RemoveInstance(id string) {
 	f.tell(tableChange{Remove: id})
 }
 
-func (f *front) Drain(ctx context.Context, id string) error {
-	err := f.Router.Drain(ctx, id)
+func (f *front) DrainFor(ctx context.Context, id string, requests time.Duration) error {
+	err := f.Router.DrainFor(ctx, id, requests)
 	if f.old == nil {
 		return err
 	}

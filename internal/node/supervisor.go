@@ -44,8 +44,8 @@ type edge interface {
 	SetPorts(id, address string, ports map[int]string, up bool)
 	RemoveInstance(id string)
 	InFlight(id string) int
-	Drain(ctx context.Context, id string) error
-	DrainTime(app string, usual time.Duration) time.Duration
+	DrainFor(ctx context.Context, id string, requests time.Duration) error
+	DrainTimes(app string, usual time.Duration) (requests, upgraded time.Duration)
 }
 
 func newSupervisor(log *slog.Logger, node string, rt runtime.Runtime, router edge, logs *shipper, reports *reporter, marks marks) *supervisor {

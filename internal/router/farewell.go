@@ -2,10 +2,12 @@ package router
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -18,11 +20,20 @@ import (
 // partTime is how long one may go on that was told.
 const partTime = time.Second
 
+// longestSpread is the time at most over which those of an instance part.
+const longestSpread = 10 * time.Second
+
 // tunnels are the upgraded connections of an instance.
 type tunnels struct {
 	mu     sync.Mutex
-	all    map[parting]time.Duration // how long each may go on when its instance goes; 0: as the instance
+	all    map[parting]time.Duration // how long each may go on when its instance goes; 0: as its requests
 	parted bool                      // who comes now goes at once
+
+	// Once the instance goes.
+	since time.Time // zero: it does not
+	usual time.Duration
+	ends  map[parting]*time.Timer
+	quiet chan struct{} // holds a token when there are none any more
 }
 
 // parting is an upgraded connection, whoever carries it.
@@ -51,6 +62,8 @@ func (s *tunnels) add(t parting, limit time.Duration) {
 	s.all[t] = limit
 	if s.parted {
 		go t.part() // ends within partTime
+	} else if !s.since.IsZero() {
+		s.limit(t, limit)
 	}
 }
 
@@ -58,16 +71,47 @@ func (s *tunnels) remove(t parting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.all, t)
+	if timer := s.ends[t]; timer != nil {
+		timer.Stop()
+		delete(s.ends, t)
+	}
+	if len(s.all) == 0 && s.quiet != nil {
+		select {
+		case s.quiet <- struct{}{}:
+		default:
+		}
+	}
 }
 
-// limit is the longest that any of them may go on; 0: as long as the instance.
-func (s *tunnels) limit() (longest time.Duration) {
+// leave has each of them part when its own time is over, or usual; 0: not by
+// itself. quiet has a token whenever the last one has gone.
+func (s *tunnels) leave(usual time.Duration) (quiet <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, limit := range s.all {
-		longest = max(longest, limit)
+	if s.since.IsZero() {
+		s.since, s.usual = time.Now(), usual
+		s.ends, s.quiet = map[parting]*time.Timer{}, make(chan struct{}, 1)
+		for t, limit := range s.all {
+			s.limit(t, limit)
+		}
 	}
-	return longest
+	return s.quiet
+}
+
+// limit has one part in time. They do so within the last tenth of it, so that
+// their clients do not all come back at once.
+func (s *tunnels) limit(t parting, limit time.Duration) {
+	if limit = cmp.Or(limit, s.usual); limit == 0 {
+		return
+	}
+	early := rand.N(min(limit/10, longestSpread) + 1)
+	s.ends[t] = time.AfterFunc(limit-early-time.Since(s.since), t.part)
+}
+
+func (s *tunnels) open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.all)
 }
 
 // part tells all of them that they end, has them end soon, and says how many
@@ -96,58 +140,96 @@ func (t *tunnel) say(text []byte) error {
 // goingAway is a close frame with the status 1001 (RFC 6455, 7.4.1).
 var goingAway = []byte{0x88, 2, 0x03, 0xE9}
 
-// part tells the client that the connection ends, if that can be told now, and
+// A client that is in the middle of a word is waited for, for a moment.
+const (
+	tellTries = 20
+	tellPause = partTime / 200
+)
+
+// part tells the client that the connection ends, if that can be told soon, and
 // closes it when it has not ended by itself.
 func (t *tunnel) part() {
 	deadline := time.Now().Add(partTime)
-	if t.mu.TryLock() { // else somebody writes, and the client may take long
-		told := t.socket && t.frames.between()
-		if told {
-			_ = t.client.conn.SetWriteDeadline(deadline)
-			_, err := t.client.conn.Write(goingAway)
-			told = err == nil
-		}
-		t.mu.Unlock()
-		if told {
+	for range tellTries {
+		if t.tell(deadline) {
 			_, _ = t.client.conn.SetReadDeadline(deadline), t.app.conn.SetReadDeadline(deadline)
 			return
 		}
+		if !t.socket {
+			break
+		}
+		time.Sleep(tellPause)
 	}
 	_, _ = closeBare(t.client.conn), closeBare(t.app.conn)
 }
 
+// tell reports whether the client could be told that it ends.
+func (t *tunnel) tell(deadline time.Time) bool {
+	if !t.mu.TryLock() {
+		return false // somebody writes, and the client may take long
+	}
+	defer t.mu.Unlock()
+	if !t.socket || !t.frames.between() {
+		return false
+	}
+	_ = t.client.conn.SetWriteDeadline(deadline)
+	_, err := t.client.conn.Write(goingAway)
+	return err == nil
+}
+
 // drained waits until nobody is inside an instance that takes nobody in. Its
-// upgraded connections part when their time is over, and when ctx's is.
-func (i *instance) drained(ctx context.Context, empty <-chan struct{}) error {
+// upgraded connections part when their time is over, and when ctx's is; once the
+// requests' own is, nobody but them is waited for. 0: that is the same.
+func (i *instance) drained(ctx context.Context, empty <-chan struct{}, requests time.Duration) error {
+	if end, bound := ctx.Deadline(); bound && requests == 0 {
+		requests = max(time.Until(end), 1)
+	}
+	quiet := i.tunnels.leave(requests)
 	var late <-chan time.Time
-	if limit := i.tunnels.limit(); limit > 0 {
-		timer := time.NewTimer(limit)
+	if requests > 0 {
+		timer := time.NewTimer(requests)
 		defer timer.Stop()
 		late = timer.C
 	}
-	for {
+	for over := false; ; {
 		select {
 		case <-empty:
 			return nil
 		case <-late:
-			late = nil
-			i.tunnels.part()
-			continue
+			over = true
+		case <-quiet:
 		case <-ctx.Done():
+			return i.cutOff(ctx, empty)
 		}
-		break
+		if over && i.tunnels.open() == 0 {
+			return i.lastOut(empty, partTime/4) // the last one is at the door
+		}
 	}
+}
+
+// cutOff has the upgraded connections that are left part, and says what is open.
+func (i *instance) cutOff(ctx context.Context, empty <-chan struct{}) error {
 	// When ctx was ended by somebody, another waits in our place.
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) && i.tunnels.part() > 0 {
-		timer := time.NewTimer(partTime + partTime/4)
-		defer timer.Stop()
-		select {
-		case <-empty:
-			return nil
-		case <-timer.C:
-		}
+		return i.lastOut(empty, partTime+partTime/4)
 	}
-	return fmt.Errorf("drain %s: %d requests still open: %w", i.id, i.door.inside(), ctx.Err())
+	return i.undrained(ctx.Err())
+}
+
+// lastOut waits a moment for those who are about to leave.
+func (i *instance) lastOut(empty <-chan struct{}, moment time.Duration) error {
+	timer := time.NewTimer(moment)
+	defer timer.Stop()
+	select {
+	case <-empty:
+		return nil
+	case <-timer.C:
+		return i.undrained(context.DeadlineExceeded)
+	}
+}
+
+func (i *instance) undrained(why error) error {
+	return fmt.Errorf("drain %s: %d requests still open: %w", i.id, i.door.inside(), why)
 }
 
 // frames follows the frames of a WebSocket (RFC 6455, 5.2) as far as to know

@@ -97,6 +97,38 @@ func TestAWebSocketThatDoesNotListenIsClosed(t *testing.T) {
 	}
 }
 
+func TestRequestsHaveNoMoreTimeBecauseWebSocketsHave(t *testing.T) {
+	e := serve(t, router.Options{})
+	hang, came := make(chan struct{}), make(chan struct{})
+	slow := backend(t, func(http.ResponseWriter, *http.Request) { close(came); <-hang })
+	t.Cleanup(func() { close(hang) })
+	rt := route("blog", 1, slow)
+	rt.Edge.Timeouts.Upgraded = time.Hour
+	e.SetRoute("blog", rt)
+	go func() { _, _ = client(t).Do(e.request("GET", "blog.test", "/", nil)) }()
+	<-came
+	if err := e.DrainFor(t.Context(), "at-"+slow, time.Millisecond); err == nil {
+		t.Error("it was drained with a request open")
+	}
+}
+
+func TestAWebSocketThatHasMoreTimeThanRequestsIsWaitedFor(t *testing.T) {
+	e := serve(t, router.Options{})
+	conn, _, instance := e.socket("\x81\x05hello", time.Hour)
+	drained := make(chan error, 1)
+	go func() { drained <- e.DrainFor(t.Context(), instance, time.Millisecond) }()
+	fmt.Fprint(conn, "\x81\x80\x00\x00\x00\x00") // it goes on meanwhile
+	select {
+	case err := <-drained:
+		t.Errorf("it was not waited for: %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	conn.Close()
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWhoStopsWaitingForADrainCutsNobodyOff(t *testing.T) {
 	e := serve(t, router.Options{})
 	conn, _, instance := e.socket("\x81\x05hello", 0)

@@ -297,21 +297,21 @@ func TestAnAppSetsHowLongItMayTakeToReachAnInstance(t *testing.T) {
 func TestAnAppSetsHowLongItsRequestsGoOnAtAnInstanceThatGoes(t *testing.T) {
 	e := serve(t, router.Options{})
 	rt := route("blog", 1)
-	for own, want := range map[platform.EdgeTimeouts]time.Duration{
-		{}:                      30 * time.Second,
-		{Drain: time.Second}:    time.Second,
-		{Upgraded: time.Minute}: time.Minute,
-		{Drain: time.Hour, Upgraded: time.Minute}:   time.Hour,
-		{Answer: time.Second, Connect: time.Second}: 30 * time.Second,
+	for own, want := range map[platform.EdgeTimeouts][2]time.Duration{
+		{}:                      {30 * time.Second, 30 * time.Second},
+		{Drain: time.Second}:    {time.Second, time.Second},
+		{Upgraded: time.Minute}: {30 * time.Second, time.Minute},
+		{Drain: time.Hour, Upgraded: time.Minute}:   {time.Hour, time.Minute},
+		{Answer: time.Second, Connect: time.Second}: {30 * time.Second, 30 * time.Second},
 	} {
 		rt.Edge.Timeouts = own
 		e.SetRoute("blog", rt)
-		if got := e.DrainTime("blog", 30*time.Second); got != want {
-			t.Errorf("%+v: %s, want %s", own, got, want)
+		if requests, upgraded := e.DrainTimes("blog", 30*time.Second); requests != want[0] || upgraded != want[1] {
+			t.Errorf("%+v: %s and %s, want %s", own, requests, upgraded, want)
 		}
 	}
-	if got := e.DrainTime("nobody", time.Second); got != time.Second {
-		t.Errorf("of an app that is not there: %s", got)
+	if requests, upgraded := e.DrainTimes("nobody", time.Second); requests != time.Second || upgraded != time.Second {
+		t.Errorf("of an app that is not there: %s and %s", requests, upgraded)
 	}
 }
 

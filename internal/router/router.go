@@ -274,20 +274,21 @@ func (r *Router) InFlight(id string) int {
 	return inst.door.inside()
 }
 
-// DrainTime is how long the requests of an app may go on at an instance that
-// goes: what its team says, of its WebSockets too, else usual.
-func (r *Router) DrainTime(app string, usual time.Duration) time.Duration {
+// DrainTimes are how long the requests of an app may go on at an instance that
+// goes, and its upgraded connections: what its team says, else usual.
+func (r *Router) DrainTimes(app string, usual time.Duration) (requests, upgraded time.Duration) {
 	r.mu.Lock()
 	a := r.apps[app]
 	r.mu.Unlock()
 	if a == nil {
-		return usual
+		return usual, usual
 	}
 	rt := a.route.Load()
 	if rt == nil {
-		return usual
+		return usual, usual
 	}
-	return max(cmp.Or(rt.edge.Timeouts.Drain, usual), rt.edge.Timeouts.Upgraded)
+	requests = cmp.Or(rt.edge.Timeouts.Drain, usual)
+	return requests, cmp.Or(rt.edge.Timeouts.Upgraded, requests)
 }
 
 // Drain lets no request enter the instance from now on, for good, and returns
@@ -296,14 +297,19 @@ func (r *Router) DrainTime(app string, usual time.Duration) time.Duration {
 // new ones. Put other instances into the route first. Upgraded connections end
 // when the time is over that their app has for them, or that of ctx. An unknown
 // id has nothing open.
-func (r *Router) Drain(ctx context.Context, id string) error {
+func (r *Router) Drain(ctx context.Context, id string) error { return r.DrainFor(ctx, id, 0) }
+
+// DrainFor is Drain where requests have less time than ctx: once that is over
+// only upgraded connections are waited for. They have as much where their app
+// says nothing else. 0 is the time of ctx.
+func (r *Router) DrainFor(ctx context.Context, id string, requests time.Duration) error {
 	r.mu.Lock()
 	inst := r.instances[id]
 	r.mu.Unlock()
 	if inst == nil {
 		return nil
 	}
-	if err := inst.drained(ctx, inst.door.shut()); err != nil {
+	if err := inst.drained(ctx, inst.door.shut(), requests); err != nil {
 		return err
 	}
 	r.mu.Lock()

@@ -1,0 +1,47 @@
+package router
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+type parted struct {
+	of *[]time.Duration
+	t0 time.Time
+}
+
+func (p *parted) part() { *p.of = append(*p.of, time.Since(p.t0)) }
+
+func TestUpgradedConnectionsPartEachInItsTimeAndNotAllAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s tunnels
+		var short, long []time.Duration
+		t0 := time.Now()
+		for range 50 {
+			s.add(&parted{&short, t0}, 0)
+			s.add(&parted{&long, t0}, time.Hour)
+		}
+		gone := &parted{&long, t0}
+		s.add(gone, time.Minute)
+		s.leave(time.Minute)
+		s.remove(gone)
+		s.leave(time.Second) // whoever asks again changes nothing
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if s.add(&parted{&short, t0}, 0); len(short)+len(long) > 0 {
+			t.Errorf("%v parted at once", short)
+		}
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		for limit, all := range map[time.Duration][]time.Duration{time.Minute: short, time.Hour: long} {
+			spread := min(limit/10, longestSpread)
+			if len(all) < 50 || all[0] < limit-spread || all[len(all)-1] > limit || all[len(all)-1]-all[0] < spread/2 {
+				t.Errorf("within %s parted %d: %v", limit, len(all), all)
+			}
+		}
+		if len(short) != 51 || len(long) != 50 {
+			t.Errorf("%d and %d parted", len(short), len(long))
+		}
+	})
+}
