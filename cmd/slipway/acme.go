@@ -43,6 +43,9 @@ type acmeOptions struct {
 	DNS, DNSFile string
 	// OnDemand gets certificates when a client first comes.
 	OnDemand bool
+	// OCSPPrivate has OCSP responders asked that are at loopback or private
+	// addresses. Whoever uploads a certificate names its responder.
+	OCSPPrivate bool
 	// EABKey ties the account to one at the authority; its secret is in EABFile or
 	// SLIPWAY_ACME_EAB_SECRET.
 	EABKey, EABFile string
@@ -66,6 +69,7 @@ func (o *acmeOptions) flags(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&o.Challenges, "acme-challenges", []string{"http-01", "tls-alpn-01"}, "how names are proven: http-01, tls-alpn-01, dns-01; wildcards always by dns-01")
 	flags.StringVar(&o.DNS, "acme-dns", "", "who sets the records of dns-01: rfc2136, cloudflare, exec; empty: nobody, and wildcards get no certificate")
 	flags.StringVar(&o.DNSFile, "acme-dns-file", "", "file of its settings, a line \"name = value\" each; or SLIPWAY_ACME_DNS_<NAME> in the environment")
+	flags.BoolVar(&o.OCSPPrivate, "ocsp-private", false, "ask OCSP responders at private addresses too, for certificates of an authority of your own")
 	flags.BoolVar(&o.OnDemand, "acme-on-demand", false, "get a domain's certificate when a client first comes for it, not when the domain is added")
 	flags.StringVar(&o.EABKey, "acme-eab-key", "", "key id that ties the account to one at the authority (external account binding)")
 	flags.StringVar(&o.EABFile, "acme-eab-file", "", "file of that key's secret, base64url; or SLIPWAY_ACME_EAB_SECRET in the environment")

@@ -26,6 +26,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/builder/dockerfile"
 	"github.com/slipway-paas/slipway/internal/cert"
 	"github.com/slipway-paas/slipway/internal/cert/acme"
+	"github.com/slipway-paas/slipway/internal/cert/staple"
 	"github.com/slipway-paas/slipway/internal/controller"
 	"github.com/slipway-paas/slipway/internal/doctor"
 	"github.com/slipway-paas/slipway/internal/fleet"
@@ -222,6 +223,9 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 		return nil, err
 	}
 	p.opened.add(closing(p.fleet.Close))
+	stapler := staple.New(log, staple.Options{Set: p.fleet.Staple, Private: o.acme.OCSPPrivate})
+	p.opened.add(closing(stapler.Close))
+	p.fleet.OnCertificates(stapler.Told)
 
 	if p.keeper, err = o.openACME(log, db, p.fleet); err != nil {
 		return nil, err

@@ -35,6 +35,46 @@ func certificateFile(name string) string {
 type certificates struct {
 	held    map[string]certificateRecord
 	changes []change // by version; app is the certificate's name
+	told    func(name, chain string, word []byte)
+}
+
+// tell says to who staples what a certificate is now.
+func (c *certificates) tell(r certificateRecord) {
+	switch {
+	case c.told == nil || r.Certificate.Challenge != nil:
+	case r.Removed:
+		c.told(r.Certificate.Name, "", nil)
+	default:
+		c.told(r.Certificate.Name, r.Certificate.Certificate, r.Certificate.OCSP)
+	}
+}
+
+// OnCertificates has told hear of every certificate now, and of each that
+// changes or goes, then with an empty chain. It must not block, nor ask fleet.
+func (f *Fleet) OnCertificates(told func(name, chain string, word []byte)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.certs.told = told
+	for _, r := range f.certs.held {
+		f.certs.tell(r)
+	}
+}
+
+// Staple adds a responder's word to a certificate, unless that has another chain
+// by now or is gone.
+func (f *Fleet) Staple(name, chain string, word []byte) error {
+	f.write.Lock()
+	defer f.write.Unlock()
+	f.mu.Lock()
+	r, known := f.certs.held[name]
+	f.mu.Unlock()
+	if !known || r.Removed || r.Certificate.Certificate != chain {
+		return nil
+	}
+	stapled := r.Certificate
+	stapled.OCSP = word
+	_, err := f.setCertificates(map[string]*platform.EdgeCertificate{name: &stapled})
+	return err
 }
 
 // note keeps what nodes ask for at hand, as Fleet.noteChange does.
@@ -94,6 +134,11 @@ func (c *certificates) list() (all []platform.EdgeCertificate) {
 func (f *Fleet) SetCertificates(wish map[string]*platform.EdgeCertificate) (version int64, err error) {
 	f.write.Lock()
 	defer f.write.Unlock()
+	return f.setCertificates(wish)
+}
+
+// setCertificates is SetCertificates; f.write is held.
+func (f *Fleet) setCertificates(wish map[string]*platform.EdgeCertificate) (version int64, err error) {
 	fresh, version := f.certificateChanges(wish)
 	for _, r := range fresh {
 		if err := f.disk.putCertificate(r); err != nil {
@@ -106,6 +151,7 @@ func (f *Fleet) SetCertificates(wish map[string]*platform.EdgeCertificate) (vers
 	f.mu.Lock()
 	for _, r := range fresh {
 		f.certs.note(r)
+		f.certs.tell(r)
 	}
 	f.version, f.said = version, time.Now()
 	f.mu.Unlock()
@@ -124,6 +170,9 @@ func (f *Fleet) certificateChanges(wish map[string]*platform.EdgeCertificate) (f
 		if c != nil {
 			r.Certificate = *c
 			r.Certificate.Name = name
+			if was := old.Certificate; len(c.OCSP) == 0 && !old.Removed && was.Certificate == c.Certificate {
+				r.Certificate.OCSP = was.OCSP // which Staple added
+			}
 		}
 		version = max(version, old.Version)
 		if !known && r.Removed || known && old.Removed == r.Removed && platform.Same(old.Certificate, r.Certificate) {

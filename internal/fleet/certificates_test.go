@@ -114,3 +114,41 @@ func epochOf(d *desk) string {
 	d.handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/node/v1/cursors", nil))
 	return answer.Header().Get("Slipway-Epoch")
 }
+
+func TestAStapleStaysWithTheChainThatItIsFor(t *testing.T) {
+	d := newDesk(t)
+	defer d.Close()
+	told := map[string]string{}
+	d.certify(chains("blog"))
+	chain := chains("blog")["blog"].Certificate
+	d.OnCertificates(func(name, chain string, word []byte) { told[name] = chain + "/" + string(word) })
+	n := &node{desk: d, id: "one"}
+	n.news()
+	staple := func(chain string) *platform.NodeState {
+		t.Helper()
+		if err := d.Staple("blog", chain, []byte("good")); err != nil {
+			t.Fatal(err)
+		}
+		return n.news()
+	}
+	if got := staple("another"); got != nil {
+		t.Errorf("another chain's word was taken: %+v", got)
+	}
+	if got := staple(chain); len(got.Certificates) != 1 || string(got.Certificates[0].OCSP) != "good" || told["blog"] != chain+"/good" {
+		t.Errorf("it was not told of: %+v, %v", got, told)
+	}
+	d.certify(chains("blog")) // as at each start, by who knows nothing of staples
+	if got := n.news(); got != nil {
+		t.Errorf("saying the same again changed something: %+v", got)
+	}
+	next := chains("blog")
+	next["blog"].Certificate = "renewed"
+	d.certify(next)
+	if got := n.news(); len(got.Certificates) != 1 || got.Certificates[0].OCSP != nil || told["blog"] != "renewed/" {
+		t.Errorf("the old one's word stays with the new one: %+v, %v", got, told)
+	}
+	d.certify(map[string]*platform.EdgeCertificate{"blog": nil})
+	if told["blog"] != "/" || staple("renewed").Certificates != nil {
+		t.Errorf("it is gone: %v", told)
+	}
+}

@@ -159,6 +159,7 @@ func New(log *slog.Logger, db *store.Store, edge Edge, opt Options) (*Keeper, er
 	}
 	k.magic = certmagic.New(k.cache, certmagic.Config{
 		Storage: k.storage, Issuers: []certmagic.Issuer{issuer}, Logger: logger,
+		OCSP:      certmagic.OCSPConfig{DisableStapling: true}, // staple asks, and waits for no responder without end
 		KeySource: certmagic.StandardKeyGenerator{KeyType: certmagic.P256},
 	})
 	return k, nil

@@ -185,7 +185,7 @@ func served(name string, cert *certmagic.Certificate) *platform.EdgeCertificate 
 		return nil
 	}
 	return &platform.EdgeCertificate{
-		Hosts: []string{name}, Rank: platform.RankAutomatic, OCSP: cert.OCSPStaple,
+		Hosts: []string{name}, Rank: platform.RankAutomatic,
 		Certificate: chainText(cert.Certificate.Certificate), Key: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
 	}
 }
