@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -22,7 +23,8 @@ type clientOptions struct {
 	// claim any address. Empty: nobody's do.
 	ProxyProtocol string
 	proxyNetworks []netip.Prefix // the same, read by validate
-	// MaxConnections is how many clients may be connected.
+	// MaxConnections is how many clients may be connected; three for each five
+	// files that the process may open, if that is less.
 	MaxConnections int
 	// HeadTimeout is how long a client has for a request's head, and ClientIdle
 	// how long its connection is kept without a request.
@@ -115,11 +117,22 @@ func proxyNetworks(option, list string) (networks []netip.Prefix, err error) {
 }
 
 func (o *clientOptions) fill(r *router.Options) {
-	r.ProxyNetworks, r.MaxConnections = o.proxyNetworks, o.MaxConnections
+	r.ProxyNetworks, r.MaxConnections = o.proxyNetworks, withinFiles(o.MaxConnections)
 	r.HeaderTimeout, r.IdleTimeout = o.HeadTimeout, o.ClientIdle
 	r.MaxHeaderBytes, r.MaxTarget, r.MaxFields = o.MaxHead<<10, o.MaxTarget<<10, o.MaxFields
 	r.MinRate, r.RateGrace, r.UpgradeIdle = o.MinRate, o.SlowGrace, o.UpgradeIdle
 	r.Loops = o.Loops
+}
+
+// withinFiles is how many of most clients this process may have: each takes a
+// descriptor, and one more while its request is at an instance. Without any left
+// no request reaches an instance, and none can be started or probed.
+func withinFiles(most int) int {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil || limit.Cur > 10*uint64(most) { //nolint:gosec // it is positive
+		return most
+	}
+	return min(most, int(limit.Cur)*3/5) //nolint:gosec // it is small
 }
 
 // processors gives the loops, which keep theirs while they are busy, one each

@@ -3,11 +3,11 @@ package main
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 
-	"github.com/spf13/pflag"
-
 	"github.com/slipway-paas/slipway/internal/router"
+	"github.com/spf13/pflag"
 )
 
 func TestWhatClientsMayDoReachesTheRouter(t *testing.T) {
@@ -40,6 +40,23 @@ func TestALimitOfClientsThatMakesNoSenseIsNamed(t *testing.T) {
 		}
 		if err := o.validate(); err == nil || !strings.Contains(err.Error(), args[0]+": ") {
 			t.Errorf("%v: got %v", args, err)
+		}
+	}
+}
+
+func TestClientsLeaveDescriptorsForInstances(t *testing.T) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if limit.Cur > 10_000_000 {
+		t.Skip("this process may open any number of files")
+	}
+	for _, most := range []int{7, 10_000_000} {
+		var r router.Options
+		(&clientOptions{MaxConnections: most}).fill(&r)
+		if want := min(most, int(limit.Cur)*3/5); r.MaxConnections != want {
+			t.Errorf("of %d clients there may be %d, with %d files", most, r.MaxConnections, limit.Cur)
 		}
 	}
 }

@@ -196,6 +196,50 @@ func TestThereAreNoMoreConnectionsThanThereMayBe(t *testing.T) {
 	}
 }
 
+func TestWhoComesTakesThePlaceOfAConnectionThatIsIdle(t *testing.T) {
+	e := serve(t, router.Options{MaxConnections: 3, Quiet: 10 * time.Millisecond})
+	e.SetEdge(platform.EdgeState{Certificates: []platform.EdgeCertificate{selfSigned(t, "blog.test")}})
+	arrived, held := make(chan struct{}, 4), make(chan struct{})
+	e.SetRoute("slow", route("slow", 1, backend(t, func(w http.ResponseWriter, _ *http.Request) {
+		arrived <- struct{}{}
+		<-held
+		_, _ = io.WriteString(w, "slow")
+	})))
+	e.SetRoute("blog", route("blog", 1, backend(t, says("ok"))))
+	busy := e.keepAlive()
+	fmt.Fprint(busy, "GET / HTTP/1.1\r\nHost: slow.test\r\n\r\n")
+	<-arrived
+	secure := e.serveTLS()
+	comes := func(dial func() (net.Conn, error)) bool {
+		conn, err := dial()
+		if err != nil {
+			return false // closed at once
+		}
+		t.Cleanup(func() { conn.Close() })
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: blog.test\r\n\r\n")
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		return err == nil && res.StatusCode == 200
+	}
+	for i := range 10 { // each is left idle
+		dial := func() (net.Conn, error) { return net.Dial("tcp", e.addr) }
+		if i%2 == 1 {
+			dial = func() (net.Conn, error) {
+				return tls.Dial("tcp", secure, &tls.Config{InsecureSkipVerify: true, ServerName: "blog.test"})
+			}
+		}
+		for deadline := time.Now().Add(10 * time.Second); !comes(dial); {
+			if time.Now().After(deadline) {
+				t.Fatalf("there was no room for number %d", i)
+			}
+		}
+	}
+	close(held)
+	if body, _ := busy.answer(); body != "slow" {
+		t.Errorf("the one with a request got %q", body)
+	}
+}
+
 func TestTheClientOfATrustedProxyIsWhomThePROXYProtocolNames(t *testing.T) {
 	got := make(chan router.Access, 1)
 	e := serve(t, router.Options{

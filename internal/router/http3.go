@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +20,7 @@ func (r *Router) ServeHTTP3(socket *h3.Socket, port int) error {
 	server, err := h3.Listen(socket, r.listens, h3.Options{
 		Limits: r.limits, HeaderTimeout: r.opt.HeaderTimeout, IdleTimeout: r.opt.IdleTimeout,
 		WriteTimeout: 2 * r.opt.RateGrace, Handshakes: r.opt.Handshakes,
-		Full: func() bool { return r.watch.count.Load() >= int64(r.opt.MaxConnections) },
+		Full: r.full,
 	})
 	if err != nil {
 		return err
@@ -82,11 +83,13 @@ type datagrams struct {
 	conn   *h3.Conn
 	door   *access.Door
 	place  seat
-	open   atomic.Int64
 	idle   atomic.Int64  // since when there is no request; 0: there is one
 	had    atomic.Uint64 // bytes that had come by then
 	left   atomic.Int64  // since when it drains; 0: it does not
 	resets atomic.Int64  // requests that the client left, more than it stayed for
+
+	mu   sync.Mutex
+	open map[*called]struct{}
 }
 
 // mostResets is how many requests a client may leave before their end, besides
@@ -96,7 +99,7 @@ const mostResets = 400
 // attend3 serves a connection until it ends.
 func (r *Router) attend3(conn *h3.Conn) {
 	state := conn.TLS()
-	d := &datagrams{router: r, conn: conn, door: r.metrics.Open(true), peer: peer{addr: conn.Peer(), local: conn.Local(), tls: &state}}
+	d := &datagrams{router: r, conn: conn, door: r.metrics.Open(true), open: map[*called]struct{}{}, peer: peer{addr: conn.Peer(), local: conn.Local(), tls: &state}}
 	defer d.door.Close()
 	d.peer.name = bareHost(d.peer.addr)
 	d.rest()
@@ -145,6 +148,11 @@ func (d *datagrams) rest() {
 func (d *datagrams) look(now, _ time.Duration) {
 	since, ok := d.quiet()
 	if !ok {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for st := range d.open {
+			st.look(now)
+		}
 		return
 	}
 	opt, left := &d.router.opt, time.Duration(d.left.Load())
@@ -158,10 +166,13 @@ func (d *datagrams) look(now, _ time.Duration) {
 
 // serve leads one request to its end.
 func (d *datagrams) serve(s *h3.Stream) {
-	if d.open.Add(1) == 1 {
-		d.idle.Store(0)
-	}
 	st := &called{Stream: s, of: d, inLeft: d.router.opt.RateGrace}
+	st.x.router, st.x.from = d.router, &d.peer
+	st.x.begin(s.Request(), "HTTP/3.0")
+	d.mu.Lock()
+	d.open[st] = struct{}{}
+	d.idle.Store(0)
+	d.mu.Unlock()
 	defer func() {
 		if bug := recover(); bug != nil {
 			d.router.log.Error("a request made the router panic", "err", bug, "stack", string(debug.Stack()))
@@ -169,22 +180,18 @@ func (d *datagrams) serve(s *h3.Stream) {
 		}
 		d.done(st)
 	}()
-	st.x.router, st.x.from = d.router, &d.peer
-	st.x.begin(s.Request(), "HTTP/3.0")
-	if !d.router.watch.add(st) {
-		s.Reset()
-		return
-	}
-	defer d.router.watch.remove(st)
 	st.x.run(st)
 }
 
 // done counts a request that ended.
 func (d *datagrams) done(st *called) {
-	if d.open.Add(-1) == 0 {
+	d.mu.Lock()
+	delete(d.open, st)
+	if len(d.open) == 0 {
 		d.rest()
-		d.router.watch.changed()
 	}
+	d.mu.Unlock()
+	d.router.watch.changed()
 	switch {
 	case st.x.status != statusClientGone:
 		if d.resets.Load() > 0 {
@@ -200,17 +207,11 @@ type called struct {
 	*h3.Stream
 	of      *datagrams
 	x       exchange
-	place   seat
 	answers atomic.Bool // the answer has begun
 	inLeft  time.Duration
 }
 
-func (st *called) seat() *seat                  { return &st.place }
-func (st *called) counts() bool                 { return false } // its connection does
-func (st *called) quiet() (time.Duration, bool) { return 0, false }
-func (st *called) cut()                         { st.x.interrupt(errGone) }
-
-func (st *called) look(now, _ time.Duration) {
+func (st *called) look(now time.Duration) {
 	st.x.expire(now)
 	select {
 	case <-st.Done():

@@ -26,17 +26,18 @@ type loop struct {
 	clock  time.Duration
 	next   time.Duration // when something is due: see by
 
-	sockets []socket // the loop's, by descriptor
-	number  int32    // of the last socket
-	out     map[*upstream]*outPool
-	again   []handler // the loop's: they broke off to let others have their turn
-	acts    []*act
-	waiting map[*act]struct{} // for a slot; the loop's
-	looked  time.Duration     // at their gates
-	freed   []*slab
-	shared  []byte // the loop's: what passes through within one turn
-	ended   bool
-	spare   bool // there are more processors than loops
+	sockets   []socket // the loop's, by descriptor
+	number    int32    // of the last socket
+	out       map[*upstream]*outPool
+	again     []handler // the loop's: they broke off to let others have their turn
+	acts      []*act
+	waiting   map[*act]struct{} // for a slot; the loop's
+	looked    time.Duration     // at their gates
+	freed     []*slab
+	shared    []byte // the loop's: what passes through within one turn
+	ended     bool
+	looksFrom int  // see yields
+	spare     bool // there are more processors than loops
 
 	mu     sync.Mutex
 	posted []func()

@@ -27,6 +27,7 @@ type inSocket struct {
 	r, w int
 
 	due       time.Duration // on the loop's clock; 0: none
+	rested    time.Duration // since when there is no request, if there is none
 	waits     bool          // for the body of a request whose head is there
 	lingering bool
 
@@ -109,6 +110,7 @@ func (c *inSocket) rests(l *loop) {
 		l.put(c.slab)
 		c.slab, c.r, c.w = nil, 0, 0
 	}
+	c.rested = l.clock
 	l.lastRest.Store(max(1, int64(l.clock)))
 	l.router.watch.changed()
 }

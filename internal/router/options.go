@@ -63,8 +63,9 @@ type Options struct {
 	// direction, where its app says nothing else. Default 1 h.
 	UpgradeIdle time.Duration
 
-	// MaxConnections is how many clients may be connected; more get 503, or are
-	// closed where they came for HTTPS. Default 100,000. One that is idle costs
+	// MaxConnections is how many clients may be connected. More take the places
+	// of those that have been Quiet; when nobody has, they get 503, or are closed
+	// where they came for HTTPS. Default 100,000. One that is idle costs
 	// some 10 KB and a descriptor, one of HTTPS some 25 KB.
 	MaxConnections int
 

@@ -67,7 +67,7 @@ func (r *Router) serve(ln net.Listener, secure bool) error {
 	for {
 		conn, err := ln.Accept()
 		switch {
-		case err == nil && r.watch.count.Load() >= int64(r.opt.MaxConnections):
+		case err == nil && r.full():
 			turnAway(conn, secure)
 		case err == nil:
 			go r.attend(conn, secure) // ends with the connection, which the router's end cuts
