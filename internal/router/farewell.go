@@ -114,6 +114,12 @@ func (s *tunnels) open() int {
 	return len(s.all)
 }
 
+func (s *tunnels) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.all)
+}
+
 // part tells all of them that they end, has them end soon, and says how many
 // they are.
 func (s *tunnels) part() int {

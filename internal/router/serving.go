@@ -135,21 +135,42 @@ func (r *Router) Drained(ctx context.Context) error {
 		err = r.leaveMuxed(ctx)
 	}
 	if err == nil {
+		r.closeQuiet() // before nobody is served
 		select {
 		case <-r.open.shut():
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
 	}
-	if err != nil && r.partAll() > 0 {
-		r.awaitEmpty(partTime + partTime/4)
+	if err != nil {
+		r.eachTunnels(func(t *tunnels) { t.part() })
+		r.awaitTunnels(partTime + partTime/4)
 	}
 	r.Close()
 	return err
 }
 
-// partAll has all upgraded connections part, and says how many they are.
-func (r *Router) partAll() (n int) {
+// closeQuiet closes the connections that wait for a request: nothing is told
+// them any more.
+func (r *Router) closeQuiet() {
+	for _, l := range r.allLoops() {
+		l.post(func() {
+			for _, s := range l.sockets {
+				if c, ok := s.handler.(*inSocket); ok && c.act == nil && c.r == c.w {
+					c.shut(l)
+				}
+			}
+		})
+	}
+	r.watch.each(func(who watched) {
+		if _, waits := who.quiet(); waits {
+			who.cut()
+		}
+	})
+}
+
+// eachTunnels calls f for the upgraded connections of every instance.
+func (r *Router) eachTunnels(f func(*tunnels)) {
 	r.mu.Lock()
 	all := slices.Concat(slices.Collect(maps.Values(r.instances)), slices.Collect(maps.Keys(r.leaving)))
 	r.mu.Unlock()
@@ -157,18 +178,26 @@ func (r *Router) partAll() (n int) {
 		all = append(all, e.app.route.Load().main[0])
 	}
 	for _, inst := range all {
-		n += inst.tunnels.part()
+		f(&inst.tunnels)
 	}
-	return n
 }
 
-// awaitEmpty waits for the end of all requests, for so long at most.
-func (r *Router) awaitEmpty(limit time.Duration) {
+// awaitTunnels waits until there are none, for so long at most. Requests are
+// served meanwhile.
+func (r *Router) awaitTunnels(limit time.Duration) {
 	late := time.NewTimer(limit)
 	defer late.Stop()
-	select {
-	case <-r.open.shut():
-	case <-late.C:
+	for {
+		open := 0
+		r.eachTunnels(func(t *tunnels) { open += t.count() })
+		if open == 0 {
+			return
+		}
+		select {
+		case <-r.watch.noticed:
+		case <-late.C:
+			return
+		}
 	}
 }
 

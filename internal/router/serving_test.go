@@ -3,6 +3,7 @@ package router_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/router"
 )
 
@@ -202,4 +204,34 @@ func TestServingAfterTheEndClosesTheListener(t *testing.T) {
 	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("the listener is open: %v", err)
 	}
+}
+
+func TestADrainingRouterRefusesNoRequestWhileATunnelIsOpen(t *testing.T) {
+	e := serve(t, router.Options{Quiet: 20 * time.Millisecond})
+	e.SetRoute("blog", route("blog", 1, backend(t, says("ok"))))
+	addr := e.serveTLS()
+	e.SetEdge(platform.EdgeState{Certificates: []platform.EdgeCertificate{selfSigned(t, "blog.test")}})
+	e.SetRoute("chat", route("chat", 1, backend(t, tunnel(func(_ net.Conn, rw *bufio.ReadWriter) { _, _ = rw.ReadByte() }))))
+	e.openTunnel("chat.test")
+	conn, err := tls.Dial("tcp", addr, &tls.Config{ServerName: "blog.test", InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	k := &keepAlive{conn, bufio.NewReader(conn), t}
+	k.get("blog.test")
+	ctx, cancel := context.WithCancel(t.Context())
+	drained := make(chan error, 1)
+	go func() { drained <- e.Drained(ctx) }()
+	if _, err := k.rd.ReadByte(); !errors.Is(err, io.EOF) { // what is quiet is closed, though the tunnel goes on
+		t.Errorf("it ended with %v", err)
+	}
+	select {
+	case err := <-drained:
+		t.Fatalf("drained with a tunnel open: %v", err)
+	default:
+	}
+	cancel()
+	<-drained
 }
