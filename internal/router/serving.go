@@ -8,7 +8,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/slipway-paas/slipway/internal/h3"
 )
@@ -135,7 +138,9 @@ func (r *Router) Drained(ctx context.Context) error {
 		err = r.leaveMuxed(ctx)
 	}
 	if err == nil {
-		r.closeQuiet() // before nobody is served
+		err = r.part(ctx) // before nobody is served
+	}
+	if err == nil {
 		select {
 		case <-r.open.shut():
 		case <-ctx.Done():
@@ -150,23 +155,71 @@ func (r *Router) Drained(ctx context.Context) error {
 	return err
 }
 
-// closeQuiet closes the connections that wait for a request: nothing is told
-// them any more.
-func (r *Router) closeQuiet() {
+// part closes the connections that wait for a request until there are none but
+// tunnels. One on which a request has just come is served first: its answer says
+// that it is the last.
+func (r *Router) part(ctx context.Context) error {
+	for r.closeQuiet() {
+		again := time.NewTimer(10 * time.Millisecond)
+		select {
+		case <-again.C:
+		case <-r.watch.noticed:
+		case <-ctx.Done():
+		}
+		again.Stop()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// closeQuiet closes the connections that wait for a request, and reports whether
+// there are others.
+func (r *Router) closeQuiet() (others bool) {
 	for _, l := range r.allLoops() {
 		l.post(func() {
 			for _, s := range l.sockets {
-				if c, ok := s.handler.(*inSocket); ok && c.act == nil && c.r == c.w {
+				if c, ok := s.handler.(*inSocket); ok && c.act == nil && c.r == c.w && !hasMore(c.fd) {
 					c.shut(l)
 				}
 			}
 		})
+		others = others || l.clients.Load() > 0
 	}
 	r.watch.each(func(who watched) {
-		if _, waits := who.quiet(); waits {
-			who.cut()
+		socket := net.Conn(nil)
+		switch who := who.(type) {
+		case *inward:
+			socket = who.socket
+		case *parked:
+			socket = who.socket
+		default:
+			return // HTTP/2 has left by itself
 		}
+		if _, waits := who.quiet(); waits && !saidMore(socket) {
+			who.cut()
+			return
+		}
+		others = others || who.counts()
 	})
+	return others
+}
+
+// saidMore reports whether bytes of the other end's are to be read.
+func saidMore(conn net.Conn) (more bool) {
+	with, ok := conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := with.SyscallConn()
+	return err == nil && raw.Control(func(fd uintptr) { more = hasMore(int(fd)) }) == nil && more //nolint:gosec // a descriptor
+}
+
+func hasMore(fd int) bool {
+	var b [1]byte
+	n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return err == nil && n > 0
 }
 
 // eachTunnels calls f for the upgraded connections of every instance.
