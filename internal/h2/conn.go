@@ -64,6 +64,7 @@ type Conn struct {
 	zombies  int            // streams that ended before their handlers have noticed
 	running  int            // handlers
 	parked   []chan *Stream // goroutines that wait for another stream: see work
+	free     []*Stream      // to be used again
 	last     uint32         // the highest stream of the peer's, or of ours if client
 	resets   budget
 	controls budget
@@ -352,10 +353,12 @@ func (c *Conn) pump() {
 	if !mine {
 		c.poke()
 	}
-	idle := len(c.out) == 0
+	idle, alone := len(c.out) == 0, c.running < 2
 	c.mu.Unlock()
 	if mine && !idle {
-		runtime.Gosched() // whoever is about to write as well
+		if !alone {
+			runtime.Gosched() // whoever is about to write as well
+		}
 		c.writeOut()
 	}
 }

@@ -70,10 +70,39 @@ type interim struct {
 }
 
 func newStream(c *Conn, id uint32) *Stream {
-	return &Stream{
-		c: c, id: id, wake: make(chan struct{}, 1), turn: make(chan struct{}, 1),
-		recv: c.opt.StreamWindow, window: c.opt.StreamWindow, send: c.window, left: -1,
+	var s *Stream
+	if last := len(c.free) - 1; last >= 0 {
+		s, c.free = c.free[last], c.free[:last]
+	} else {
+		s = &Stream{c: c, wake: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	}
+	s.id, s.left = id, -1
+	s.recv, s.window, s.send = c.opt.StreamWindow, c.opt.StreamWindow, c.window
+	return s
+}
+
+// reuse keeps what a stream that nobody uses any more has made for another one.
+func (c *Conn) reuse(s *Stream) {
+	if len(c.free) == mostParked || cap(s.block.buf) > frameSize || !s.over || s.queued {
+		return
+	}
+	select {
+	case <-s.wake:
+	default:
+	}
+	select {
+	case <-s.turn:
+	default:
+	}
+	if c.tailOf == s {
+		c.tailOf = nil
+	}
+	s.request.Reset()
+	*s = Stream{
+		c: c, wake: s.wake, turn: s.turn, timer: s.timer, cancels: s.cancels,
+		request: s.request, block: block{buf: s.block.buf, fields: s.block.fields},
+	}
+	c.free = append(c.free, s)
 }
 
 // Request is the head. It holds until the handler returns.
@@ -556,15 +585,16 @@ func (c *Conn) finish(s *Stream, next chan *Stream) bool {
 		return false
 	}
 	c.parked = append(c.parked, next)
+	c.reuse(s)
 	return true
 }
 
-// unpark lets those go that wait for requests.
+// unpark lets those go that wait for requests, and what is kept for them.
 func (c *Conn) unpark() {
 	for _, next := range c.parked {
 		close(next)
 	}
-	c.parked = nil
+	c.parked, c.free = nil, nil
 }
 
 // release ends what is left of a stream that nobody uses any more.
@@ -583,7 +613,8 @@ func (c *Conn) release(s *Stream) {
 		s.zombie = false
 		c.zombies--
 	}
-	s.cancels = nil
+	clear(s.cancels)
+	s.cancels = s.cancels[:0]
 	c.credit()
 }
 
