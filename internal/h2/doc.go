@@ -4,8 +4,8 @@
 // such requests to an address that speaks HTTP/2 in clear text, which is what
 // gRPC servers do. Policy is not here: a Stream moves one exchange's bytes.
 //
-// One goroutine reads a connection and one writes it, joining what has come
-// together since its last write. What a peer can make us keep is bounded by
+// One goroutine reads a connection. Who ends an answer writes it, with what has
+// come together since the last write; what nobody ends, a goroutine of its own. What a peer can make us keep is bounded by
 // Options, whatever it sends: unread bodies by the windows, what it makes us
 // answer by the length of what waits to be written, and frames that cost it
 // nothing by budgets that only useful work refills. A peer that goes over is

@@ -274,6 +274,7 @@ func (c *inward) await(first bool) (n int, err error) {
 	c.due = 0
 	c.idle.Store(0)
 	c.rouse()
+	c.router.stir()
 	c.inDue.Store(c.from(c.router.opt.HeaderTimeout))
 	for {
 		if first && c.peer.tls == nil && bytes.HasPrefix(preface, c.buffered()[:min(len(preface), c.w-c.r)]) {

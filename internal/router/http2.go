@@ -84,6 +84,7 @@ func (m *muxed) falls(quiet bool) {
 	if !quiet {
 		m.idle.Store(0)
 		m.bare.Store(false)
+		m.router.stir()
 		return
 	}
 	m.idle.Store(max(1, int64(m.router.now())))

@@ -248,9 +248,27 @@ func (l *loop) lookAtGates() {
 	}
 }
 
+// stir says that goroutines have begun with a request, by which the loops wait
+// as after work of their own. Were no processor kept, they would all fall idle
+// between two requests, and with them the runtime's own thread: to wake it each
+// time costs a tenth of such a request.
+func (r *Router) stir() {
+	now, before := r.now(), time.Duration(r.stirred.Load())
+	if now-before < busyFor/16 {
+		return
+	}
+	if r.stirred.Store(int64(now)); now-before < busyFor {
+		return
+	}
+	for _, l := range r.allLoops() {
+		l.post(func() {})
+		return // one is enough
+	}
+}
+
 // wait waits for events, briefly while there was work a moment ago.
 func (l *loop) wait(events []unix.EpollEvent, worked time.Duration) int {
-	if l.spare && l.clock-worked < busyFor {
+	if l.spare && l.clock-max(worked, time.Duration(l.router.stirred.Load())) < busyFor {
 		brief := briefWait
 		if len(l.again) > 0 {
 			brief = 0

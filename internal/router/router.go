@@ -45,6 +45,7 @@ type Router struct {
 	instances map[string]*instance
 	own       []string           // the platform's names
 	leaving   map[*instance]bool // nothing refers to them; somebody may be inside
+	stirred   atomic.Int64       // when a goroutine has last begun with a request: see stir
 	young     []*app             // their last cutover began lately, or drains yet
 	wrong     map[string][]string
 	demanding map[*app]bool // those for HTTPS only
