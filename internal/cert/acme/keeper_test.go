@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -303,6 +304,39 @@ func TestWithoutDNSAWildcardGetsNoneAndItIsSaidWhy(t *testing.T) {
 	k.Want("shop", []string{"*.shop.test"}, false)
 	if state := p.problem(k, "*.shop.test"); !strings.Contains(state.Problem, "--acme-dns") || p.authority.Orders() > 0 {
 		t.Errorf("after %d orders it is said: %s", p.authority.Orders(), state.Problem)
+	}
+}
+
+// An authority that wants a certificate replaced early, as before it revokes many,
+// says so by its renewal window.
+func TestACertificateIsRenewedWhenTheAuthoritySaysSo(t *testing.T) {
+	p := newPlace(t, acmetest.Options{Seconds: 600}) // by itself it would be renewed after 400
+	var hurry, asked atomic.Bool
+	p.authority.Refuse(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, "/renewalInfo/") {
+			return false
+		}
+		from := time.Now().Add(300 * time.Second)
+		if hurry.Load() {
+			from = time.Now().Add(-time.Hour)
+		}
+		asked.Store(true)
+		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"suggestedWindow": {"start": %q, "end": %q}}`, from.Format(time.RFC3339), from.Add(100*time.Second).Format(time.RFC3339))
+		return true
+	})
+	k := p.keeper(p.options())
+	k.Want("blog", []string{"blog.test"}, false)
+	first := p.issued("blog.test")
+	p.until("it asked when to renew", asked.Load)
+	if n := p.authority.Orders(); n != 1 {
+		t.Fatalf("%d were ordered before it was time", n)
+	}
+	hurry.Store(true)
+	p.until("there is another", func() bool { return p.issued("blog.test").SerialNumber.Cmp(first.SerialNumber) != 0 })
+	if n := p.authority.Replacing(); n < 1 {
+		t.Errorf("%d of %d orders say what they replace", n, p.authority.Orders())
 	}
 }
 

@@ -5,6 +5,7 @@ package acmetest
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"io"
@@ -121,6 +122,22 @@ func (a *Authority) Orders() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.orders)
+}
+
+// Replacing is how many of them named the certificate that they replace (RFC
+// 9773, 5).
+func (a *Authority) Replacing() (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, order := range a.orders {
+		var posted struct{ Payload string }
+		_ = json.Unmarshal([]byte(order), &posted) // what it cannot read replaces nothing
+		payload, _ := base64.RawURLEncoding.DecodeString(posted.Payload)
+		if bytes.Contains(payload, []byte(`"replaces":`)) {
+			n++
+		}
+	}
+	return n
 }
 
 func (a *Authority) note(w http.ResponseWriter, r *http.Request) (answered bool) {
