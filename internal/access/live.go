@@ -14,10 +14,16 @@ type Window struct {
 	P50, P95, P99 time.Duration
 }
 
-// Live is what a process type of an app has lately.
+// Live is what a process type of an app has now and had lately.
 type Live struct {
 	App, Process string
-	Open         int // under way now
+	// Open is how many requests are under way to its instances, WebSockets
+	// included, and Waiting how many wait: for a slot, and, counted to the main
+	// process type, for an instance to come up.
+	Open, Waiting int
+	// Instances is how many are routed to and not passed over, and Limit how many
+	// requests they serve at a time, told or found out; 0: not known.
+	Instances, Limit int
 	// The windows are of about 1, 10 and 60 seconds: 1 to 2, 9 to 10, 50 to 60.
 	Second, Ten, Minute Window
 }

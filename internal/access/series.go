@@ -127,7 +127,7 @@ func (s *Series) sum(t *totals) {
 	})
 }
 
-// Live is what it has lately; Open is for the caller to fill in.
+// Live is what it had lately; what it has now is for the caller to fill in.
 func (s *Series) Live(now time.Duration) Live {
 	all := new(sums)
 	s.each(func(sh *shard) { all.add(&sh.recent, now) })

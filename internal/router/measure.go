@@ -16,10 +16,38 @@ import (
 // by Live.
 func (r *Router) Metrics() *access.Metrics { return r.metrics }
 
-// Live says what each process type of an app has had lately: how many requests
-// a second, how many at a time, and how long they took. An autoscaler asks for
-// it. An unknown app has none.
-func (r *Router) Live(app string) []access.Live { return r.metrics.Live(app, r.now()) }
+// Live says what each process type of an app has now and had lately, by name:
+// requests under way and waiting, requests a second and at a time, how long they
+// took, and what serves them. It is the one thing that an autoscaler asks; it
+// costs what the app alone costs, and holds up no request. A type that nobody
+// asked for is there with nothing, an unknown app is not.
+func (r *Router) Live(app string) []access.Live {
+	seen, waiting := r.snapshotOf(app)
+	of := map[string]*access.Live{}
+	at := func(process string) *access.Live {
+		if of[process] == nil {
+			of[process] = &access.Live{App: app, Process: process}
+		}
+		return of[process]
+	}
+	for _, live := range r.metrics.Live(app, r.now()) {
+		*at(live.Process) = live
+	}
+	for _, p := range seen.Pools {
+		at(p.Process).Open, at(p.Process).Instances = p.Open, p.Sound
+	}
+	for _, g := range seen.Gates {
+		at(g.Process).Waiting, at(g.Process).Limit = g.Queued, g.Limit
+	}
+	if waiting > 0 {
+		at(mainProcess).Waiting += waiting
+	}
+	var all []access.Live
+	for _, process := range slices.Sorted(maps.Keys(of)) {
+		all = append(all, *of[process])
+	}
+	return all
+}
 
 // Snapshot is what an access.Exporter asks the router for: of the apps that it
 // exports, and of who waits. Routes change meanwhile.

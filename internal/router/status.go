@@ -26,7 +26,7 @@ func (r *Router) Status(app string) platform.EdgeStatus {
 		one.Open, one.Sound, one.Out, one.HalfOpen = p.Open, p.Sound, p.Out, p.HalfOpen
 		one.Ejections, one.Quarantines, one.Retries, one.Hedges, one.Exhausted = p.Ejections, p.Quarantines, p.Retries, p.Hedges, p.Exhausted
 	}
-	for _, live := range r.Live(app) {
+	for _, live := range r.metrics.Live(app, r.now()) {
 		one := at(live.Process)
 		one.Second, one.Ten, one.Minute = windowOf(live.Second), windowOf(live.Ten), windowOf(live.Minute)
 	}
