@@ -28,6 +28,8 @@ type app struct {
 	lingering atomic.Int64             // requests that wait a moment because nobody can be reached
 	last      atomic.Int64             // end of the last request, on the router's clock; 0: none
 	share     overload.Share           // of what the router can do
+	told      atomic.Int64             // when the log said that requests were turned away; 0: never
+	untold    atomic.Int64             // how many were since
 	bounding  sync.Mutex               // held by who changes bounds, or says what they are to know
 
 	// Guarded by Router.mu.

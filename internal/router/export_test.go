@@ -19,6 +19,15 @@ func (r *Router) ConfigFor(name string) (*tls.Certificate, error) {
 	return config.GetCertificate(hello)
 }
 
+// SetLate says how late the router is; before it serves.
+func (r *Router) SetLate(late func() time.Duration) { r.late = late }
+
+// Slows reports whether handshakes are put off.
+func (r *Router) Slows() bool { return r.handshakes.pace.Slowed() }
+
+// Sheds reports whether requests are turned away for the router's sake.
+func (r *Router) Sheds() bool { return r.guard.Snapshot().Late }
+
 // Parked is how many connections wait in the lot.
 func (r *Router) Parked() int {
 	r.parking.mu.Lock()

@@ -66,6 +66,7 @@ type Router struct {
 	// the watch's.
 	guard *overload.Guard
 	lag   overload.Lag
+	late  func() time.Duration // lateness
 
 	serving
 	limits  h1.Limits   // of requests' heads
@@ -95,6 +96,7 @@ func New(logger *slog.Logger, opt Options) *Router {
 	r.listens = r.tlsConfig()
 	r.edge.Store(&edge{})
 	r.setSecret(rand.Text())
+	r.late = r.lateness
 	r.begin(&r.opt)
 	return r
 }

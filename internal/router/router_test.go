@@ -49,7 +49,12 @@ func serve(t testing.TB, opt router.Options) *edge {
 	if os.Getenv(loopsEnv) != "" {
 		opt.Loops = 1
 	}
-	r := router.New(slog.New(slog.DiscardHandler), opt)
+	return serves(t, router.New(slog.New(slog.DiscardHandler), opt), opt.Loops)
+}
+
+// serves has a router serve until the test ends.
+func serves(t testing.TB, r *router.Router, loops int) *edge {
+	t.Helper()
 	ln := listen(t)
 	done := make(chan error, 1)
 	go func() { done <- r.Serve(ln) }()
@@ -59,7 +64,7 @@ func serve(t testing.TB, opt router.Options) *edge {
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	return &edge{Router: r, addr: ln.Addr().String(), t: t, loops: opt.Loops}
+	return &edge{Router: r, addr: ln.Addr().String(), t: t, loops: loops}
 }
 
 func listen(t testing.TB) net.Listener {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/slipway-paas/slipway/internal/access"
 	"github.com/slipway-paas/slipway/internal/overload"
@@ -20,6 +21,20 @@ func (a *app) turnedAway(level overload.Level, why overload.Reason) {
 		a.refused.CompareAndSwap(nil, new(refusals))
 	}
 	a.refused.Load()[level.Class()][why].Add(1)
+}
+
+// tellShedEvery is how often the log says of an app that requests of it are
+// turned away.
+const tellShedEvery = 10 * time.Second
+
+// tellShed says in the log that requests are turned away, now and then.
+func (a *app) tellShed(r *Router, why overload.Reason) {
+	n, now, told := a.untold.Add(1), int64(r.now()), a.told.Load()
+	if told != 0 && now-told < int64(tellShedEvery) || !a.told.CompareAndSwap(told, now) {
+		return
+	}
+	a.untold.Add(-n)
+	r.log.Warn("requests were turned away", "app", a.name, "reason", why.String(), "requests", n)
 }
 
 // gates appends what the app's gates know, and what was turned away.

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/overload"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -34,6 +35,7 @@ type handshakes struct {
 	renew    sync.Mutex
 	made     atomic.Int64 // how many came about
 	tidy     tidy         // the watch's
+	pace     overload.Pace
 
 	mu    sync.Mutex
 	seats list.List     // of those under way, the oldest first
@@ -86,6 +88,9 @@ func (r *Router) tlsConfig() *tls.Config {
 func (r *Router) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	if isProof(hello) {
 		return r.handshakes.proofs, nil
+	}
+	if err := r.handshakes.turn(r.base, r.now()); err != nil {
+		return nil, err
 	}
 	r.rotate(time.Now())
 	profile := r.opt.TLSProfile
@@ -209,6 +214,33 @@ func (h *handshakes) await(ctx context.Context, most time.Duration) error {
 		return ctx.Err()
 	}
 	return nil
+}
+
+// turn waits for a handshake's turn: of all that a router does it is what can
+// best be put off when it is late.
+func (h *handshakes) turn(ctx context.Context, now time.Duration) error {
+	wait, ok := h.pace.Turn(now)
+	switch {
+	case !ok:
+		return os.ErrDeadlineExceeded
+	case wait == 0:
+		return nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// underWay is how many are.
+func (h *handshakes) underWay() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.seats.Len()
 }
 
 // leave gives a seat back, which may be another's already.

@@ -141,7 +141,7 @@ func (r *Router) startWatch() {
 	r.watch.once.Do(func() {
 		r.watch.done = make(chan struct{})
 		r.watch.coarse.Store(int64(r.now()))
-		go r.watch.run(r.base, r.now, r.late)
+		go r.watch.run(r.base, r.now, r.tend)
 	})
 }
 
