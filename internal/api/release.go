@@ -30,6 +30,7 @@ type Receipt struct {
 	P99AfterMS    float64 `json:"p99_after_ms"`
 	Held          int64   `json:"held,omitempty" doc:"Requests that waited for the new instance, which could not begin beside the old one."`
 	HeldLongestMS float64 `json:"held_longest_ms,omitempty" doc:"How long one waited."`
+	LedMS         float64 `json:"led_ms,omitempty" doc:"From the shift until every router led by it."`
 	TookMS        int64   `json:"took_ms" doc:"From the shift to the last drained connection."`
 	Undone        bool    `json:"undone"`
 	Reason        string  `json:"reason" doc:"Why it was undone."`

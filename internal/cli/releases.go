@@ -151,7 +151,7 @@ func receiptText(r *api.Receipt) string {
 		From: r.From, To: r.To, Requests: r.Requests, Failed: r.Failed,
 		P99Before: milliseconds(r.P99BeforeMS), P99After: milliseconds(r.P99AfterMS),
 		Held: r.Held, HeldLongest: milliseconds(r.HeldLongestMS),
-		Took: time.Duration(r.TookMS) * time.Millisecond, Undone: r.Undone, Reason: r.Reason, Unjudged: r.Unjudged,
+		Led: milliseconds(r.LedMS), Took: time.Duration(r.TookMS) * time.Millisecond, Undone: r.Undone, Reason: r.Reason, Unjudged: r.Unjudged,
 		Strategy: platform.StrategyKind(r.Strategy), Steps: make([]platform.CutoverStep, len(r.Steps)),
 	}.String()
 }

@@ -25,6 +25,7 @@ func (c *Controller) cutover(ctx context.Context, w wish, steps *steps) (*platfo
 		}
 		started = steps.Started
 	}
+	begun := time.Now()
 	number, version, err := c.shiftRoute(ctx, next.App, next.Version)
 	if err != nil {
 		return nil, err
@@ -32,6 +33,7 @@ func (c *Controller) cutover(ctx context.Context, w wish, steps *steps) (*platfo
 	if err := c.acked(ctx, version); err != nil {
 		return nil, err
 	}
+	led := time.Since(begun)
 	if !w.current.hasBuild() {
 		return nil, nil // a first deploy shifts nothing away from anybody
 	}
@@ -41,6 +43,7 @@ func (c *Controller) cutover(ctx context.Context, w wish, steps *steps) (*platfo
 		return nil, err
 	}
 	receipt := receiptOf(w, report, started, steps)
+	receipt.Led = led
 	reason := broken(budget, report)
 	if reason == "" {
 		if steps == nil { // else each step says it of itself

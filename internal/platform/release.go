@@ -200,6 +200,8 @@ type Receipt struct {
 	// not begin beside the old one, and HeldLongest is how long one did.
 	Held        int64
 	HeldLongest time.Duration
+	// Led is from the shift's command until every router led by it.
+	Led time.Duration `json:",omitempty"`
 	// Took is from the shift's command to the last drained connection.
 	Took   time.Duration
 	Undone bool
@@ -223,6 +225,9 @@ func (r Receipt) String() string {
 	}
 	if len(r.Steps) > 0 {
 		text += fmt.Sprintf(", %s in %s", r.Strategy, plural(len(r.Steps), "step"))
+	}
+	if r.Led > 0 {
+		text += fmt.Sprintf(", led over in %d ms", max(r.Led.Milliseconds(), 1))
 	}
 	text += fmt.Sprintf(", took %d ms", r.Took.Milliseconds())
 	switch {

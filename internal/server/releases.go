@@ -72,7 +72,7 @@ func wireRelease(r platform.Release) api.Release {
 			From: r.Receipt.From, To: r.Receipt.To, Requests: r.Receipt.Requests, Failed: r.Receipt.Failed,
 			P99BeforeMS: milliseconds(r.Receipt.P99Before), P99AfterMS: milliseconds(r.Receipt.P99After),
 			Held: r.Receipt.Held, HeldLongestMS: milliseconds(r.Receipt.HeldLongest),
-			TookMS: r.Receipt.Took.Milliseconds(), Undone: r.Receipt.Undone, Reason: r.Receipt.Reason,
+			LedMS: milliseconds(r.Receipt.Led), TookMS: r.Receipt.Took.Milliseconds(), Undone: r.Receipt.Undone, Reason: r.Receipt.Reason,
 			Unjudged: r.Receipt.Unjudged,
 			Strategy: string(r.Receipt.Strategy), Steps: wireSteps(r.Receipt.Steps),
 		}
