@@ -33,27 +33,23 @@ type Stream struct {
 	first   []byte // of the body, when it had to be waited for
 	over    bool   // the body is
 	stopped atomic.Pointer[error]
+	refusal *h1.Error
 	broken  bool
 	socket  bool
 }
 
-// begin makes the head. A request that breaks a rule is answered here.
+// begin makes the head, and reports whether there is one to be answered.
 func (s *Stream) begin() bool {
 	open, err := s.open()
 	if err == nil {
 		err = s.head(open)
 	}
-	var rule *h1.Error
-	switch {
-	case err == nil:
-		return true
-	case errors.As(err, &rule):
-		http.Error(s.w, rule.Error(), rule.Status)
-	default:
-		s.broken = true
-	}
-	return false
+	s.broken = err != nil && !errors.As(err, &s.refusal)
+	return !s.broken
 }
+
+// Refusal is the rule or the limit that the head breaks; nil: none.
+func (s *Stream) Refusal() *h1.Error { return s.refusal }
 
 // open finds out whether a body follows. A request does not say so, it ends or
 // it does not (RFC 9114, 4.1): where a body is not usual, its first piece or the

@@ -166,6 +166,10 @@ func (d *datagrams) look(now, _ time.Duration) {
 
 // serve leads one request to its end.
 func (d *datagrams) serve(s *h3.Stream) {
+	if why := s.Refusal(); why != nil {
+		d.refuse(s, why)
+		return
+	}
 	st := &called{Stream: s, of: d, inLeft: d.router.opt.RateGrace}
 	st.x.router, st.x.from = d.router, &d.peer
 	st.x.begin(s.Request(), "HTTP/3.0")
@@ -181,6 +185,15 @@ func (d *datagrams) serve(s *h3.Stream) {
 		d.done(st)
 	}()
 	st.x.run(st)
+}
+
+// refuse answers what is no request.
+func (d *datagrams) refuse(s *h3.Stream, why *h1.Error) {
+	t := d.router.turnAway(&d.peer, "HTTP/3.0", s.Request(), refused(why))
+	t.back.Close = false // others may come
+	if s.Answer(&t.res, &t.back) == nil && t.body != "" {
+		_ = s.Write([]byte(t.body)) // who is gone needs no page
+	}
 }
 
 // done counts a request that ended.

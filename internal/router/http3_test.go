@@ -344,7 +344,8 @@ func (r *raw3) ask(frames ...[]byte) string {
 }
 
 func TestHeadsThatBreakARuleOfHTTP3ReachNoApp(t *testing.T) {
-	e := serve(t, router.Options{MaxHeaderBytes: 8 << 10, MaxTarget: 1 << 10, MaxFields: 20})
+	refused := make(chan router.Access, 1000)
+	e := serve(t, router.Options{MaxHeaderBytes: 8 << 10, MaxTarget: 1 << 10, MaxFields: 20, Access: func(a router.Access) { refused <- a }})
 	e.SetEdge(platform.EdgeState{Certificates: []platform.EdgeCertificate{selfSigned(t, "blog.test")}})
 	reached := make(chan string, 1000)
 	e.SetRoute("blog", route("blog", 1, backend(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -409,6 +410,9 @@ func TestHeadsThatBreakARuleOfHTTP3ReachNoApp(t *testing.T) {
 	}
 	if got := conn.ask(and()); got != "200" {
 		t.Errorf("then a good one got %s", got)
+	}
+	if a := <-refused; a.Proto != "HTTP/3.0" || a.Status != 400 || a.Why != "protocol" || a.Path != "/bad" || a.Client != "127.0.0.1" {
+		t.Errorf("it was written down as %+v", a)
 	}
 	if path := <-reached; len(reached) > 0 || path != "/bad" {
 		t.Errorf("%d bad ones reached the app", len(reached))
