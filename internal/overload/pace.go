@@ -20,8 +20,9 @@ type Pace struct {
 }
 
 const (
-	// slowest is the pace at which it is not handshakes that make a router late.
-	slowest = 50 * time.Millisecond
+	// slowest is the pace at which it is not handshakes that make a router late:
+	// they take a twentieth of a processor.
+	slowest = 5 * time.Millisecond
 	// longestTurn is how long one waits for its turn.
 	longestTurn = 2 * time.Second
 	// calmWindows is for how long nobody has to wait until they come as they come.

@@ -258,3 +258,46 @@ func TestWhoLeavesTheQueueTakesNoSlot(t *testing.T) {
 		t.Error(res.Status)
 	}
 }
+
+func TestLevelsPassBetweenRouterAndAppByEveryProtocolAndClientsNeitherSetNorSeeThem(t *testing.T) {
+	clients := map[string]*http.Client{"HTTP/1.1": {Transport: &http.Transport{}}, "HTTP/2": h2c(t)}
+	for name, client := range clients {
+		e, seen := serve(t, router.Options{}), make(chan string, 10)
+		gated(e, platform.Edge{Overload: platform.Overload{Limit: 4, Classes: []platform.OverloadClass{
+			{Class: "bulk", Header: "X-Bulk", Value: "*"},
+		}}}, func(w http.ResponseWriter, r *http.Request) {
+			seen <- strings.Join(r.Header.Values("X-Request-Level"), ",")
+			w.Header().Set("X-Load-Level", "383") // no background
+		})
+		ask := func(headers ...string) *http.Response {
+			req := e.request(http.MethodGet, "shop.test", "/", nil)
+			for i := 0; i < len(headers); i += 2 {
+				req.Header.Add(headers[i], headers[i+1])
+			}
+			res, err := client.Do(req)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			_ = res.Body.Close()
+			if res.StatusCode != http.StatusOK {
+				return res
+			}
+			if shown := res.Header.Get("X-Load-Level"); shown != "" {
+				t.Errorf("%s: the client sees the level %q", name, shown)
+			}
+			return res
+		}
+		ask("X-Request-Level", "0", "x-request-level", "1")
+		if forged := <-seen; forged != "" {
+			t.Errorf("%s: clients gave their request the level %q", name, forged)
+		}
+		ask("X-Bulk", "yes", "X-Request-Level", "0") // the app has said something: now levels are looked at
+		if level, err := strconv.Atoi(<-seen); err != nil || level < 256 || level > 383 {
+			t.Errorf("%s: a bulk request came with the level %d, %v", name, level, err)
+		}
+		if res := ask("User-Agent", "some bot", "X-Request-Level", "0"); res.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("%s: what the app does not take any more: %s", name, res.Status)
+		}
+	}
+}
