@@ -81,6 +81,12 @@ func seeds() (all [][]byte) {
 		p.head(3, false, asGet...)
 		p.head(3, true, "x: trailer")
 	})
+	for _, trailer := range []string{"x: a\r\n\r\nb", "x: a\r\ny: b", "\r\n: a", "x\x00: a"} {
+		record(func(p *peer) {
+			p.head(1, false, asGet...)
+			p.head(1, true, trailer)
+		})
+	}
 	record(func(p *peer) {
 		_ = p.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: p.fields(asGet...)})
 		_ = p.WriteContinuation(1, true, p.fields("x: y"))
