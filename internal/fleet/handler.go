@@ -144,7 +144,7 @@ func (f *Fleet) hasUnclaimed(node string) bool {
 
 // news is what a node with version since has to hear; f.mu is held.
 func (f *Fleet) news(n *node, epoch string, since int64, each bool) (platform.NodeState, bool) {
-	state := platform.NodeState{Version: f.version, Runs: f.orders(n)}
+	state := platform.NodeState{Format: platform.StateFormat, Version: f.version, Runs: f.orders(n)}
 	if f.holdBack(n, epoch) > 0 {
 		state.Version = since
 		return state, len(state.Runs) > 0

@@ -75,9 +75,22 @@ func (l *link) poll(ctx context.Context, since int64) (state *platform.NodeState
 	}
 	state = new(platform.NodeState)
 	if err := json.NewDecoder(answer.Body).Decode(state); err != nil {
-		return nil, "", fmt.Errorf("read the desired state: %w", err)
+		return nil, "", unreadable(err)
 	}
 	return state, answer.Header.Get(epochHeader), nil
+}
+
+// errUnreadable is a state that came whole and makes no sense.
+var errUnreadable = errors.New("the state cannot be read")
+
+// unreadable tells what makes no sense from what broke off.
+func unreadable(err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &syntax) || errors.As(err, &kind) {
+		return fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	return fmt.Errorf("read the desired state: %w", err)
 }
 
 func (l *link) report(ctx context.Context, r platform.NodeReport) error {

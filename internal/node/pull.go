@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/router"
 )
 
 // The pace of asking for a control plane that is away.
@@ -38,7 +40,8 @@ type puller struct {
 	cutovers func() []platform.CutoverReport
 	reseal   func() // what others keep, under a newer key
 
-	why string // it was not reached last
+	why     string // it was not reached last
+	refused string // why its state was last
 
 	changing sync.Mutex // held while the state is changed and written
 
@@ -99,6 +102,10 @@ func (p *puller) attend(ctx context.Context) (answered bool) {
 	}
 	for {
 		news, epoch, err := p.link.poll(ctx, have.Version)
+		if errors.Is(err, errUnreadable) {
+			p.refuse(ctx, have, err)
+			continue
+		}
 		if err != nil {
 			if ctx.Err() == nil {
 				p.log.Debug("control plane went away", "err", err)
@@ -113,10 +120,56 @@ func (p *puller) attend(ctx context.Context) (answered bool) {
 			p.run(order)
 		}
 		if news.Version != have.Version || news.Full {
+			if err := acceptable(have, *news); err != nil {
+				p.refuse(ctx, have, err)
+				continue
+			}
 			p.apply(*news, epoch)
 			have, _ = p.look()
 		}
 	}
+}
+
+// refuse says why what came is not had: nothing of it is, and what is served
+// stays. It is asked for again after a while.
+func (p *puller) refuse(ctx context.Context, have state, why error) {
+	words := fmt.Sprintf("the control plane's state was refused, the one of version %d is served: %v", have.Version, why)
+	if p.refused != words {
+		p.refused = words
+		p.log.Error("state was refused", "version", have.Version, "err", why)
+	}
+	p.reports.problem("table", words)
+	sleep(ctx, longestRetry)
+}
+
+// acceptable is nil when all of news can be had as it is meant. What differs from
+// what is served is looked at.
+func acceptable(have state, news platform.NodeState) error {
+	if news.Format > platform.StateFormat {
+		return fmt.Errorf("it has format %d and this node reads up to %d: run the node of the same version as the control plane", news.Format, platform.StateFormat)
+	}
+	var routes []platform.Route
+	for _, app := range news.Apps {
+		before := have.Apps[app.App].Route
+		switch {
+		case app.App == "":
+			return errors.New("an app in it has no name")
+		case app.Route != nil && app.Route.App != app.App:
+			return fmt.Errorf("the route of app %s is told as one of %q", app.App, app.Route.App)
+		case app.Route != nil && (before == nil || !platform.Same(*before, *app.Route)):
+			routes = append(routes, *app.Route)
+		}
+	}
+	var certificates []platform.EdgeCertificate
+	for _, c := range news.Certificates {
+		if before, known := have.Certificates[c.Name]; !known || !platform.Same(before, c) {
+			certificates = append(certificates, c)
+		}
+	}
+	if news.Edge != nil {
+		certificates = append(certificates, news.Edge.Certificates...)
+	}
+	return router.Check(routes, certificates)
 }
 
 // followKeys seals what is kept anew when there is a newer key.
@@ -149,6 +202,8 @@ func (p *puller) apply(news platform.NodeState, epoch string) {
 	if news.Full {
 		p.reports.problem("keys", "")
 	}
+	p.reports.problem("table", "")
+	p.refused = ""
 	p.mu.Lock()
 	p.have = next
 	p.mu.Unlock()

@@ -6,6 +6,9 @@ import "time"
 // that changed after the version it named. A node acknowledges Version once
 // all of it is applied: routes shifted, instances asked for.
 type NodeState struct {
+	// Format is raised when a node of before would serve something else than is
+	// meant: one that does not know it refuses the state. See StateFormat.
+	Format  int        `json:"format,omitempty"`
 	Version int64      `json:"version"`
 	Full    bool       `json:"full"`
 	Apps    []AppState `json:"apps,omitempty"`
@@ -23,6 +26,9 @@ type NodeState struct {
 	// Runs are one-off commands to be started now; a node dials back for each once.
 	Runs []RunOrder `json:"runs,omitempty"`
 }
+
+// StateFormat is the newest format of a NodeState that this version knows.
+const StateFormat = 1
 
 // EdgeState is what the router needs besides the apps.
 type EdgeState struct {
