@@ -44,7 +44,9 @@
 // the head to the client, into back; what changes the body on its way back is a
 // sink before the client, set in relay after back. Lines are added to x.set.
 //
-// Bytes that wait have a buffer, connections that wait have none (wire.go). No
+// Bytes that wait have a buffer, connections that wait have none (wire.go), and
+// those of TLS that are idle no goroutine either (parking.go): crypto/tls gets
+// their bytes record by record, so it holds none of them (records.go). No
 // request sets a timer: watch (watch.go) looks at all of them now and then, and
 // cuts off what is late and what nobody waits for any more.
 package router

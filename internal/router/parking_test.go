@@ -134,6 +134,26 @@ func TestParkedConnectionsTakeRequestsHoweverTheyCome(t *testing.T) {
 	e.untilParked(1)
 }
 
+func TestWhatIsLeftOfALargeRecordIsNotWaitedFor(t *testing.T) {
+	e, addr := lotOf(t, router.Options{})
+	i := e.idler(addr)
+	i.ask(300000) // from then on records are as large as can be
+	i.expect("300000 <nil>")
+	const record, begun = 16384, 20
+	head := "POST / HTTP/1.1\r\nHost: blog.test\r\nContent-Length: %d\r\n\r\n"
+	size := record - (len(fmt.Sprintf(head, record)) - begun)
+	text := fmt.Sprintf(head, size) + strings.Repeat("x", size)
+	i.socket.keeps = true
+	_, _ = io.WriteString(i, text[:begun])
+	before := len(i.socket.kept)
+	_, _ = io.WriteString(i, text[begun:])
+	if head := i.socket.kept[before:]; int(head[3])<<8|int(head[4]) < record {
+		t.Fatal("the client made smaller records")
+	}
+	i.socket.letGo()
+	i.expect(fmt.Sprintf("%d <nil>", size))
+}
+
 func TestManyParkedConnectionsGoOnAtOnce(t *testing.T) {
 	e, addr := lotOf(t, router.Options{})
 	all := make([]*idler, 50)
