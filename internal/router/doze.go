@@ -81,7 +81,7 @@ func (c *inward) idles() error {
 		c.doze.parks.Store(false)
 		err = c.fill()
 	}
-	c.doze.parks.Store(c.under != nil)
+	c.doze.parks.Store(c.under != nil && c.under.in.raw != nil)
 	return err
 }
 

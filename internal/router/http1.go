@@ -61,9 +61,9 @@ type inward struct {
 	stays  int      // for how many requests more
 	socket net.Conn // the one that was accepted
 	place  seat
-	doze
-	rests atomic.Bool // it waits for a request
-	seen  bool        // it had a request under way at the last tick
+	doze   doze
+	rests  atomic.Bool // it waits for a request
+	seen   bool        // it had a request under way at the last tick
 
 	leftMu sync.Mutex
 	left   chan struct{} // closed when the client has left; nil: nobody asked
@@ -159,7 +159,7 @@ func (c *inward) shake() {
 	}
 	c.begin(conn, true, &c.router.slabs)
 	c.under = under
-	c.parks.Store(under.in.raw != nil)
+	c.doze.parks.Store(under.in.raw != nil)
 	c.serve()
 }
 
@@ -207,7 +207,7 @@ func (c *inward) serve() {
 		}
 	}()
 	c.x.router, c.x.from = c.router, &c.peer
-	for first := c.due == 0; ; first = false {
+	for first := c.doze.due == 0; ; first = false {
 		n, err := c.await(first)
 		switch {
 		case errors.Is(err, errParks):
@@ -251,7 +251,7 @@ func (c *inward) await(first bool) (n int, err error) {
 	now := c.router.now()
 	if c.r == c.w {
 		c.yield()
-		if c.due == 0 {
+		if c.doze.due == 0 {
 			c.idle.Store(max(1, int64(now)))
 			if !first {
 				c.inDue.Store(c.from(c.router.opt.IdleTimeout))
@@ -271,7 +271,7 @@ func (c *inward) await(first bool) (n int, err error) {
 			return 0, io.EOF // nobody is there to be told
 		}
 	}
-	c.due = 0
+	c.doze.due = 0
 	c.idle.Store(0)
 	c.rouse()
 	c.router.stir()

@@ -155,10 +155,10 @@ func (p *parked) close() {
 func (p *parked) resume() {
 	c := &inward{router: p.router, socket: p.socket, peer: p.peer, door: p.door}
 	c.begin(p.conn, true, &p.router.slabs)
-	c.under, c.due = p.conn.under, p.due
+	c.under, c.doze.due = p.conn.under, p.due
 	c.idle.Store(p.idle)
 	c.inDue.Store(min(int64(p.due), c.from(p.router.opt.HeaderTimeout)))
-	c.parks.Store(true)
+	c.doze.parks.Store(true)
 	if !p.router.watch.add(c) {
 		p.close()
 		return

@@ -164,7 +164,7 @@ func (r *Router) handshake(socket net.Conn, conn *tls.Conn) error {
 		return err
 	}
 	defer r.handshakes.leave(seat)
-	return conn.Handshake()
+	return conn.HandshakeContext(context.Background()) // any other would be waited for by a goroutine
 }
 
 // handshaking is a handshake that is under way.
