@@ -299,15 +299,26 @@ func TestADrainingRouterServesParkedConnectionsOnceMore(t *testing.T) {
 }
 
 func TestParkedConnectionsCount(t *testing.T) {
-	e, addr := lotOf(t, router.Options{MaxConnections: 2})
+	e, addr := lotOf(t, router.Options{MaxConnections: 2, Quiet: time.Hour, RateGrace: 20 * time.Millisecond})
 	first := e.idler(addr)
 	e.idler(addr)
 	e.untilParked(2)
-	if conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true}); err == nil {
+	third := &tls.Config{InsecureSkipVerify: true, ServerName: "blog.test"}
+	if conn, err := tls.Dial("tcp", addr, third); err == nil {
 		conn.Close()
 		t.Error("a third came in")
 	}
 	first.socket.Close()
 	e.untilParked(1)
 	e.idler(addr)
+}
+
+func TestParkedConnectionsMakeRoom(t *testing.T) {
+	e, addr := lotOf(t, router.Options{MaxConnections: 2, HeaderTimeout: 10 * time.Second, RateGrace: 20 * time.Millisecond, Quiet: time.Millisecond})
+	for range 6 {
+		e.idler(addr)
+		for e.Parked() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
 }
