@@ -147,8 +147,10 @@ func (c *Conn) Serve(handle func(*Stream)) {
 // TLS is what the handshake agreed on.
 func (c *Conn) TLS() tls.ConnectionState { return c.quic.ConnectionState().TLS }
 
-// Peer is where the client was when it came, and Local where it came to.
-func (c *Conn) Peer() netip.AddrPort  { return addrPort(c.quic.RemoteAddr()) }
+// Peer is where the client was when it came.
+func (c *Conn) Peer() netip.AddrPort { return addrPort(c.quic.RemoteAddr()) }
+
+// Local is where it came to.
 func (c *Conn) Local() netip.AddrPort { return addrPort(c.quic.LocalAddr()) }
 
 func addrPort(addr net.Addr) netip.AddrPort {

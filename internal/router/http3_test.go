@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -324,8 +325,7 @@ func (r *raw3) ask(frames ...[]byte) string {
 	_ = s.Close()
 	_ = s.SetReadDeadline(time.Now().Add(10 * time.Second))
 	text, err := io.ReadAll(s)
-	var reset *quic.StreamError
-	if errors.As(err, &reset) {
+	if reset, ok := errors.AsType[*quic.StreamError](err); ok {
 		return fmt.Sprintf("reset %#x", uint64(reset.ErrorCode))
 	}
 	if err != nil {
@@ -354,7 +354,7 @@ func TestHeadsThatBreakARuleOfHTTP3ReachNoApp(t *testing.T) {
 	})))
 	conn := dial3(t, e.serveHTTP3("127.0.0.1:0"))
 	start := []string{":method", "GET", ":scheme", "https", ":authority", "blog.test", ":path", "/bad"}
-	and := func(more ...string) []byte { return head3(append(start[:len(start):len(start)], more...)...) }
+	and := func(more ...string) []byte { return head3(slices.Concat(start, more)...) }
 	var many []string
 	for i := range 21 {
 		many = append(many, fmt.Sprint("x-", i), "y")
