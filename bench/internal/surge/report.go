@@ -133,23 +133,35 @@ type aim struct {
 func over(times float64) bool { return times >= 2 }
 
 var aims = []aim{
-	{"goodput of capacity, at 2x and more: at least 95 %", over,
-		func(_ *bench, r result) float64 { return 100 * r.goodput }, func(w float64) bool { return w >= 95 }, "%.0f %%", true},
-	{"critical requests served, while they are less than capacity: at least 98 %", func(times float64) bool { return times*share[0] < 0.9 },
-		func(_ *bench, r result) float64 { return 100 * r.served[0] }, func(w float64) bool { return w >= 98 }, "%.1f %%", true},
-	{"the two highest classes, of what the app could serve of them: at least 95 %", over,
-		func(_ *bench, r result) float64 { return 100 * r.first }, func(w float64) bool { return w >= 95 }, "%.0f %%", true},
-	{"p99 of those served, at 2x and more, of the unloaded: at most twice", over,
-		func(b *bench, r result) float64 { return r.p99.Seconds() / b.unloaded.Seconds() }, func(w float64) bool { return w <= 2 }, "%.2f", false},
-	{"four calls completed as often as one, at 4x: at least 0.75 times", func(times float64) bool { return times == 4 },
-		func(_ *bench, r result) float64 { return r.four }, func(w float64) bool { return w >= 0.75 }, "%.2f", true},
-	{"back to normal after the surge: at most 2 s", func(float64) bool { return true },
+	{
+		"goodput of capacity, at 2x and more: at least 95 %", over,
+		func(_ *bench, r result) float64 { return 100 * r.goodput }, func(w float64) bool { return w >= 95 }, "%.0f %%", true,
+	},
+	{
+		"critical requests served, while they are less than capacity: at least 98 %", func(times float64) bool { return times*share[0] < 0.9 },
+		func(_ *bench, r result) float64 { return 100 * r.served[0] }, func(w float64) bool { return w >= 98 }, "%.1f %%", true,
+	},
+	{
+		"the two highest classes, of what the app could serve of them: at least 95 %", over,
+		func(_ *bench, r result) float64 { return 100 * r.first }, func(w float64) bool { return w >= 95 }, "%.0f %%", true,
+	},
+	{
+		"p99 of those served, at 2x and more, of the unloaded: at most twice", over,
+		func(b *bench, r result) float64 { return r.p99.Seconds() / b.unloaded.Seconds() }, func(w float64) bool { return w <= 2 }, "%.2f", false,
+	},
+	{
+		"four calls completed as often as one, at 4x: at least 0.75 times", func(times float64) bool { return times == 4 },
+		func(_ *bench, r result) float64 { return r.four }, func(w float64) bool { return w >= 0.75 }, "%.2f", true,
+	},
+	{
+		"back to normal after the surge: at most 2 s", func(float64) bool { return true },
 		func(_ *bench, r result) float64 {
 			if r.back < 0 {
 				return after.Seconds()
 			}
 			return r.back.Seconds()
-		}, func(w float64) bool { return w <= 2 }, "%.2f s", false},
+		}, func(w float64) bool { return w <= 2 }, "%.2f s", false,
+	},
 }
 
 // verdict prints each aim and whether it was met; it is an error when one was not.
