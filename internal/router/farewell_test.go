@@ -105,7 +105,8 @@ func TestRequestsHaveNoMoreTimeBecauseWebSocketsHave(t *testing.T) {
 	rt := route("blog", 1, slow)
 	rt.Edge.Timeouts.Upgraded = time.Hour
 	e.SetRoute("blog", rt)
-	go func() { _, _ = client(t).Do(e.request("GET", "blog.test", "/", nil)) }()
+	visitor := client(t)
+	go func() { _, _ = fetch(visitor, e.request("GET", "blog.test", "/", nil)) }() // ends with the backend
 	<-came
 	if err := e.DrainFor(t.Context(), "at-"+slow, time.Millisecond); err == nil {
 		t.Error("it was drained with a request open")
