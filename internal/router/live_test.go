@@ -3,6 +3,8 @@ package router_test
 import (
 	"io"
 	"net/http"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,5 +49,39 @@ func TestLiveSaysWhatAnAppHasNowAndHadLately(t *testing.T) {
 	}
 	if live := e.Live("nobody"); live != nil {
 		t.Errorf("an unknown app has %+v", live)
+	}
+}
+
+// What is made for the first request is made while routes and instances change:
+// no gate may be left with what was true a moment before.
+func TestWhatIsMadeForAFirstRequestKnowsOfEveryChange(t *testing.T) {
+	one, two := backend(t, says("one")), backend(t, says("two"))
+	e := serve(t, router.Options{})
+	for i := range 60 {
+		name := "app" + strconv.Itoa(i)
+		wish := func(limit int, addresses ...string) *platform.Route {
+			rt := route(name, limit, addresses...)
+			for i := range rt.Backends {
+				rt.Backends[i].Instance += "-" + name
+			}
+			if limit > 1 {
+				rt.Edge.Overload = platform.Overload{Mode: platform.OverloadOn, Limit: limit}
+			}
+			return rt
+		}
+		e.SetRoute(name, wish(1, one))
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() { e.get(name+".test").want(t, 200, "") })
+		}
+		all.Go(func() {
+			e.SetRoute(name, wish(2, one, two))
+			e.SetInstance("at-"+two+"-"+name, two, false)
+			e.SetInstance("at-"+two+"-"+name, two, true)
+		})
+		all.Wait()
+		if live := e.Live(name); len(live) != 1 || live[0].Limit != 2*2 || live[0].Instances != 2 || live[0].Minute.Requests+int64(live[0].Open) > 3 {
+			t.Fatalf("%s: %+v", name, live)
+		}
 	}
 }
