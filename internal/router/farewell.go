@@ -190,7 +190,7 @@ func (i *instance) drained(ctx context.Context, empty <-chan struct{}, requests 
 	if end, bound := ctx.Deadline(); bound && requests == 0 {
 		requests = max(time.Until(end), 1)
 	}
-	quiet := i.tunnels.leave(requests)
+	quiet := i.tunnels().leave(requests)
 	var late <-chan time.Time
 	if requests > 0 {
 		timer := time.NewTimer(requests)
@@ -207,7 +207,7 @@ func (i *instance) drained(ctx context.Context, empty <-chan struct{}, requests 
 		case <-ctx.Done():
 			return i.cutOff(ctx, empty)
 		}
-		if over && i.tunnels.open() == 0 {
+		if over && i.tunnels().open() == 0 {
 			return i.lastOut(empty, partTime/4) // the last one is at the door
 		}
 	}
@@ -216,7 +216,7 @@ func (i *instance) drained(ctx context.Context, empty <-chan struct{}, requests 
 // cutOff has the upgraded connections that are left part, and says what is open.
 func (i *instance) cutOff(ctx context.Context, empty <-chan struct{}) error {
 	// When ctx was ended by somebody, another waits in our place.
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) && i.tunnels.part() > 0 {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && i.tunnels().part() > 0 {
 		return i.lastOut(empty, partTime+partTime/4)
 	}
 	return i.undrained(ctx.Err())

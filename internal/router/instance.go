@@ -15,7 +15,7 @@ type instance struct {
 	host  *balance.Host         // what its requests have found
 	slots atomic.Int64          // of gates, that its requests have: see admission
 
-	tunnels tunnels // that are open to it
+	upgraded atomic.Pointer[tunnels] // nil: none was ever looked for
 
 	// Guarded by Router.mu.
 	local   *place // what the node said of it; nil: nothing
@@ -60,6 +60,14 @@ func (w *ways) plain() *upstream {
 }
 
 func newInstance(id string) *instance { return &instance{id: id, host: balance.NewHost(id, 0)} }
+
+// tunnels are the upgraded connections that are open to it.
+func (i *instance) tunnels() *tunnels {
+	if i.upgraded.Load() == nil {
+		i.upgraded.CompareAndSwap(nil, &tunnels{})
+	}
+	return i.upgraded.Load()
+}
 
 // eligible reports whether a new request may go to it at all.
 func (i *instance) eligible() bool {

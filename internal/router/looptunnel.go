@@ -59,7 +59,7 @@ func (c *inSocket) join(l *loop) {
 	l.sockets[c.fd].handler, l.sockets[o.fd].handler = &j.client, &j.app
 	l.clients.Add(-1) // nobody waits for its end who waits until all are quiet
 	l.by(j.heard + j.quiet)
-	j.inst.tunnels.add(j, x.route.edge.Timeouts.Upgraded)
+	j.inst.tunnels().add(j, x.route.edge.Timeouts.Upgraded)
 	j.app.carry(l)
 	j.client.carry(l)
 }
@@ -173,7 +173,7 @@ func (j *joint) end(l *loop) {
 		l.put(s.slab)
 		s.slab, s.rest = nil, nil
 	}
-	j.inst.tunnels.remove(j)
+	j.inst.tunnels().remove(j)
 	j.of.finish(l, false)
 	j.of.door.Close()
 	l.clients.Add(1) // for a moment

@@ -25,7 +25,7 @@ func TestARouteThatNobodyAskedForIsSmall(t *testing.T) {
 	for _, c := range []struct {
 		cutover int64
 		most    int64 // bytes of each, its names included
-	}{{0, 1100}, {1, 1500}} {
+	}{{0, 1050}, {1, 1420}} {
 		r := New(slog.New(slog.DiscardHandler), Options{})
 		before := heap()
 		for i := range routes {

@@ -231,7 +231,7 @@ func (r *Router) eachTunnels(f func(*tunnels)) {
 		all = append(all, e.app.route.Load().main[0])
 	}
 	for _, inst := range all {
-		f(&inst.tunnels)
+		f(inst.tunnels())
 	}
 }
 

@@ -24,8 +24,8 @@ func (x *exchange) upgrade(l link) error {
 		return nil
 	}
 	t := &tunnel{client: a, app: b, socket: isWebSocket(x.res.Upgrade)}
-	x.inst.tunnels.add(t, x.route.edge.Timeouts.Upgraded)
-	defer x.inst.tunnels.remove(t)
+	x.inst.tunnels().add(t, x.route.edge.Timeouts.Upgraded)
+	defer x.inst.tunnels().remove(t)
 	join(t.client, t.app, x.quietLimit(), t.say)
 	return nil
 }
