@@ -166,3 +166,29 @@ func TestAnOldNodeThatIsKilledTakesItsOwnConnectionsAlone(t *testing.T) {
 		t.Errorf("%d of %d requests failed: %.20q", len(failed), sent, failed)
 	}
 }
+
+func TestASuccessorThatHangsIsGivenUp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits thirty seconds for the one that hangs")
+	}
+	w := newWorld(t)
+	w.node()
+	w.deploy("blog", 1, w.spec("v1", "exec ./server"), 1)
+	conn, err := net.Dial("unix", w.path("node/node.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST /handover HTTP/1.1\r\nHost: node\r\n\r\n")
+	stop := w.load("blog")
+	if _, err := io.Copy(io.Discard, conn); err != nil { // it takes all and says nothing
+		t.Fatal(err)
+	}
+	if sent, failed := stop(); len(failed) > 0 || sent < 100 {
+		t.Errorf("%d of %d requests failed: %.20q", len(failed), sent, failed)
+	}
+	w.deploy("blog", 2, w.spec("v2", "exec ./server"), 1)
+	if body := w.mustGet("blog", "/"); !strings.HasPrefix(body, "v2 ") {
+		t.Errorf("it answered %q", body)
+	}
+}
