@@ -51,8 +51,7 @@ func TestATableWithABadRowIsRefusedWhole(t *testing.T) {
 	w.problem("refused", "app shop", "balance.sticky")
 	// What is well comes with what is not, and waits for it.
 	also := &platform.Route{App: "wiki", Hosts: []string{"wiki.localhost"}, Release: 1, Backends: []platform.Backend{{Instance: up[0].ID}}}
-	version, err := w.fleet.SetRoute("wiki", also)
-	if err != nil {
+	if _, err := w.fleet.SetRoute("wiki", also); err != nil {
 		t.Fatal(err)
 	}
 	if body := w.mustGet("blog", "/"); !strings.HasPrefix(body, "v1 ") {
@@ -70,7 +69,8 @@ func TestATableWithABadRowIsRefusedWhole(t *testing.T) {
 		t.Errorf("it answered %q", body)
 	}
 	shop.Edge.Balance.Sticky = "cookie"
-	if version, err = w.fleet.SetRoute("shop", shop); err != nil {
+	version, err := w.fleet.SetRoute("shop", shop)
+	if err != nil {
 		t.Fatal(err)
 	}
 	w.acked(version)

@@ -30,7 +30,7 @@ func (b *bench) dial(secure bool) (*single, error) {
 	if secure {
 		address = b.tls
 	}
-	conn, err := net.DialTimeout("tcp", address, patience)
+	conn, err := (&net.Dialer{Timeout: patience}).DialContext(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (s *single) waits() {
 
 func (s *single) ask() (last bool, err error) {
 	select {
-	case <-s.seen:
+	case <-s.seen: //nolint:errcheck // whatever came was not asked for
 		return false, errLeft
 	default:
 	}
@@ -105,7 +105,7 @@ func (s *single) comes() error {
 	}
 }
 
-func (s *single) close() { _ = s.Conn.Close() }
+func (s *single) close() { _ = s.Close() }
 
 // socket is a WebSocket whose app sends back what it is sent.
 type socket struct{ *single }
@@ -118,7 +118,7 @@ func (b *bench) dialSocket() (*socket, error) {
 	if err := s.request("/ws", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"); err != nil {
 		return nil, err
 	}
-	answer, err := s.answer()
+	answer, err := s.answer() //nolint:bodyclose // it has none
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +170,7 @@ type double struct {
 	known  int64
 }
 
-func (b *bench) dial2() (*double, error) {
+func (b *bench) dial2() *double {
 	d := &double{host: b.host}
 	dialer := &tls.Dialer{Config: b.trust("h2")}
 	var protocols http.Protocols
@@ -183,11 +183,11 @@ func (b *bench) dial2() (*double, error) {
 		},
 	}}
 	d.known = 1
-	return d, nil
+	return d
 }
 
 func (d *double) ask() (last bool, err error) {
-	request, err := http.NewRequest(http.MethodPost, "https://"+d.host+"/", nil) // which is not repeated in silence
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "https://"+d.host+"/", nil) // which is not repeated in silence
 	if err != nil {
 		return false, err
 	}

@@ -37,7 +37,7 @@ type bench struct{ plain, tls, host string }
 var kinds = []kind{
 	{"plain", func(b *bench) (conversation, error) { return b.dial(false) }},
 	{"TLS", func(b *bench) (conversation, error) { return b.dial(true) }},
-	{"HTTP/2", func(b *bench) (conversation, error) { return b.dial2() }},
+	{"HTTP/2", func(b *bench) (conversation, error) { return b.dial2(), nil }},
 	{"WebSocket", func(b *bench) (conversation, error) { return b.dialSocket() }},
 }
 
