@@ -354,7 +354,8 @@ func (c *inward) next() ([]byte, error) {
 	}
 	before := c.router.watch.now()
 	data, err := c.framing.next(&c.wire)
-	if c.settleIn(before, len(data)) && err != nil && !errors.Is(err, io.EOF) {
+	// Its time may have been found to be over just when more came.
+	if late := errors.Is(err, os.ErrDeadlineExceeded); c.settleIn(before, len(data)) && err != nil && !errors.Is(err, io.EOF) || late {
 		err = errSlow
 	}
 	switch {

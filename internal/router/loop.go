@@ -34,6 +34,7 @@ type loop struct {
 	waiting   map[*act]struct{} // for a slot; the loop's
 	looked    time.Duration     // at their gates
 	freed     []*slab
+	bulks     int    // in use; the loop's
 	shared    []byte // the loop's: what passes through within one turn
 	ended     bool
 	looksFrom int  // see yields

@@ -9,7 +9,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -177,4 +179,28 @@ func noMoreDescriptors(t *testing.T) (allow func()) {
 	allow = func() { _ = unix.Setrlimit(unix.RLIMIT_NOFILE, &was) }
 	t.Cleanup(allow)
 	return allow
+}
+
+func TestABodyThatDripsIsTooSlowWheneverThatIsNoticed(t *testing.T) {
+	e := serve(t, router.Options{MinRate: 1 << 20, RateGrace: 20 * time.Millisecond})
+	e.SetRoute("blog", route("blog", 1, backend(t, repeats)))
+	const clients = 50
+	var all sync.WaitGroup
+	for range clients {
+		s := e.speak(t)
+		all.Go(func() {
+			_, _ = io.WriteString(s, "POST / HTTP/1.1\r\nHost: blog.test\r\nContent-Length: 100000\r\n\r\n")
+			go func() {
+				for _, err := io.WriteString(s, "x"); err == nil; _, err = io.WriteString(s, "x") {
+					runtime.Gosched()
+				}
+			}()
+			// Its client may go on while it is answered, and is reset then.
+			if status, err := s.rd.ReadString('\n'); err == nil && !strings.Contains(status, " 408 ") {
+				t.Errorf("got %q", status)
+			}
+			s.Close()
+		})
+	}
+	all.Wait()
 }

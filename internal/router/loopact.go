@@ -19,7 +19,7 @@ func (l *loop) act() *act {
 		l.acts = l.acts[:last]
 		return a
 	}
-	a := &act{}
+	a := &act{loop: l}
 	a.x.ready = make(chan overload.Reason) // nobody waits at it
 	a.x.waiter.Ready = func(why overload.Reason) {
 		l.post(func() { l.slotted(a, why) })
@@ -51,6 +51,7 @@ func (a *act) abort()                     {}
 func (a *act) gone() <-chan struct{}      { return nil }
 
 func (a *act) answer(res *h1.Response, back *h1.Back) error {
+	a.hold()
 	back.Close = back.Close || a.req.Close
 	a.chunked, a.unended = frame(back, a.req.Minor)
 	a.final = back.Close
@@ -59,7 +60,16 @@ func (a *act) answer(res *h1.Response, back *h1.Back) error {
 	return nil
 }
 
+// hold takes a buffer for what is sent.
+func (a *act) hold() {
+	if a.slab == nil {
+		a.slab = a.loop.slab()
+		a.text = a.slab[:0]
+	}
+}
+
 func (a *act) write(p []byte) error {
+	a.hold()
 	if a.chunked {
 		a.text = h1.AppendChunkHead(a.text, len(p))
 	}
@@ -71,6 +81,7 @@ func (a *act) write(p []byte) error {
 
 func (a *act) end(trailers []byte) error {
 	if a.chunked {
+		a.hold()
 		a.text = h1.AppendChunksEnd(a.text, trailers)
 	}
 	return nil
@@ -83,7 +94,7 @@ func (a *act) pending() bool { return len(a.text) > a.sent || len(a.rest) > 0 ||
 // relay sends on what there is for the client, and takes more of the answer,
 // until one of both sides has to wait, or the request is through.
 func (c *inSocket) relay(l *loop) {
-	for !c.ended && c.act != nil {
+	for pieces := 0; !c.ended && c.act != nil; pieces++ {
 		a := c.act
 		if !c.flush(l) {
 			return
@@ -93,6 +104,11 @@ func (c *inSocket) relay(l *loop) {
 			return
 		}
 		if a.out == nil {
+			return
+		}
+		if pieces == maxPieces {
+			a.out.readable = true // there may be more
+			l.again = append(l.again, a.out)
 			return
 		}
 		if !a.out.more(l) {
@@ -134,7 +150,8 @@ func (c *inSocket) flush(l *loop) bool {
 			a.rest = a.rest[n:]
 		}
 	}
-	a.text, a.sent = a.text[:0], 0
+	l.put(a.slab)
+	a.slab, a.text, a.sent = nil, nil, 0 // it may take long until there is more
 	return true
 }
 

@@ -39,6 +39,7 @@ type inSocket struct {
 
 // act is one request that a loop leads through. One is used again for another.
 type act struct {
+	loop   *loop
 	x      exchange
 	req    h1.Request
 	head   int // bytes of the head and the body with it
@@ -189,8 +190,6 @@ func (c *inSocket) continued(l *loop) bool {
 
 // lead begins to lead the request through whose head is the first n bytes.
 func (c *inSocket) lead(l *loop, a *act, n int) {
-	a.slab = l.slab()
-	a.text = a.slab[:0]
 	a.head, a.inline = n, nil
 	if length := int(a.req.Length); length > 0 {
 		a.inline = c.slab[c.r+n : c.r+n+length]

@@ -109,7 +109,8 @@ type outSocket struct {
 
 	// The answer.
 	slab    *slab
-	data    []byte // slab, or a larger one; what came is data[r:w]
+	bulk    *bulk
+	data    []byte // slab, bulk, or another; what came is data[r:w]. nil: nothing is there
 	r, w    int
 	heard   bool // bytes of it came
 	got     bool // so did its head
@@ -121,8 +122,7 @@ type outSocket struct {
 func (o *outSocket) send(l *loop, req *h1.Request, onward *h1.Onward, body []byte) error {
 	o.heard, o.got, o.hurried, o.final = false, false, false, false
 	o.framing.done = false
-	o.room(l)
-	if o.used && !o.silent() {
+	if o.used && !o.silent(l) {
 		return errUnsent
 	}
 	o.textSlab = l.slab()
@@ -135,17 +135,10 @@ func (o *outSocket) send(l *loop, req *h1.Request, onward *h1.Onward, body []byt
 
 // silent reports whether nothing came since the last answer: it would be taken
 // for the next one.
-func (o *outSocket) silent() bool {
-	_, err := rawRead(o.fd, o.data)
+func (o *outSocket) silent(l *loop) bool {
+	_, err := rawRead(o.fd, l.common()[:1])
 	o.readable = false
 	return err == unix.EAGAIN //nolint:errorlint // an Errno
-}
-
-func (o *outSocket) room(l *loop) {
-	if o.data == nil {
-		o.slab = l.slab()
-		o.data, o.r, o.w = o.slab[:], 0, 0
-	}
 }
 
 // push sends what is left of the request, as far as it goes.
@@ -255,11 +248,12 @@ func (o *outSocket) shut(l *loop) {
 }
 
 func (o *outSocket) yield(l *loop) {
-	if o.slab == nil && o.data != nil && len(o.data) == bulkSize {
-		bulks.Put((*[bulkSize]byte)(o.data))
+	if o.bulk != nil {
+		bulks.Put(o.bulk)
+		l.bulks--
 	}
 	l.put(o.slab)
-	o.slab, o.data, o.r, o.w = nil, nil, 0, 0
+	o.bulk, o.slab, o.data, o.r, o.w = nil, nil, nil, 0, 0
 }
 
 // done ends the use of the connection. It is kept for another request when this
@@ -281,10 +275,14 @@ func (o *outSocket) done(l *loop, whole bool) {
 	l.by(o.since + l.router.opt.UpstreamIdle)
 }
 
-// bulks are buffers for large bodies.
-var bulks = sync.Pool{New: func() any { return new([bulkSize]byte) }}
+// bulk is a buffer for large bodies.
+type bulk [256 << 10]byte
 
-const bulkSize = 256 << 10
+var bulks = sync.Pool{New: func() any { return new(bulk) }}
+
+// maxBulks bounds how many of them a loop has in use: a client that takes
+// nothing keeps one until its time is over.
+const maxBulks = 64
 
 // more takes more of the answer for the client. It reports whether there is
 // something to be sent, or the answer is whole.
@@ -367,6 +365,7 @@ func (o *outSocket) head(l *loop) (done, enough bool) {
 		if a.req.Minor == 0 || a.x.res.Status == 100 {
 			return false, false // it would be taken for the answer
 		}
+		a.hold()
 		a.text = h1.AppendResponse(a.text, &a.x.res, h1.Back{Bodiless: true})
 		return false, true
 	}
@@ -403,18 +402,14 @@ func (o *outSocket) enlarge(l *loop) {
 
 // read reads what there is, or ends what cannot go on.
 func (o *outSocket) read(l *loop) {
-	if o.r == o.w {
-		o.r, o.w = 0, 0
-		if o.got && o.framing.left > bulkSize && o.slab != nil {
-			l.put(o.slab)
-			o.slab, o.data = nil, bulks.Get().(*[bulkSize]byte)[:]
-		}
-	}
+	o.room(l)
 	room := o.data[o.w:]
 	n, err := rawRead(o.fd, room)
 	switch {
 	case err == unix.EAGAIN: //nolint:errorlint // an Errno
-		o.readable = false
+		if o.readable = false; o.r == o.w {
+			o.yield(l) // it may take long until there is more
+		}
 	case err == unix.EINTR: //nolint:errorlint // an Errno
 	case err != nil || n == 0:
 		o.readable = false
@@ -424,6 +419,23 @@ func (o *outSocket) read(l *loop) {
 		// Less than there was room for is all there is: epoll(7). But an end
 		// that was told with these bytes is not told again.
 		o.readable = n == len(room) || o.hungUp
+	}
+}
+
+// room takes a buffer for what comes, unless there is one with something in it.
+func (o *outSocket) room(l *loop) {
+	switch {
+	case o.r < o.w:
+	case o.got && o.bulk == nil && o.framing.left > int64(len(bulk{})) && l.bulks < maxBulks:
+		o.yield(l)
+		l.bulks++
+		o.bulk = bulks.Get().(*bulk)
+		o.data = o.bulk[:]
+	case o.data == nil:
+		o.slab = l.slab()
+		o.data = o.slab[:]
+	default:
+		o.r, o.w = 0, 0
 	}
 }
 
