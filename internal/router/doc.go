@@ -37,7 +37,7 @@
 // The other driver is loop (loop.go): a thread that leads most of plain HTTP/1.1
 // by epoll, does the same steps in inSocket.step, and hands a connection over to
 // a goroutine as soon as a request of it would have to wait for anything but
-// bytes. What walk does between steps it does in outSocket.more.
+// bytes (loophand.go), until it rests again. What walk does between steps it does in outSocket.more.
 //
 // What belongs where: what is decided once the app is known goes into next,
 // before acquire; what is changed of the head to the instance, into onward; of

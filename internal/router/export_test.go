@@ -77,6 +77,29 @@ func (r *Router) Pauses() (n int) {
 	return n
 }
 
+// Buffers is how many the loops' connections hold.
+func (r *Router) Buffers() (n int) {
+	count := func(s *slab) {
+		if s != nil {
+			n++
+		}
+	}
+	r.onLoops(func(l *loop) {
+		for _, s := range l.sockets {
+			switch h := s.handler.(type) {
+			case *inSocket:
+				if count(h.slab); h.act != nil {
+					count(h.act.slab)
+				}
+			case *outSocket:
+				count(h.slab)
+				count(h.textSlab)
+			}
+		}
+	})
+	return n
+}
+
 // onLoops has f run by each loop.
 func (r *Router) onLoops(f func(*loop)) {
 	for _, l := range r.allLoops() {

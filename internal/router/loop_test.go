@@ -160,6 +160,34 @@ func TestWithoutDescriptorsALoopServesWhomItHasAndTakesOthersLater(t *testing.T)
 	}
 }
 
+func TestARequestThatWaitsHoldsTheBufferOfItsHeadAlone(t *testing.T) {
+	e := serve(t, router.Options{Loops: 1})
+	const many = 20
+	arrived, held := make(chan struct{}, many), make(chan struct{})
+	e.SetRoute("blog", route("blog", 1, backend(t, func(w http.ResponseWriter, _ *http.Request) {
+		arrived <- struct{}{}
+		<-held
+		_, _ = io.WriteString(w, "blog")
+	})))
+	var all []*speaking
+	for range many {
+		s := e.speak(t)
+		s.say(askBlog)
+		all = append(all, s)
+		<-arrived
+	}
+	if n := e.Buffers(); n != many {
+		t.Errorf("%d requests hold %d buffers", many, n)
+	}
+	close(held)
+	for _, s := range all {
+		s.hear("blog")
+	}
+	if n := e.Buffers(); n != 0 {
+		t.Errorf("%d buffers are held by nobody's request", n)
+	}
+}
+
 // noMoreDescriptors lets this process have none besides those it has, until
 // allow is called.
 func noMoreDescriptors(t *testing.T) (allow func()) {

@@ -57,7 +57,8 @@ func (c *inSocket) join(l *loop) {
 	c.ended, o.ended, o.client = true, true, nil
 	o.yield(l)
 	l.sockets[c.fd].handler, l.sockets[o.fd].handler = &j.client, &j.app
-	l.clients.Add(-1) // nobody waits for its end who waits until all are quiet
+	l.clients.Add(-1)           // nobody waits for its end who waits until all are quiet
+	l.router.watch.count.Add(1) // for its other descriptor, which is its own now
 	l.by(j.heard + j.quiet)
 	j.inst.tunnels().add(j, x.route.edge.Timeouts.Upgraded)
 	j.app.carry(l)
@@ -176,6 +177,7 @@ func (j *joint) end(l *loop) {
 	j.inst.tunnels().remove(j)
 	j.of.finish(l, false)
 	j.of.door.Close()
+	l.router.watch.count.Add(-1)
 	l.clients.Add(1) // for a moment
 	l.part()
 }
