@@ -26,7 +26,10 @@ func TestATunnelCarriesAllOfBothDirectionsAtWhateverPace(t *testing.T) {
 			_, _ = conn.Write(down) // while nobody reads it yet
 			_ = conn.(*net.TCPConn).CloseWrite()
 		})
-		all, _ := io.ReadAll(rw)
+		all, err := io.ReadAll(rw)
+		if err != nil {
+			t.Errorf("the app got %d bytes, then %v", len(all), err)
+		}
 		sums <- sha256.Sum256(all)
 	}))))
 	conn, rd := e.openTunnel("blog.test")

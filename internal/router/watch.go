@@ -213,7 +213,7 @@ func (c *inward) look(now, tick time.Duration) {
 		return
 	}
 	c.x.expire(now)
-	if c.seen && hungUp(c.socket) {
+	if c.seen && hungUp(c.socket) && !c.given.Load() { // asked last: in a tunnel a half may end
 		c.leaves()
 	}
 	c.seen = true
