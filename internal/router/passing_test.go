@@ -65,10 +65,10 @@ func TestConnectionsThatWaitPassToASuccessor(t *testing.T) {
 
 func TestAConnectionPassesAfterTheAnswerUnderWay(t *testing.T) {
 	older, newer := twoEdges(t, router.Options{})
-	arrived, go_ := make(chan struct{}), make(chan struct{})
+	arrived, leave := make(chan struct{}), make(chan struct{})
 	older.SetRoute("slow", route("slow", 1, backend(t, func(w http.ResponseWriter, r *http.Request) {
 		arrived <- struct{}{}
-		<-go_
+		<-leave
 		_, _ = io.WriteString(w, "slow")
 	})))
 	busy, half := older.keepAlive(), older.keepAlive()
@@ -81,7 +81,7 @@ func TestAConnectionPassesAfterTheAnswerUnderWay(t *testing.T) {
 	drained := make(chan error, 1)
 	go func() { drained <- older.Drained(t.Context()) }()
 	waitRefused(t, older)
-	close(go_)
+	close(leave)
 	if body, closes := busy.answer(); body != "slow" || closes {
 		t.Errorf("got %q, close %v", body, closes)
 	}

@@ -76,7 +76,7 @@ func (c *counts) socket(ctx context.Context, address, host string) {
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	fmt.Fprintf(conn, "GET /ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", host)
 	rd := bufio.NewReader(conn)
-	res, err := http.ReadResponse(rd, nil)
+	res, err := http.ReadResponse(rd, nil) //nolint:bodyclose // an upgrade has none
 	if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
 		return
 	}

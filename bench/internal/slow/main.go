@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -97,7 +98,7 @@ func edge(address string) error {
 
 // start runs this program as another part, and returns where it listens.
 func start(args ...string) (cmd *exec.Cmd, addr string, err error) {
-	cmd = exec.Command(os.Args[0], args...) //nolint:gosec // itself
+	cmd = exec.CommandContext(context.Background(), os.Args[0], args...) //nolint:gosec // itself
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
@@ -148,7 +149,7 @@ func hold(k kind) error {
 	before, began := pss(front.Process.Pid), time.Now()
 	ends := newEnds()
 	for range k.count {
-		conn, err := net.Dial("tcp", addr)
+		conn, err := new(net.Dialer).DialContext(context.Background(), "tcp", addr)
 		if err != nil {
 			return err
 		}
@@ -176,7 +177,7 @@ type ends struct {
 
 // asking has a process of its own ask the other app until p99 is called.
 func asking(addr string) (p99 func() string, err error) {
-	cmd := exec.Command(os.Args[0], "ask", addr) //nolint:gosec // itself
+	cmd := exec.CommandContext(context.Background(), os.Args[0], "ask", addr) //nolint:gosec // itself
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr
 	in, err := cmd.StdinPipe()
@@ -194,7 +195,7 @@ func asking(addr string) (p99 func() string, err error) {
 func ask(addr string) error {
 	stop := make(chan struct{})
 	go func() { _, _ = io.Copy(io.Discard, os.Stdin); close(stop) }()
-	conn, err := net.Dial("tcp", addr)
+	conn, err := new(net.Dialer).DialContext(context.Background(), "tcp", addr)
 	if err != nil {
 		return err
 	}
@@ -210,6 +211,7 @@ func ask(addr string) error {
 			return err
 		}
 		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
 		took = append(took, time.Since(began).Seconds()*1e3)
 		select {
 		case <-ticker.C:
