@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/cert"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -15,7 +16,12 @@ import (
 func (w *world) shows(names ...string) map[string]*platform.EdgeCertificate {
 	all := make(map[string]*platform.EdgeCertificate)
 	for _, name := range names {
-		all["upload/"+name] = &platform.EdgeCertificate{Hosts: []string{name + ".example"}, Certificate: "chain", Key: hush + name}
+		upload, err := cert.SelfSigned(w.TempDir(), name+".example")
+		if err != nil {
+			w.Fatal(err)
+		}
+		upload.Key = hush + "\n" + upload.Key // which PEM may begin with
+		all["upload/"+name] = &upload
 		all["proof/"+name] = &platform.EdgeCertificate{
 			Hosts: []string{"blog.localhost"}, Challenge: &platform.EdgeChallenge{Token: name, Answer: "answer of " + name},
 		}
