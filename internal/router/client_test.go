@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -150,6 +151,9 @@ func TestAClientThatReadsTooSlowlyIsCutOff(t *testing.T) {
 	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: blog.test\r\n\r\n")
 	if a := <-got; a.Status != 200 || a.Bytes >= 1000*64<<10 || a.Failed {
 		t.Errorf("got %+v", a)
+	}
+	if _, err := io.Copy(io.Discard, conn); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the kernel goes on sending to it: it ended with %v", err)
 	}
 }
 

@@ -348,7 +348,7 @@ func (c *inSocket) brokeOff(l *loop) {
 	a := c.act
 	a.x.broken = true
 	if a.unended {
-		_ = unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		reset(c.fd)
 	}
 	if !a.unended && len(a.text) > a.sent { // what came of it is the client's
 		_, _ = rawWrite(c.fd, a.text[a.sent:])
@@ -442,6 +442,7 @@ func (c *inSocket) tick(l *loop) {
 		c.failed(l, errTimeout)
 		c.serve(l)
 	case a.blocked > 0 && l.clock-a.blocked > a.patience:
+		reset(c.fd)
 		c.shut(l)
 	case c.hungUp && c.noticed:
 		c.leaves(l)

@@ -35,3 +35,9 @@ func rawEpollWait(epoll int, events []unix.EpollEvent, limit time.Duration) int 
 	}
 	return int(n)
 }
+
+// reset has a socket that is closed give up at once what it has not sent: for
+// who takes nothing the kernel would keep it for minutes.
+func reset(fd int) {
+	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+}

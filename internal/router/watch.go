@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -205,6 +206,9 @@ func (c *inward) look(now, tick time.Duration) {
 		_ = c.socket.SetReadDeadline(time.Unix(1, 0))
 	}
 	if due := c.outDue.Load(); due > 0 && due <= int64(now) && c.outDue.CompareAndSwap(due, cutOff) {
+		if tcp, ok := c.socket.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // see reset
+		}
 		_ = c.socket.Close()
 	}
 	if c.idle.Load() != 0 || c.given.Load() {

@@ -153,7 +153,7 @@ func hold(k kind) error {
 		if err != nil {
 			return err
 		}
-		go ends.be(conn, k)
+		ends.all.Go(func() { ends.be(conn, k) })
 	}
 	stop := make(chan struct{})
 	most := make(chan int, 1)
