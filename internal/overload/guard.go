@@ -1,6 +1,7 @@
 package overload
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,9 @@ type Guard struct {
 	cursor  cursor // for apps over their share
 	epoch   int
 	win     guardWindow
-	share   int // of an app of weight 1, by the last window; 0: not known
+	share   int     // of an app of weight 1, by the last window; 0: not known
+	aim     float64 // what is to be taken in a window
+	calm    int     // windows in time, lately
 	shed    [Classes]uint64
 }
 
@@ -38,7 +41,7 @@ const DefaultLag = 50 * time.Millisecond
 const (
 	strikes  = 3    // windows that make a lag more than a hiccup
 	relief   = 0.90 // of what was taken is, in the next window of lag
-	recovery = 1.10 // of what was taken, when there is none
+	recovery = 0.10 // more of it, when there is none; twice as much more in each window after
 )
 
 // NewGuard returns a guard for a router that may be late by most; 0 stands for
@@ -117,20 +120,30 @@ func (g *Guard) Observe(lag time.Duration) {
 
 // steer moves the cursor by the window that ends.
 func (g *Guard) steer(lag time.Duration) {
-	w, aim := &g.win, float64(g.win.taken)
+	w := &g.win
 	switch {
 	case lag > g.most:
-		aim *= relief
-		g.cursor.aim(&w.hist, max(aim-float64(w.within), 0)/float64(max(w.over, 1)), false)
+		g.calm = 0
+		g.aim = float64(w.taken) * relief
+		g.cursor.aim(&w.hist, g.part(), false)
 	case lag < g.most/2:
-		aim = aim*recovery + 1
-		g.cursor.aim(&w.hist, max(aim-float64(w.within), 1)/float64(max(w.over, 1)), true)
+		g.aim = max(g.aim, float64(w.taken))*(1+recovery*float64(int(1)<<min(g.calm, 20))) + 1
+		g.calm++
+		g.cursor.aim(&w.hist, g.part(), true)
+	default:
+		g.calm = 0
+		g.aim = float64(w.taken)
 	}
-	g.share = int(aim) / max(w.weights, 1)
+	g.share = max(int(min(g.aim, math.MaxInt32))/max(w.weights, 1), 1)
 	if g.cursor.level == Lowest && lag < g.most/2 {
 		g.late.Store(false)
-		g.share = 0
+		g.share, g.aim, g.calm = 0, 0, 0
 	}
+}
+
+// part is how much of what the apps over their share ask for is to be taken.
+func (g *Guard) part() float64 {
+	return max(g.aim-float64(g.win.within), 0) / float64(max(g.win.over, 1))
 }
 
 // GuardSnapshot is what a guard knows at a moment.

@@ -62,6 +62,31 @@ func TestWhenTheLagIsOverAllComeInAgain(t *testing.T) {
 	}
 }
 
+func TestWhenTheLagIsOverTheRequestsOfOneUserComeInAgain(t *testing.T) {
+	g, share := overload.NewGuard(0), overload.Share{}
+	ask := func(lag time.Duration) (in int) {
+		for range 5000 {
+			if g.Admit(&share, 1, func() overload.Level { return overload.Lowest }) {
+				in++
+			}
+		}
+		g.Observe(lag)
+		return in
+	}
+	for range 40 {
+		ask(tooLate)
+	}
+	if in := ask(tooLate); in > 0 {
+		t.Fatalf("%d come in while it is late", in)
+	}
+	for range 8 { // two seconds of a router
+		ask(0)
+	}
+	if in := ask(0); in != 5000 {
+		t.Errorf("%d come in", in)
+	}
+}
+
 func TestTheRuntimeTellsHowLateItRuns(t *testing.T) {
 	var lag overload.Lag
 	if first := lag.Read(); first != 0 {
