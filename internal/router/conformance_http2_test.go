@@ -29,6 +29,7 @@ type framed struct {
 	// want is the answer's status or how the stream was reset; a request behind
 	// it on the same connection must always be answered.
 	want        string
+	early       bool     // or the app's answer, where that comes before what breaks the request
 	sees, hides []string // parts of what the app gets
 	says        string   // a part of what the client gets
 }
@@ -94,7 +95,7 @@ var framedRequests = []framed{
 
 	// Length.
 	{name: "a body of its length", clause: "RFC 9113, 8.1.1", head: asks("POST", "/", "content-length: 5"), body: []string{"hel", "lo"}, want: "200", sees: []string{"Content-Length: 5\r\n", "\r\n\r\nhello"}, says: "[POST /]hello"},
-	{name: "a length of less", clause: "RFC 9113, 8.1.1; H2.CL", head: asks("POST", "/", "content-length: 0"), body: []string{smuggled}, want: broken},
+	{name: "a length of less", clause: "RFC 9113, 8.1.1; H2.CL", head: asks("POST", "/", "content-length: 0"), body: []string{smuggled}, want: broken, early: true},
 	{name: "a length of more", clause: "RFC 9113, 8.1.1; H2.CL", head: asks("POST", "/", "content-length: 500"), body: []string{"x"}, want: broken},
 	{name: "a length of more, and trailers", clause: "RFC 9113, 8.1.1", head: asks("POST", "/", "content-length: 500"), body: []string{"x"}, trailers: []string{"sum: 1"}, want: broken},
 	{name: "two lengths", clause: "RFC 9110, 8.6", head: asks("POST", "/", "content-length: 5", "content-length: 6"), body: []string{"hello"}, want: broken},
@@ -162,7 +163,7 @@ func (p framed) run(t *testing.T) {
 	c.ask(1, p.head, p.body, p.trailers)
 	c.ask(3, asks("GET", "/canary"), nil, nil)
 	got := c.answers(1, 3)
-	if got[1].ended != p.want {
+	if got[1].ended != p.want && !(p.early && got[1].ended == "200") {
 		t.Errorf("came to %q, want %q (%s): %.300q", got[1].ended, p.want, p.clause, got[1].text)
 	}
 	if !strings.Contains(got[1].text, p.says) {
