@@ -157,7 +157,16 @@ func (m *muxed) give(st *stream, fit bool) {
 
 func (m *muxed) seat() *seat  { return &m.place }
 func (m *muxed) counts() bool { return true }
-func (m *muxed) cut()         { m.conn.Close() }
+
+// cut ends the requests too that were nowhere when their client left.
+func (m *muxed) cut() {
+	m.conn.Close()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for st := range m.open {
+		st.x.interrupt(errGone)
+	}
+}
 
 func (m *muxed) quiet() (since time.Duration, ok bool) {
 	idle := m.idle.Load()

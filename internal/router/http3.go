@@ -123,11 +123,20 @@ func (d *datagrams) drain() {
 
 func (d *datagrams) seat() *seat  { return &d.place }
 func (d *datagrams) counts() bool { return true }
-func (d *datagrams) cut()         { d.conn.Close() }
 
 func (d *datagrams) quiet() (since time.Duration, ok bool) {
 	idle := d.idle.Load()
 	return time.Duration(idle), idle != 0
+}
+
+// cut ends the requests too: nobody looks whether they were left any more.
+func (d *datagrams) cut() {
+	d.conn.Close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for st := range d.open {
+		st.x.interrupt(errGone)
+	}
 }
 
 // partingTime is how long a connection stays that was told to go and has no

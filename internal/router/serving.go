@@ -264,15 +264,15 @@ func (r *Router) Close() {
 	r.StartDraining()
 	empty := r.open.shut()
 	r.cut()
-	late := time.NewTimer(farewell)
-	defer late.Stop()
+	late, enough := context.WithTimeout(context.Background(), farewell)
+	defer enough()
 	r.stopLoops()
-	r.watch.end(late.C)
+	r.watch.end(late)
 	r.closeHTTP3()
 	r.parking.end()
 	select {
 	case <-empty:
-	case <-late.C:
+	case <-late.Done():
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

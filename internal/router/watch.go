@@ -146,8 +146,9 @@ func (r *Router) startWatch() {
 	})
 }
 
-// end cuts all off, lets nobody in, and waits for them to be gone, until late.
-func (w *watch) end(late <-chan time.Time) {
+// end cuts all off, lets nobody in, and waits for them to be gone, until late
+// ends. Who was between two things when it was cut is so again at the next tick.
+func (w *watch) end(late context.Context) {
 	w.asked.Store(true)
 	for i := range w.shards {
 		s := &w.shards[i]
@@ -158,10 +159,14 @@ func (w *watch) end(late <-chan time.Time) {
 		}
 		s.mu.Unlock()
 	}
+	ticker := time.NewTicker(w.tick)
+	defer ticker.Stop()
 	for w.count.Load() > 0 {
 		select {
 		case <-w.noticed:
-		case <-late:
+		case <-ticker.C:
+			w.each(watched.cut)
+		case <-late.Done():
 			return
 		}
 	}
