@@ -5,11 +5,11 @@
 // gRPC servers do. Policy is not here: a Stream moves one exchange's bytes.
 //
 // One goroutine reads a connection. Who ends an answer writes it, with what has
-// come together since the last write; what nobody ends, a goroutine of its own. What a peer can make us keep is bounded by
-// Options, whatever it sends: unread bodies by the windows, what it makes us
-// answer by the length of what waits to be written, and frames that cost it
-// nothing by budgets that only useful work refills. A peer that goes over is
-// told so by ENHANCE_YOUR_CALM.
+// come together since the last write; what nobody ends, a goroutine of its own.
+// What a peer can make us keep is bounded by Options, whatever it sends: unread
+// bodies by the windows, what it makes us answer by the length of what waits to
+// be written, and frames that cost it nothing by budgets that only useful work
+// refills. A peer that goes over is told so by ENHANCE_YOUR_CALM.
 //
 // Frames are read by x/net's Framer. They are written by hand, because the
 // writer joins them in one buffer; so are header blocks, with HPACK's static

@@ -412,8 +412,7 @@ func (c *Conn) accept(s *Stream) error {
 	if err := c.judge(s); err != nil {
 		return err
 	}
-	switch {
-	case len(c.streams) >= c.opt.MaxStreams || c.zombies >= c.opt.MaxStreams:
+	if len(c.streams) >= c.opt.MaxStreams || c.zombies >= c.opt.MaxStreams {
 		return &streamError{http2.ErrCodeRefusedStream, "5.1.2", "there are too many streams"}
 	}
 	s.ended = c.open.end

@@ -39,11 +39,11 @@ func (b Budget) Broken(r CutoverReport) string {
 	if r.Shifting && r.OldLately.Requests >= b.Judged {
 		old, when = r.OldLately, fmt.Sprintf("on v%d", r.From)
 	}
-	b.Judged *= 5 // few slow ones within two seconds are chance
-	if reason := b.worse(r.NewLately, old, when, r.To); reason != "" {
+	lately := b
+	lately.Judged *= 5 // few slow ones within two seconds are chance
+	if reason := lately.worse(r.NewLately, old, when, r.To); reason != "" {
 		return reason + " lately"
 	}
-	b.Judged /= 5
 	return b.differs(r.Mirror, r.To)
 }
 
