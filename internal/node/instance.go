@@ -399,7 +399,7 @@ func (i *instance) leave(ctx context.Context) bool {
 	i.note(func(s *platform.Instance) { s.State = platform.InstanceTerminating })
 	requests, upgraded := i.drainTimes()
 	drain, cancel := context.WithTimeout(ctx, max(requests, upgraded))
-	err := i.router.DrainFor(drain, i.spec.ID, requests)
+	err := i.router.Drain(drain, i.spec.ID, requests)
 	cancel()
 	if ctx.Err() != nil {
 		return false // a successor waits for the same requests

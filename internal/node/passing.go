@@ -33,6 +33,8 @@ type clientsMessage struct {
 	Clients []netip.AddrPort `json:"clients"`
 }
 
+func (m *clientsMessage) descriptors() int { return len(m.Clients) }
+
 // heir is whom connections are passed to. It may be nobody.
 type heir struct {
 	mu   sync.Mutex
@@ -131,6 +133,21 @@ func (n *node) takeConnections(conn *net.UnixConn) {
 }
 
 func receiveConnections(conn *net.UnixConn) ([]router.Passed, error) {
+	var message clientsMessage
+	fds, err := receive(conn, &message)
+	if err != nil {
+		return nil, err
+	}
+	some := make([]router.Passed, len(fds))
+	for i, fd := range fds {
+		some[i] = router.Passed{FD: fd, Client: message.Clients[i]}
+	}
+	return some, nil
+}
+
+// receive reads a message of a conversation between nodes, and the descriptors
+// that came with it: as many as it says.
+func receive(conn *net.UnixConn, message interface{ descriptors() int }) (fds []int, err error) {
 	buf, rights := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(4*maxDescriptors))
 	n, m, _, _, err := conn.ReadMsgUnix(buf, rights)
 	if err == nil && n == 0 {
@@ -139,22 +156,16 @@ func receiveConnections(conn *net.UnixConn) ([]router.Passed, error) {
 	if err != nil {
 		return nil, err
 	}
-	fds, err := descriptors(rights[:m])
-	if err != nil {
-		return nil, err
+	if fds, err = descriptors(rights[:m]); err == nil {
+		err = json.Unmarshal(buf[:n], message)
 	}
-	var message clientsMessage
-	if err := json.Unmarshal(buf[:n], &message); err != nil || len(fds) != len(message.Clients) {
+	if err != nil || len(fds) != message.descriptors() {
 		for _, fd := range fds {
 			unix.Close(fd)
 		}
 		return nil, errors.New("the node handed over something else than it said")
 	}
-	some := make([]router.Passed, len(fds))
-	for i, fd := range fds {
-		some[i] = router.Passed{FD: fd, Client: message.Clients[i]}
-	}
-	return some, nil
+	return fds, nil
 }
 
 // switchProtocols answers a request that begins a conversation.

@@ -61,6 +61,8 @@ type estateMessage struct {
 	Listeners []string `json:"listeners"`
 }
 
+func (m *estateMessage) descriptors() int { return 1 + len(m.Listeners) } // the lock is the first
+
 // succeed makes this process the only node of the directory: with what an
 // older one hands over, or with a free lock.
 func succeed(ctx context.Context, log *slog.Logger, o Options) (*estate, error) {
@@ -145,22 +147,14 @@ func receiveEstate(conn *net.UnixConn) (*estate, error) {
 	if status != http.StatusSwitchingProtocols {
 		return nil, fmt.Errorf("the node answered %d", status)
 	}
-	buf, rights := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(4*maxDescriptors))
-	n, m, _, _, err := conn.ReadMsgUnix(buf, rights)
-	if err != nil {
-		return nil, err
-	}
-	fds, err := descriptors(rights[:m])
+	var message estateMessage
+	fds, err := receive(conn, &message)
 	if err != nil {
 		return nil, err
 	}
 	var files []*os.File
 	for _, fd := range fds {
 		files = append(files, os.NewFile(uintptr(fd), "inherited"))
-	}
-	var message estateMessage
-	if err := json.Unmarshal(buf[:n], &message); err != nil || len(files) != 1+len(message.Listeners) {
-		return nil, errors.New("the node handed over something else than it said")
 	}
 	e := &estate{lock: files[0], listeners: make(map[string]net.Listener), predecessor: newPredecessor(conn)}
 	for i, name := range message.Listeners {
@@ -340,7 +334,7 @@ func (n *node) mirror(conn *net.UnixConn) {
 			n.front.RemoveInstance(c.Remove)
 		case c.Drain != "":
 			go func() { // ends with the drain, at the latest with the router
-				_ = n.front.DrainFor(n.life, c.Drain, 0)
+				_ = n.front.Drain(n.life, c.Drain, 0)
 				sending.Lock()
 				defer sending.Unlock()
 				_ = json.NewEncoder(conn).Encode(tableChange{Drained: c.Drain})
@@ -473,8 +467,8 @@ func (f *front) RemoveInstance(id string) {
 	f.tell(tableChange{Remove: id})
 }
 
-func (f *front) DrainFor(ctx context.Context, id string, requests time.Duration) error {
-	err := f.Router.DrainFor(ctx, id, requests)
+func (f *front) Drain(ctx context.Context, id string, requests time.Duration) error {
+	err := f.Router.Drain(ctx, id, requests)
 	if f.old == nil {
 		return err
 	}

@@ -44,7 +44,7 @@ type edge interface {
 	SetPorts(id, address string, ports map[int]string, up bool)
 	RemoveInstance(id string)
 	InFlight(id string) int
-	DrainFor(ctx context.Context, id string, requests time.Duration) error
+	Drain(ctx context.Context, id string, requests time.Duration) error
 	DrainTimes(app string, usual time.Duration) (requests, upgraded time.Duration)
 }
 

@@ -270,7 +270,7 @@ func (x *exchange) turnedAway(why overload.Reason, p page) step {
 	x.app.tellShed(x.router, why)
 	switch why {
 	case overload.Router, overload.TooFast, overload.TooMany:
-		x.app.turnedAway(x.levelOf(), why)
+		x.app.countRefused(x.levelOf(), why)
 	default: // its gate counted it
 	}
 	return answerWith(p)

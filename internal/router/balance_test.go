@@ -241,7 +241,7 @@ func TestAClientWithItsCookieStaysUntilItsInstanceDrains(t *testing.T) {
 	if first.body == "two" {
 		at, other = two, "one"
 	}
-	if err := e.Drain(t.Context(), "at-"+at); err != nil {
+	if err := e.Drain(t.Context(), "at-"+at, 0); err != nil {
 		t.Fatal(err)
 	}
 	moved := ask()

@@ -3,7 +3,6 @@ package router
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -36,9 +35,8 @@ func Check(routes []platform.Route, certificates []platform.EdgeCertificate) err
 }
 
 func wrongWith(wish platform.Route) []string {
-	rt := routeAfter(nil, wish)
 	_, wrong := normalPatterns(wish.Hosts)
-	wrong = slices.Concat(wrong, rt.allow.Wrong(), rt.rules.Wrong(), rt.paths.complaints(), rt.clients.complaints(), rt.shift.complaints())
+	wrong = append(wrong, routeAfter(nil, wish).complaints()...)
 	if wish.App == "" {
 		wrong = append(wrong, "it has no name")
 	}

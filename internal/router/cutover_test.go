@@ -103,7 +103,7 @@ func TestWhatIsOpenToTheOldReleaseIsCountedAsDraining(t *testing.T) {
 		t.Errorf("draining %d, want 1", c.Draining)
 	}
 	conn.Close()
-	if err := e.Drain(t.Context(), "at-"+addr); err != nil {
+	if err := e.Drain(t.Context(), "at-"+addr, 0); err != nil {
 		t.Fatal(err)
 	}
 	if c := e.cutover(); c.Draining != 0 {

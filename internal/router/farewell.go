@@ -108,12 +108,6 @@ func (s *tunnels) limit(t parting, limit time.Duration) {
 	s.ends[t] = time.AfterFunc(limit-early-time.Since(s.since), t.part)
 }
 
-func (s *tunnels) open() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.all)
-}
-
 func (s *tunnels) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -207,7 +201,7 @@ func (i *instance) drained(ctx context.Context, empty <-chan struct{}, requests 
 		case <-ctx.Done():
 			return i.cutOff(ctx, empty)
 		}
-		if over && i.tunnels().open() == 0 {
+		if over && i.tunnels().count() == 0 {
 			return i.lastOut(empty, partTime/4) // the last one is at the door
 		}
 	}

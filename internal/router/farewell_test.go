@@ -68,7 +68,7 @@ func TestAWebSocketIsToldThatItEndsOnceItsTimeIsOver(t *testing.T) {
 				defer cancel()
 			}
 			drained := make(chan error, 1)
-			go func() { drained <- e.Drain(ctx, instance) }()
+			go func() { drained <- e.Drain(ctx, instance, 0) }()
 			got := make([]byte, len(c.want))
 			if _, err := io.ReadFull(rd, got); err != nil || string(got) != c.want {
 				t.Errorf("got %q, %v", got, err)
@@ -89,7 +89,7 @@ func TestAWebSocketIsToldThatItEndsOnceItsTimeIsOver(t *testing.T) {
 func TestAWebSocketThatDoesNotListenIsClosed(t *testing.T) {
 	e := serve(t, router.Options{})
 	_, rd, instance := e.socket("\x81\x05hello", time.Millisecond)
-	if err := e.Drain(t.Context(), instance); err != nil {
+	if err := e.Drain(t.Context(), instance, 0); err != nil {
 		t.Error(err)
 	}
 	if rest, err := io.ReadAll(rd); string(rest) != farewell || err != nil {
@@ -108,7 +108,7 @@ func TestRequestsHaveNoMoreTimeBecauseWebSocketsHave(t *testing.T) {
 	visitor := client(t)
 	go func() { _, _ = fetch(visitor, e.request("GET", "blog.test", "/", nil)) }() // ends with the backend
 	<-came
-	if err := e.DrainFor(t.Context(), "at-"+slow, time.Millisecond); err == nil {
+	if err := e.Drain(t.Context(), "at-"+slow, time.Millisecond); err == nil {
 		t.Error("it was drained with a request open")
 	}
 }
@@ -117,7 +117,7 @@ func TestAWebSocketThatHasMoreTimeThanRequestsIsWaitedFor(t *testing.T) {
 	e := serve(t, router.Options{})
 	conn, _, instance := e.socket("\x81\x05hello", time.Hour)
 	drained := make(chan error, 1)
-	go func() { drained <- e.DrainFor(t.Context(), instance, time.Millisecond) }()
+	go func() { drained <- e.Drain(t.Context(), instance, time.Millisecond) }()
 	fmt.Fprint(conn, "\x81\x80\x00\x00\x00\x00") // it goes on meanwhile
 	select {
 	case err := <-drained:
@@ -135,7 +135,7 @@ func TestWhoStopsWaitingForADrainCutsNobodyOff(t *testing.T) {
 	conn, _, instance := e.socket("\x81\x05hello", 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := e.Drain(ctx, instance); err == nil {
+	if err := e.Drain(ctx, instance, 0); err == nil {
 		t.Error("it was drained")
 	}
 	if n := e.InFlight(instance); n != 1 {

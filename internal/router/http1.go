@@ -310,7 +310,7 @@ func (c *inward) refuse(err error) {
 	default:
 		return
 	}
-	t := c.router.turnAway(&c.peer, "HTTP/1.1", &c.req, p)
+	t := c.router.badHead(&c.peer, "HTTP/1.1", &c.req, p)
 	_ = c.put(append(h1.AppendResponse(nil, &t.res, t.back), t.body...))
 	c.linger()
 }

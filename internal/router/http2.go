@@ -113,7 +113,7 @@ func (m *muxed) serve(s *h2.Stream) {
 
 // refuse answers what is no request.
 func (m *muxed) refuse(s *h2.Stream, why *h1.Error) {
-	t := m.router.turnAway(&m.peer, "HTTP/2.0", s.Request(), refused(why))
+	t := m.router.badHead(&m.peer, "HTTP/2.0", s.Request(), refused(why))
 	if s.Answer(&t.res, t.back) == nil && t.body != "" {
 		_ = s.WriteEnd([]byte(t.body)) // who is gone needs no page
 	}

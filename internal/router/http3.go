@@ -198,7 +198,7 @@ func (d *datagrams) serve(s *h3.Stream) {
 
 // refuse answers what is no request.
 func (d *datagrams) refuse(s *h3.Stream, why *h1.Error) {
-	t := d.router.turnAway(&d.peer, "HTTP/3.0", s.Request(), refused(why))
+	t := d.router.badHead(&d.peer, "HTTP/3.0", s.Request(), refused(why))
 	t.back.Close = false // others may come
 	if s.Answer(&t.res, &t.back) == nil && t.body != "" {
 		_ = s.Write([]byte(t.body)) // who is gone needs no page

@@ -361,7 +361,7 @@ func (l *outward) hurry() {
 // and body apart, and leaves Nagle's algorithm on (RFC 9293, 3.7.4), may hold
 // its body back until its head is acknowledged, which otherwise takes 40 ms.
 func hurry(fd uintptr) {
-	_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 1) //nolint:gosec // a descriptor
+	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) //nolint:gosec // a descriptor
 }
 
 func (l *outward) ready() bool      { return l.framing.ready(&l.wire) }

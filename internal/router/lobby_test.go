@@ -66,7 +66,7 @@ func TestNoRequestFailsWhileAnInstanceWaitsForTheEndOfAnother(t *testing.T) {
 	e.SetRoute("blog", holding(1, 1, "one"))
 	e.get("blog.test").want(t, 200, "one") // it is up: nothing waits
 
-	if err := e.Drain(t.Context(), "one"); err != nil {
+	if err := e.Drain(t.Context(), "one", 0); err != nil {
 		t.Fatal(err)
 	}
 	e.RemoveInstance("one")

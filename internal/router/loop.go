@@ -261,9 +261,8 @@ func (r *Router) stir() {
 	if r.stirred.Store(int64(now)); now-before < busyFor {
 		return
 	}
-	for _, l := range r.allLoops() {
-		l.post(func() {})
-		return // one is enough
+	if all := r.allLoops(); len(all) > 0 {
+		all[0].post(func() {}) // one is enough
 	}
 }
 

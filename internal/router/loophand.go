@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -83,14 +82,6 @@ func (c *inward) goHome() (gone bool) {
 
 // sameSocket is another descriptor of a connection's socket.
 func sameSocket(conn net.Conn) (fd int, err error) {
-	with, ok := conn.(syscall.Conn)
-	if !ok {
-		return 0, errors.ErrUnsupported
-	}
-	raw, err := with.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	failed := raw.Control(func(of uintptr) { fd, err = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0) })
+	failed := withSocket(conn, func(of int) { fd, err = unix.FcntlInt(uintptr(of), unix.F_DUPFD_CLOEXEC, 0) }) //nolint:gosec // a descriptor
 	return fd, errors.Join(err, failed)
 }

@@ -470,7 +470,7 @@ func (c *inSocket) late(l *loop) {
 
 // refuse answers what is no request.
 func (c *inSocket) refuse(l *loop, req *h1.Request, p page) {
-	t := l.router.turnAway(&c.peer, "HTTP/1.1", req, p)
+	t := l.router.badHead(&c.peer, "HTTP/1.1", req, p)
 	_, _ = rawWrite(c.fd, append(h1.AppendResponse(nil, &t.res, t.back), t.body...)) // into its empty buffer
 	c.r, c.w = 0, 0
 	c.linger(l)

@@ -200,7 +200,7 @@ func TestAnInstanceOfAServiceStartedAgainServesAgain(t *testing.T) {
 	if got := e.at("/notify"); got != "first" {
 		t.Errorf("got %s", got)
 	}
-	if err := e.Drain(t.Context(), "i-hooks"); err != nil {
+	if err := e.Drain(t.Context(), "i-hooks", 0); err != nil {
 		t.Fatal(err)
 	}
 	e.RemoveInstance("i-hooks")

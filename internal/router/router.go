@@ -297,15 +297,11 @@ func (r *Router) DrainTimes(app string, usual time.Duration) (requests, upgraded
 // Drain lets no request enter the instance from now on, for good, and returns
 // nil when nothing is open to it any more: then it may be stopped. When ctx
 // ends first it says how many requests are left; the instance stays closed to
-// new ones. Put other instances into the route first. Upgraded connections end
-// when the time is over that their app has for them, or that of ctx. An unknown
-// id has nothing open.
-func (r *Router) Drain(ctx context.Context, id string) error { return r.DrainFor(ctx, id, 0) }
-
-// DrainFor is Drain where requests have less time than ctx: once that is over
-// only upgraded connections are waited for. They have as much where their app
-// says nothing else. 0 is the time of ctx.
-func (r *Router) DrainFor(ctx context.Context, id string, requests time.Duration) error {
+// new ones. Put other instances into the route first. Requests have their own
+// time, once that is over only upgraded connections are waited for; 0 is the
+// time of ctx. Those end when the time is over that their app has for them, or
+// that of requests where it says nothing. An unknown id has nothing open.
+func (r *Router) Drain(ctx context.Context, id string, requests time.Duration) error {
 	r.mu.Lock()
 	inst := r.instances[id]
 	r.mu.Unlock()

@@ -266,7 +266,7 @@ func TestAnInstanceStartedAgainUnderItsIdServesAgain(t *testing.T) {
 	e.SetRoute("blog", &platform.Route{App: "blog", Hosts: []string{"blog.test"}, Release: 1, Backends: []platform.Backend{{Instance: "i1"}}})
 	e.SetInstance("i1", backend(t, says("first")), true)
 	e.get("blog.test").want(t, 200, "first")
-	if err := e.Drain(t.Context(), "i1"); err != nil {
+	if err := e.Drain(t.Context(), "i1", 0); err != nil {
 		t.Fatal(err)
 	}
 	e.SetInstance("i1", backend(t, says("too early")), true)
@@ -436,13 +436,13 @@ func TestDrainWaitsForWhatIsOpenAndLetsNothingIn(t *testing.T) {
 	e.SetRoute("blog", route("blog", 2, backend(t, says("new"))))
 	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	err := e.Drain(short, "at-"+old)
+	err := e.Drain(short, "at-"+old, 0)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 requests still open") {
 		t.Errorf("Drain: %v", err)
 	}
 	e.get("blog.test").want(t, 200, "new")
 	drained := make(chan error)
-	go func() { drained <- e.Drain(t.Context(), "at-"+old) }()
+	go func() { drained <- e.Drain(t.Context(), "at-"+old, 0) }()
 	close(held)
 	(<-slow).want(t, 200, "old")
 	if err := <-drained; err != nil {
@@ -462,7 +462,7 @@ func TestDrainCountsOpenTunnels(t *testing.T) {
 		t.Errorf("%d in flight, want the tunnel", n)
 	}
 	drained := make(chan error)
-	go func() { drained <- e.Drain(t.Context(), "at-"+addr) }()
+	go func() { drained <- e.Drain(t.Context(), "at-"+addr, 0) }()
 	select {
 	case err := <-drained:
 		t.Fatalf("drained with an open tunnel: %v", err)
@@ -476,7 +476,7 @@ func TestDrainCountsOpenTunnels(t *testing.T) {
 
 func TestDrainOfAnUnknownInstanceReturns(t *testing.T) {
 	e := serve(t, router.Options{})
-	if err := e.Drain(t.Context(), "nobody"); err != nil {
+	if err := e.Drain(t.Context(), "nobody", 0); err != nil {
 		t.Error(err)
 	}
 }
@@ -532,7 +532,7 @@ func TestNoRequestFailsWhileInstancesAreReplaced(t *testing.T) {
 	for release := 2; release < swaps; release++ {
 		fresh, rt := start(release)
 		e.SetRoute("blog", rt)
-		if err := e.Drain(t.Context(), fmt.Sprintf("blog-%d", release-1)); err != nil {
+		if err := e.Drain(t.Context(), fmt.Sprintf("blog-%d", release-1), 0); err != nil {
 			t.Fatal(err)
 		}
 		old.CloseClientConnections()

@@ -90,7 +90,7 @@ func (r *Router) setRoute(name string, wish platform.Route) departure {
 		r.demanding[a] = true
 	}
 	hosts, wrong := normalPatterns(wish.Hosts)
-	r.complain("app "+name, slices.Concat(wrong, next.allow.Wrong(), next.rules.Wrong(), next.paths.complaints(), a.bounds.Load().complaints(), next.clients.complaints(), next.shift.complaints()))
+	r.complain("app "+name, slices.Concat(wrong, next.complaints(), a.bounds.Load().complaints()))
 	left := r.takeHosts(a, hosts)
 	r.takePorts(a, old, next)
 	r.wake(a)
@@ -108,6 +108,11 @@ func routeAfter(old *route, wish platform.Route) *route {
 	next.policy = policyAfter(old, wish)
 	next.old, next.shift = next.beside(old, wish), shiftOf(wish)
 	return next
+}
+
+// complaints say what of the route is not applied, its hosts and bounds aside.
+func (rt *route) complaints() []string {
+	return slices.Concat(rt.allow.Wrong(), rt.rules.Wrong(), rt.paths.complaints(), rt.clients.complaints(), rt.shift.complaints())
 }
 
 // policyAfter is what a route sets; what it takes over is that of old, which may

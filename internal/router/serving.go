@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -71,7 +70,7 @@ func (r *Router) serve(ln net.Listener, secure bool) error {
 		conn, err := ln.Accept()
 		switch {
 		case err == nil && r.full():
-			turnAway(conn, secure)
+			sendAway(conn, secure)
 		case err == nil:
 			go r.attend(conn, secure) // ends with the connection, which the router's end cuts
 		case r.draining.Load() || errors.Is(err, net.ErrClosed):
@@ -91,8 +90,8 @@ func (r *Router) serve(ln net.Listener, secure bool) error {
 var noRoom = []byte("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: text/plain\r\n" +
 	"Content-Length: 53\r\n\r\nThis router has as many connections as it may have.\r\n\r\n")
 
-// turnAway closes a connection that there is no room for.
-func turnAway(conn net.Conn, secure bool) {
+// sendAway closes a connection that there is no room for.
+func sendAway(conn net.Conn, secure bool) {
 	if !secure {
 		_ = conn.SetWriteDeadline(time.Now().Add(time.Millisecond))
 		_, _ = conn.Write(noRoom) // into its empty buffer
@@ -208,12 +207,8 @@ func (r *Router) closeQuiet() (others bool) {
 
 // saidMore reports whether bytes of the other end's are to be read.
 func saidMore(conn net.Conn) (more bool) {
-	with, ok := conn.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := with.SyscallConn()
-	return err == nil && raw.Control(func(fd uintptr) { more = hasMore(int(fd)) }) == nil && more //nolint:gosec // a descriptor
+	err := withSocket(conn, func(fd int) { more = hasMore(fd) })
+	return err == nil && more
 }
 
 func hasMore(fd int) bool {

@@ -15,8 +15,8 @@ import (
 // gate: for a rate limit, or for the router's own sake.
 type refusals [overload.Classes][overload.Reasons]atomic.Int64
 
-// turnedAway counts one.
-func (a *app) turnedAway(level overload.Level, why overload.Reason) {
+// countRefused counts one.
+func (a *app) countRefused(level overload.Level, why overload.Reason) {
 	if a.refused.Load() == nil {
 		a.refused.CompareAndSwap(nil, new(refusals))
 	}

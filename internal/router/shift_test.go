@@ -208,7 +208,7 @@ func TestNothingIsLostWhileReleasesChangeUnderLoadAndTheOldOneEndsOnceItIsDraine
 			e.SetRoute("blog", rt)
 		}
 		e.SetRoute("blog", moved(int64(release), release, fresh))
-		if err := e.Drain(t.Context(), "at-"+old); err != nil {
+		if err := e.Drain(t.Context(), "at-"+old, 0); err != nil {
 			t.Fatal(err)
 		}
 		if n := e.InFlight("at-" + old); n != 0 {

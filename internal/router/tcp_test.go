@@ -141,7 +141,7 @@ func TestAConnectionOutlivesItsRouteUntilItsInstanceIsDrained(t *testing.T) {
 	e.SetRoute("blog", tcpRoute(2, "two"))
 	e.dial().hears("two")
 	drained := make(chan error, 1)
-	go func() { drained <- e.Drain(t.Context(), "one") }()
+	go func() { drained <- e.Drain(t.Context(), "one", 0) }()
 	_, _ = fmt.Fprintln(old, "still here")
 	old.hears("STILL HERE")
 	select {
@@ -217,7 +217,7 @@ func TestAConnectionThatCarriesNothingEnds(t *testing.T) {
 	l := e.dial()
 	l.hears("one")
 	l.ends()
-	if err := e.Drain(t.Context(), "one"); err != nil {
+	if err := e.Drain(t.Context(), "one", 0); err != nil {
 		t.Error(err)
 	}
 }

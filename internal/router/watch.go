@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -231,18 +232,24 @@ func (c *inward) look(now, tick time.Duration) {
 // hungUp reports whether the other end has closed a connection, or its half of
 // it: nobody reads what comes then, in all of HTTP but tunnels.
 func hungUp(conn any) (gone bool) {
-	with, ok := conn.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := with.SyscallConn()
-	if err != nil {
-		return false
-	}
-	err = raw.Control(func(fd uintptr) {
+	err := withSocket(conn, func(fd int) {
 		polled := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}} //nolint:gosec // a descriptor
 		n, err := unix.Poll(polled, 0)
 		gone = err == nil && n > 0 && polled[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
 	})
 	return gone && err == nil
+}
+
+// withSocket calls f with a connection's descriptor, which holds until f
+// returns. The error matches errors.ErrUnsupported when it has none.
+func withSocket(conn any, f func(fd int)) error {
+	with, ok := conn.(syscall.Conn)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	raw, err := with.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(func(fd uintptr) { f(int(fd)) }) //nolint:gosec // a descriptor
 }
