@@ -61,11 +61,6 @@ func (c *cli) showEdge(app string, edge api.Edge) error {
 	})
 }
 
-// meanwhile reports whether a change was refused because another came first.
-func meanwhile(err error) bool {
-	return errors.Is(err, platform.ErrConflict) && strings.Contains(err.Error(), "changed meanwhile")
-}
-
 // edgeTries is how often a change is made anew because another came between.
 const edgeTries = 5
 
@@ -86,7 +81,7 @@ func (c *cli) changeEdge(ctx context.Context, s *session, app string, change fun
 		switch {
 		case unchanged(err):
 			edge, err = s.Edge(ctx, app)
-		case meanwhile(err) && try < edgeTries:
+		case errors.Is(err, platform.ErrStale) && try < edgeTries:
 			continue
 		}
 		if err != nil {

@@ -89,7 +89,7 @@ func exitCode(err error) int {
 		return ExitNotFound
 	case errors.Is(err, platform.ErrUnauthenticated), errors.Is(err, platform.ErrForbidden):
 		return ExitNotAllowed
-	case errors.Is(err, platform.ErrConflict), errors.Is(err, platform.ErrBusy):
+	case errors.Is(err, platform.ErrConflict), errors.Is(err, platform.ErrStale), errors.Is(err, platform.ErrBusy):
 		return ExitRefused
 	case errors.Is(err, platform.ErrUnavailable):
 		return ExitUnreachable

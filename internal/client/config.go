@@ -33,8 +33,8 @@ func (c *Client) SetSettings(ctx context.Context, app string, patch api.Settings
 
 // Edge is what the app's team asks of the routers.
 func (c *Client) Edge(ctx context.Context, app string) (api.Edge, error) {
-	var edge api.Edge
-	return edge, c.get(ctx, path("apps", app, "edge"), &edge)
+	edge, _, err := c.EdgeAt(ctx, app)
+	return edge, err
 }
 
 // EdgeStatus is what the edge does for the app at the moment, and what it
@@ -48,8 +48,7 @@ func (c *Client) EdgeStatus(ctx context.Context, app string) (api.EdgeStatus, er
 // the routers have then; it waits for instances that a match leads to;
 // platform.ErrConflict when nothing changes.
 func (c *Client) PatchEdge(ctx context.Context, app string, patch map[string]any) (api.Edge, error) {
-	var edge api.Edge
-	return edge, c.deploy(ctx, path("apps", app, "edge"), patch, &edge)
+	return c.PatchEdgeAt(ctx, app, "", patch)
 }
 
 // EdgeAt is Edge with the tag that it has now.
@@ -58,8 +57,8 @@ func (c *Client) EdgeAt(ctx context.Context, app string) (edge api.Edge, tag str
 	return edge, tag, err
 }
 
-// PatchEdgeAt is PatchEdge of what has a tag; platform.ErrConflict when it was
-// changed since.
+// PatchEdgeAt is PatchEdge of what has a tag; platform.ErrStale when it was
+// changed since. No tag is any.
 func (c *Client) PatchEdgeAt(ctx context.Context, app, tag string, patch map[string]any) (edge api.Edge, err error) {
 	err = c.do(ctx, request{method: http.MethodPost, path: path("apps", app, "edge"), in: patch, out: &edge, wait: deploying, match: tag})
 	return edge, err

@@ -43,6 +43,8 @@ func kindOf(status int) error {
 		return platform.ErrNotFound
 	case http.StatusConflict:
 		return platform.ErrConflict
+	case http.StatusPreconditionFailed:
+		return platform.ErrStale
 	case http.StatusLocked, http.StatusTooManyRequests:
 		return platform.ErrBusy
 	case http.StatusUnprocessableEntity:

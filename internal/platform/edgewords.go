@@ -112,10 +112,10 @@ func (p EdgePatch) HashPasswords() error {
 
 // Patched is e with the patch applied: in order (see Tidy) and valid. The error
 // names each field that is wrong, and is one FieldError or several joined;
-// ErrConflict when the patch was made of another Edge.
+// ErrStale when the patch was made of another Edge.
 func (e Edge) Patched(p EdgePatch) (Edge, error) {
 	if p.Of != "" && p.Of != e.Tag() {
-		return Edge{}, &UserError{Kind: ErrConflict, Message: "The edge of this app was changed meanwhile.", Cure: "Look at it again (slipway edge), and make your change to what is there now."}
+		return Edge{}, &UserError{Kind: ErrStale, Message: "The edge of this app was changed meanwhile.", Cure: "Look at it again (slipway edge), and make your change to what is there now."}
 	}
 	merged, _ := mergePatch(e.Words(), p.words).(map[string]any)
 	var out Edge

@@ -17,6 +17,8 @@ var (
 	ErrUnauthenticated = errors.New("not authenticated")
 	// ErrConflict: the present state refuses the change.
 	ErrConflict = errors.New("conflict")
+	// ErrStale: the change was made of what another has changed since.
+	ErrStale = errors.New("stale")
 	// ErrInvalid: the input breaks a rule; see *FieldError for the field.
 	ErrInvalid = errors.New("invalid")
 	// ErrBusy: another change of the same app is under way.

@@ -110,7 +110,7 @@ func TestAListThatAnotherChangedMeanwhileIsNotWrittenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = deny(tag, "192.0.2.2")
-	if refused, ok := errors.AsType[*client.Error](err); !ok || refused.Answer.Status != 409 ||
+	if refused, ok := errors.AsType[*client.Error](err); !ok || refused.Answer.Status != 412 || !errors.Is(err, platform.ErrStale) ||
 		!strings.Contains(err.Error(), "was changed meanwhile") || !strings.Contains(err.Error(), "slipway edge") {
 		t.Fatal(err)
 	}

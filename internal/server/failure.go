@@ -32,6 +32,7 @@ var statuses = []struct {
 	{platform.ErrInvalid, http.StatusBadRequest},
 	{platform.ErrBusy, http.StatusConflict},
 	{platform.ErrConflict, http.StatusConflict},
+	{platform.ErrStale, http.StatusPreconditionFailed}, // RFC 9110, 13.1.1
 	{platform.ErrUnavailable, http.StatusServiceUnavailable},
 }
 

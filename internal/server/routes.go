@@ -143,7 +143,7 @@ func table() []route {
 		{method: del, path: of + "services/", handle: (*server).removeService, takes: api.RemoveService{}, status: empty, summary: "Lead them to web again"},
 		{method: get, path: of + "edge/", handle: (*server).getEdge, status: 200, gives: api.Edge{}, summary: "Get what an app's team asks of the routers"},
 		{method: get, path: of + "edge/status/", handle: (*server).edgeStatus, status: 200, gives: api.EdgeStatus{}, also: []int{503}, summary: "Get what the edge does for an app at the moment, and what it turned away"},
-		{method: post, path: of + "edge/", handle: (*server).patchEdge, takes: api.Edge{}, status: 200, gives: api.Edge{}, also: []int{409}, summary: "Change that: the body is merged into it (RFC 7396)"},
+		{method: post, path: of + "edge/", handle: (*server).patchEdge, takes: api.Edge{}, status: 200, gives: api.Edge{}, also: []int{409, 412}, summary: "Change that: the body is merged into it (RFC 7396)"},
 		{method: del, path: of + "edge/", handle: (*server).resetEdge, status: empty, also: []int{409}, summary: "Take all of it away"},
 		{method: get, path: of + "ports/", handle: (*server).listPorts, status: 200, gives: api.Ports{}, summary: "List the ports of the edge that lead to an app"},
 		{method: post, path: of + "ports/", handle: (*server).addPort, takes: api.AddPort{}, status: 201, gives: api.Port{}, also: []int{409}, summary: "Lead a port of the edge to a process type"},
