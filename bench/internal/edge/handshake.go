@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/slipway-paas/slipway/bench/internal/proc"
 )
 
 // errNotSpoken: the proxy does not know what a row is about.
@@ -45,7 +47,7 @@ func visits(p proxy, d time.Duration, exchange tls.CurveID, sessions tls.ClientS
 	var all sync.WaitGroup
 	var took []time.Duration
 	var s sample
-	before, began := cpu(p.pids), time.Now()
+	before, began := proc.CPU(p.pids...), time.Now()
 	for range visitors {
 		all.Go(func() {
 			for ctx.Err() == nil {
@@ -60,7 +62,7 @@ func visits(p proxy, d time.Duration, exchange tls.CurveID, sessions tls.ClientS
 		})
 	}
 	all.Wait()
-	s.cpu, s.requests = cpu(p.pids)-before, len(took)
+	s.cpu, s.requests = proc.CPU(p.pids...)-before, len(took)
 	s.rate = float64(s.requests) / time.Since(began).Seconds()
 	slices.Sort(took)
 	s.p50, s.p99 = took[len(took)/2], took[len(took)*99/100]

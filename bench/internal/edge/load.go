@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/slipway-paas/slipway/bench/internal/proc"
 )
 
 const connections = "64"
@@ -41,9 +43,9 @@ var (
 // wrk asks as fast as answers come, on one thread.
 func wrk(p proxy, d time.Duration, url string) (sample, error) {
 	args := []string{"-t1", "-c" + connections, "-d" + strconv.Itoa(int(d.Seconds())) + "s", "--latency", "-H", "Host: " + host, url}
-	before := cpu(p.pids)
+	before := proc.CPU(p.pids...)
 	out, err := exec.CommandContext(context.Background(), "wrk", args...).CombinedOutput()
-	s := sample{cpu: cpu(p.pids) - before}
+	s := sample{cpu: proc.CPU(p.pids...) - before}
 	if err != nil {
 		return s, fmt.Errorf("wrk: %w: %s", err, out)
 	}
@@ -106,9 +108,9 @@ func h2load(p proxy, scheme, address string, more ...string) (sample, error) {
 	defer os.RemoveAll(dir)
 	log := filepath.Join(dir, "log")
 	args := append([]string{"-t1", "--log-file=" + log}, more...)
-	before := cpu(p.pids)
+	before := proc.CPU(p.pids...)
 	out, err := exec.CommandContext(context.Background(), "h2load", append(args, "--connect-to="+address, scheme+"://"+host+"/")...).CombinedOutput()
-	s := sample{cpu: cpu(p.pids) - before}
+	s := sample{cpu: proc.CPU(p.pids...) - before}
 	if err != nil {
 		return s, fmt.Errorf("h2load: %w: %s", err, out)
 	}
@@ -165,14 +167,14 @@ func fetch(p proxy, url string) (sample, error) {
 	}}
 	defer client.CloseIdleConnections()
 	s := sample{requests: 5}
-	before, began := cpu(p.pids), time.Now()
+	before, began := proc.CPU(p.pids...), time.Now()
 	for range s.requests {
 		n, err := get(client, url)
 		if err != nil || n != 100<<20 {
 			return s, fmt.Errorf("%d bytes came: %w", n, err)
 		}
 	}
-	s.cpu = cpu(p.pids) - before
+	s.cpu = proc.CPU(p.pids...) - before
 	s.rate = float64(s.requests) / time.Since(began).Seconds()
 	return s, nil
 }
@@ -217,7 +219,7 @@ func memory(proxies []proxy, name string, count int, open func(proxy) (net.Conn,
 
 // costOf opens count connections, lets them settle, and gives the KB each.
 func costOf(p proxy, count int, open func(proxy) (net.Conn, error)) (float64, error) {
-	before := pss(p.pids)
+	before := proc.PSS(p.pids...)
 	for range count {
 		conn, err := open(p)
 		if err != nil {
@@ -226,7 +228,7 @@ func costOf(p proxy, count int, open func(proxy) (net.Conn, error)) (float64, er
 		defer conn.Close()
 	}
 	time.Sleep(3 * time.Second)
-	return float64(pss(p.pids)-before) / float64(count), nil
+	return float64(proc.PSS(p.pids...)-before) / float64(count), nil
 }
 
 // idle is a connection that was answered once.

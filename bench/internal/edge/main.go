@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/slipway-paas/slipway/bench/internal/proc"
 )
 
 // proxy is one of those measured: NAME,HTTP,HTTPS,PID[,PID...].
@@ -124,7 +126,7 @@ func measure(k kind, proxies []proxy, rounds int, d time.Duration) {
 		}
 		fmt.Printf("%-12s %14.2f %8.2f %10.0f %8.2f %9.2f %9.2f %8.1f %7d\n", p.name,
 			m.cpu.Seconds(), ratio(m.cpu.Seconds(), first.cpu.Seconds()), m.rate, ratio(m.rate, first.rate),
-			ms(m.p50), ms(m.p99), float64(pss(p.pids))/1024, m.failed)
+			ms(m.p50), ms(m.p99), float64(proc.PSS(p.pids...))/1024, m.failed)
 	}
 }
 

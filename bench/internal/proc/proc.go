@@ -1,4 +1,5 @@
-package main
+// Package proc reads what processes use of the machine: proc(5).
+package proc
 
 import (
 	"fmt"
@@ -9,8 +10,8 @@ import (
 	"time"
 )
 
-// cpu is what the processes ran.
-func cpu(pids []int) (ran time.Duration) {
+// CPU is for how long the processes ran.
+func CPU(pids ...int) (ran time.Duration) {
 	for _, pid := range pids {
 		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 		for _, file := range files {
@@ -24,8 +25,8 @@ func cpu(pids []int) (ran time.Duration) {
 	return ran
 }
 
-// pss is the processes' share of memory in KiB: proc(5), smaps_rollup.
-func pss(pids []int) (kib int) {
+// PSS is the processes' share of memory in KiB: proc(5), smaps_rollup.
+func PSS(pids ...int) (kib int) {
 	for _, pid := range pids {
 		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 		for line := range strings.Lines(string(text)) {
