@@ -74,6 +74,12 @@ func (tx *Tx) LockACME(name, holder string, life time.Duration) (taken bool, err
 	return n > 0, err
 }
 
+// ACMELocks names the locks below a path that somebody has.
+func (tx *Tx) ACMELocks(path string) ([]string, error) {
+	from, to := below(path)
+	return all(tx, scanText, "SELECT name FROM acme_locks WHERE name >= ? AND name < ? AND expires >= ? ORDER BY name COLLATE BINARY", from, to, micros(time.Now()))
+}
+
 // ProlongACME gives a lock more time; it reports false when it is another's now.
 func (tx *Tx) ProlongACME(name, holder string, life time.Duration) (held bool, err error) {
 	n, err := tx.exec("UPDATE acme_locks SET expires = ? WHERE name = ? AND holder = ?", micros(time.Now().Add(life)), name, holder)

@@ -99,6 +99,24 @@ func TestALockIsOnesUntilItsTimeIsOver(t *testing.T) {
 		if !take("one/1", time.Hour) || take("two/1", time.Hour) || take("one/1", time.Hour) {
 			t.Error("it was had by two")
 		}
+		held := func(path string) (names []string) {
+			t.Helper()
+			change(func(tx *store.Tx) (err error) {
+				names, err = tx.ACMELocks(path)
+				return err
+			})
+			return names
+		}
+		change(func(tx *store.Tx) error {
+			_, one := tx.LockACME("plane/b", "b/1", time.Hour)
+			_, two := tx.LockACME("plane/a", "a/1", time.Hour)
+			_, over := tx.LockACME("plane/dead", "dead/1", -time.Second)
+			_, other := tx.LockACME("planes", "c/1", time.Hour)
+			return errors.Join(one, two, over, other)
+		})
+		if got := held("plane"); !slices.Equal(got, []string{"plane/a", "plane/b"}) {
+			t.Errorf("below plane are held %q", got)
+		}
 		change(func(tx *store.Tx) error { return tx.UnlockACME("issue", "two/1") })
 		change(func(tx *store.Tx) error { return tx.UnlockAllACME("on") })
 		if take("two/1", time.Hour) {

@@ -17,7 +17,8 @@ import (
 )
 
 // Edge is where certificates and proofs are shown. Acked returns once every
-// router shows what the version holds.
+// router shows what the version holds. Both are this process's own; routers of
+// others hear of proofs through the store.
 type Edge interface {
 	SetCertificates(wish map[string]*platform.EdgeCertificate) (version int64, err error)
 	Certificates() []string
@@ -56,8 +57,12 @@ type Options struct {
 	// Asked.
 	OnDemand bool
 	// Process names this process among those that share the store: what it held
-	// when it was killed is free when it starts again. Default "slipway".
+	// when it was killed is free when it starts again. No slash. Default "slipway".
 	Process string
+	// Lease is how long others wait for what a process held that died. Default
+	// 1 min: a process that lives loses it only when it cannot reach the store for
+	// so long.
+	Lease time.Duration
 	// Check is the pause between two looks at whether a certificate is to be
 	// renewed, of those that are over soon; the others are looked at more rarely.
 	// Default 1 min.
@@ -81,6 +86,7 @@ const (
 
 func (o Options) withDefaults() Options {
 	orDefault(&o.Check, time.Minute)
+	orDefault(&o.Lease, time.Minute)
 	orDefault(&o.FirstPause, time.Minute)
 	orDefault(&o.LastPause, 6*time.Hour)
 	if len(o.Challenges) == 0 {
@@ -104,6 +110,7 @@ type Keeper struct {
 	opt     Options
 	edge    Edge
 	storage *storage
+	board   *board
 	cache   *certmagic.Cache
 	magic   *certmagic.Config
 	demand  *rate.Limiter // of Asked
@@ -146,7 +153,8 @@ func New(log *slog.Logger, db *store.Store, edge Edge, opt Options) (*Keeper, er
 		subjects: map[string]*subject{}, wants: map[string][]string{},
 	}
 	k.life, k.end = context.WithCancel(context.Background())
-	k.storage = newStorage(log, db, k.opt.Process)
+	k.storage = newStorage(log, db, k.opt.Process, k.opt.Lease)
+	k.board = newBoard(log, k.storage, edge, k.opt.Process)
 	logger := zapOf(log)
 	k.cache = certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return k.magic, nil },
@@ -185,6 +193,10 @@ func (k *Keeper) Start(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := k.board.open(ctx); err != nil {
+		return err
+	}
+	k.work.Go(func() { k.board.follow(k.life, &k.work) })
 	k.work.Go(k.run)
 	k.work.Go(k.clean)
 	return nil
@@ -196,6 +208,7 @@ func (k *Keeper) Close() {
 	k.once.Do(func() {
 		k.end()
 		k.work.Wait()
+		k.board.close()
 		k.cache.Stop()
 	})
 }

@@ -18,30 +18,28 @@ import (
 )
 
 // storage is certmagic's Storage in the platform's database. Values are sealed
-// there. Locks are leases: a process that dies with one holds it for lease.
+// there. Locks are leases: a process that dies with one holds it for as long.
 type storage struct {
 	log     *slog.Logger
 	db      *store.Store
 	process string // of all its holders
 	holder  string
+	lease   time.Duration
 
 	mu   sync.Mutex
 	held map[string]context.CancelFunc // ends the prolonging
 }
 
-const (
-	lease      = time.Minute
-	prolonging = lease / 3
-	lockPause  = 300 * time.Millisecond
-)
+// lockPause is the time between two tries for a lock that another has.
+const lockPause = 300 * time.Millisecond
 
 var (
 	_ certmagic.Storage   = (*storage)(nil)
 	_ certmagic.TryLocker = (*storage)(nil)
 )
 
-func newStorage(log *slog.Logger, db *store.Store, process string) *storage {
-	return &storage{log: log, db: db, process: process, holder: process + "/" + rand.Text(), held: map[string]context.CancelFunc{}}
+func newStorage(log *slog.Logger, db *store.Store, process string, lease time.Duration) *storage {
+	return &storage{log: log, db: db, process: process, holder: process + "/" + rand.Text(), lease: lease, held: map[string]context.CancelFunc{}}
 }
 
 // free gives back what an earlier process of the same name held.
@@ -146,7 +144,7 @@ func (s *storage) TryLock(ctx context.Context, name string) (taken bool, err err
 		return false, nil // somebody of this process has it
 	}
 	err = s.db.Write(ctx, func(tx *store.Tx) (err error) {
-		taken, err = tx.LockACME(name, s.holder, lease)
+		taken, err = tx.LockACME(name, s.holder, s.lease)
 		return err
 	})
 	if err != nil || !taken {
@@ -159,7 +157,7 @@ func (s *storage) TryLock(ctx context.Context, name string) (taken bool, err err
 }
 
 func (s *storage) prolong(ctx context.Context, name string) {
-	tick := time.NewTicker(prolonging)
+	tick := time.NewTicker(s.lease / 3)
 	defer tick.Stop()
 	for {
 		select {
@@ -169,7 +167,7 @@ func (s *storage) prolong(ctx context.Context, name string) {
 		}
 		var held bool
 		err := s.db.Write(ctx, func(tx *store.Tx) (err error) {
-			held, err = tx.ProlongACME(name, s.holder, lease)
+			held, err = tx.ProlongACME(name, s.holder, s.lease)
 			return err
 		})
 		if ctx.Err() == nil && (err != nil || !held) {
