@@ -24,8 +24,9 @@ type loop struct {
 	epoll  int
 	bell   int // an eventfd, by which others have it look at posted
 	clock  time.Duration
-	next   time.Duration // when something is due: see by
+	next   time.Duration // when alarms go off
 
+	alarms    alarms   // the loop's
 	sockets   []socket // the loop's, by descriptor
 	number    int32    // of the last socket
 	out       map[*upstream]*outPool
@@ -55,8 +56,8 @@ type handler interface {
 	// event is told what epoll said. The descriptor is registered once, for all
 	// that is edge triggered.
 	event(l *loop, events uint32)
-	// tick is called when something is due, of this one or another. It does what
-	// is due of this one, and says by loop.by when the next thing will be.
+	// tick is called when something may be due. It does what is, and says by
+	// loop.by when the next thing will be.
 	tick(l *loop)
 	// shut ends it.
 	shut(l *loop)
@@ -67,6 +68,7 @@ type handler interface {
 type socket struct {
 	handler
 	number int32
+	alarm  int64 // when its next goes off: see alarms; 0: it has none
 }
 
 const edges = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff
@@ -113,7 +115,7 @@ func (l *loop) register(fd int, h handler, events uint32) error {
 	for len(l.sockets) <= fd {
 		l.sockets = append(l.sockets, socket{})
 	}
-	l.sockets[fd] = socket{h, l.number}
+	l.sockets[fd] = socket{handler: h, number: l.number}
 	return nil
 }
 
@@ -171,22 +173,13 @@ func (l *loop) run() {
 		l.goOn()
 		l.lookAtGates()
 		if l.clock >= l.next {
-			l.tick()
+			l.ring()
+			l.spare = runtime.GOMAXPROCS(0) > l.router.opt.Loops
 		}
+		l.hear()
 	}
 	l.close()
 }
-
-// by has tick be called at a time, 0: at none. It is on the loop's clock, and
-// rounded up, so that what is due at about the same time is looked at once.
-func (l *loop) by(due time.Duration) {
-	if tick := l.router.watch.tick; due > 0 {
-		l.at(due - due%tick + tick)
-	}
-}
-
-// at is by for what is not to be late.
-func (l *loop) at(due time.Duration) { l.next = min(l.next, due) }
 
 // goOn gives those another turn that broke off.
 func (l *loop) goOn() {
@@ -266,11 +259,14 @@ func (r *Router) stir() {
 	}
 }
 
+// busy reports whether there is more to do than what events say.
+func (l *loop) busy() bool { return len(l.again) > 0 || len(l.alarms.rung) > 0 }
+
 // wait waits for events, briefly while there was work a moment ago.
 func (l *loop) wait(events []unix.EpollEvent, worked time.Duration) int {
 	if l.spare && l.clock-max(worked, time.Duration(l.router.stirred.Load())) < busyFor {
 		brief := briefWait
-		if len(l.again) > 0 {
+		if l.busy() {
 			brief = 0
 		}
 		n := rawEpollWait(l.epoll, events, brief)
@@ -281,7 +277,7 @@ func (l *loop) wait(events []unix.EpollEvent, worked time.Duration) int {
 	}
 	limit := -1 // nothing is due but what others bring
 	switch {
-	case len(l.again) > 0:
+	case l.busy():
 		limit = 0
 	case len(l.waiting) > 0:
 		limit = int(briefWait / time.Millisecond)
@@ -293,19 +289,6 @@ func (l *loop) wait(events []unix.EpollEvent, worked time.Duration) int {
 		return 0 // interrupted
 	}
 	return n
-}
-
-func (l *loop) tick() {
-	l.next = never
-	l.spare = runtime.GOMAXPROCS(0) > l.router.opt.Loops
-	for _, s := range l.sockets {
-		if s.handler != nil {
-			l.guard(s.handler, func() { s.tick(l) })
-		}
-	}
-	for _, pool := range l.out {
-		pool.reap(l)
-	}
 }
 
 // close ends all that the loop has. It is the last that its thread does.

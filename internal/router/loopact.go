@@ -134,7 +134,7 @@ func (c *inSocket) flush(l *loop) bool {
 			c.writable = false
 			if a.blocked == 0 {
 				a.blocked, a.patience = l.clock, max(a.patience, time.Second)
-				l.by(a.blocked + a.patience)
+				l.by(c.fd, a.blocked+a.patience)
 			}
 			return false
 		case err == unix.EINTR: //nolint:errorlint // an Errno

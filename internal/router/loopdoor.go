@@ -166,14 +166,14 @@ func (d *loopListener) pause(l *loop) {
 	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, d.fd, nil)
 	d.paused++
 	d.pauses = l.clock + acceptPause
-	l.by(d.pauses)
+	l.by(d.fd, d.pauses)
 }
 
 func (d *loopListener) tick(l *loop) {
 	switch {
 	case d.pauses == 0:
 	case d.pauses > l.clock || d.listen(l) != nil:
-		l.by(max(d.pauses, l.clock+acceptPause))
+		l.by(d.fd, max(d.pauses, l.clock+acceptPause))
 	}
 }
 

@@ -72,7 +72,7 @@ func (c *inSocket) event(l *loop, events uint32) {
 	c.writable = c.writable || events&unix.EPOLLOUT != 0
 	if events&unix.EPOLLRDHUP != 0 && !c.hungUp {
 		c.hungUp = true
-		l.by(l.clock) // it is looked at twice
+		l.by(c.fd, l.clock) // it is looked at twice
 	}
 	switch {
 	case events&(unix.EPOLLHUP|unix.EPOLLERR) != 0:
@@ -331,7 +331,7 @@ func (c *inSocket) send(l *loop, at *place) error {
 func (c *inSocket) sentAll(l *loop) {
 	if limit := c.act.x.patience(); limit > 0 {
 		c.act.due = l.clock + limit
-		l.by(c.act.due)
+		l.by(c.fd, c.act.due)
 	}
 }
 
@@ -427,7 +427,7 @@ func (l *loop) slotted(a *act, why overload.Reason) {
 // until has something be due; 0: nothing is.
 func (c *inSocket) until(l *loop, due time.Duration) {
 	c.due = due
-	l.by(due)
+	l.by(c.fd, due)
 }
 
 // tick implements handler.
@@ -437,7 +437,7 @@ func (c *inSocket) tick(l *loop) {
 	case c.due > 0 && c.due <= l.clock:
 		c.late(l)
 	case a == nil:
-		l.by(c.due)
+		l.by(c.fd, c.due)
 	case a.due > 0 && a.due <= l.clock && !a.begun:
 		c.failed(l, errTimeout)
 		c.serve(l)
@@ -448,10 +448,10 @@ func (c *inSocket) tick(l *loop) {
 		c.leaves(l)
 	default:
 		if c.noticed = c.hungUp; c.noticed {
-			l.by(l.clock)
+			l.by(c.fd, l.clock)
 		}
-		if l.by(a.due); a.blocked > 0 {
-			l.by(a.blocked + a.patience)
+		if l.by(c.fd, a.due); a.blocked > 0 {
+			l.by(c.fd, a.blocked+a.patience)
 		}
 	}
 }

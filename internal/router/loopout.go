@@ -49,7 +49,7 @@ func (l *loop) connect(u *upstream, within time.Duration) (*outSocket, error) {
 		unix.Close(fd)
 		return nil, errRefused
 	}
-	l.by(o.since + within)
+	l.by(fd, o.since+within)
 	return o, nil
 }
 
@@ -74,9 +74,7 @@ func (p *outPool) reap(l *loop) {
 	clear(p.idle[len(kept):])
 	if p.idle = kept; len(kept) == 0 {
 		delete(l.out, p.of)
-		return
 	}
-	l.by(kept[0].since + l.router.opt.UpstreamIdle)
 }
 
 // forget takes one that has closed out of its pool.
@@ -225,12 +223,17 @@ func (o *outSocket) refused(l *loop) {
 
 // tick implements handler.
 func (o *outSocket) tick(l *loop) {
+	idle, pool := l.router.opt.UpstreamIdle, l.out[o.of]
 	switch {
-	case !o.connecting:
-	case l.clock-o.since >= o.within:
+	case o.connecting && l.clock-o.since >= o.within:
 		o.refused(l)
+	case o.connecting:
+		l.by(o.fd, o.since+o.within)
+	case o.client != nil || pool == nil: // it is looked at once it is given back
+	case l.clock-o.since >= idle:
+		pool.reap(l)
 	default:
-		l.by(o.since + o.within)
+		l.by(o.fd, o.since+idle)
 	}
 }
 
@@ -261,18 +264,18 @@ func (o *outSocket) yield(l *loop) {
 func (o *outSocket) done(l *loop, whole bool) {
 	fit := whole && o.got && o.framing.done && !o.final && o.r == o.w && o.text == nil && o.era == o.of.era.Load()
 	pool := l.out[o.of]
+	if !fit || pool != nil && len(pool.idle) >= maxIdle {
+		o.shut(l)
+		return
+	}
 	if pool == nil {
 		pool = &outPool{of: o.of}
 		l.out[o.of] = pool
 	}
-	if !fit || len(pool.idle) >= maxIdle {
-		o.shut(l)
-		return
-	}
 	o.client, o.used, o.since = nil, true, l.clock
 	o.yield(l)
 	pool.idle = append(pool.idle, o)
-	l.by(o.since + l.router.opt.UpstreamIdle)
+	l.by(o.fd, o.since+l.router.opt.UpstreamIdle)
 }
 
 // bulk is a buffer for large bodies.

@@ -59,7 +59,7 @@ func (c *inSocket) join(l *loop) {
 	l.sockets[c.fd].handler, l.sockets[o.fd].handler = &j.client, &j.app
 	l.clients.Add(-1)           // nobody waits for its end who waits until all are quiet
 	l.router.watch.count.Add(1) // for its other descriptor, which is its own now
-	l.by(j.heard + j.quiet)
+	l.by(c.fd, j.heard+j.quiet)
 	j.inst.tunnels().add(j, x.route.edge.Timeouts.Upgraded)
 	j.app.carry(l)
 	j.client.carry(l)
@@ -156,7 +156,7 @@ func (s *limb) tick(l *loop) {
 		j.end(l)
 		return
 	}
-	l.by(end)
+	l.by(s.fd, end)
 }
 
 // shut implements handler.
@@ -199,7 +199,7 @@ func (j *joint) farewell(l *loop) (told bool) {
 		return false
 	}
 	n, err := rawWrite(j.client.fd, goingAway)
-	j.due = l.clock + partTime
-	l.at(j.due)
+	j.due = l.clock + partTime - l.router.watch.tick // which it may be late by
+	l.by(j.client.fd, j.due)
 	return err == nil && n == len(goingAway)
 }

@@ -1,34 +1,83 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"maps"
 	"net"
+	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-func newEnds() *ends { return &ends{how: map[string]int{}} }
-
-// be is a slow client until the router ends it.
-func (e *ends) be(conn net.Conn, k kind) {
-	defer conn.Close()
-	if tcp, ok := conn.(*net.TCPConn); ok && !k.reads {
-		_ = tcp.SetReadBuffer(4 << 10) // so that the kernel does not take it all for who takes nothing
+// crowd is all the clients of a kind. It says when they are there, and once all
+// have been ended, how.
+func crowd(k *kind, addr string) error {
+	e := &ends{how: map[string]int{}}
+	all := make([]net.Conn, 0, k.count)
+	dialer := net.Dialer{Control: k.small}
+	for range k.count {
+		conn, err := dialer.DialContext(context.Background(), "tcp", addr)
+		if err != nil {
+			return err
+		}
+		all = append(all, conn)
+		_, _ = io.WriteString(conn, k.begin)
+		e.all.Go(func() { e.be(conn, k) })
 	}
-	_, _ = io.WriteString(conn, k.begin)
+	fmt.Println("there")
 	if k.every > 0 {
-		stop := make(chan struct{})
-		defer close(stop)
-		go drip(conn, k, stop)
+		go drip(all, k)
 	}
+	e.all.Wait()
+	fmt.Println(e)
+	return nil
+}
+
+// small has a client that takes nothing have no room in the kernel either: a
+// window is agreed on when a connection begins.
+func (k *kind) small(_, _ string, raw syscall.RawConn) (err error) {
+	if k.reads {
+		return nil
+	}
+	failed := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<10) }) //nolint:gosec // a descriptor
+	if err == nil {
+		err = failed
+	}
+	return err
+}
+
+// drip has all say something more, one after the other.
+func drip(all []net.Conn, k *kind) {
+	const batches = 500
+	ticker := time.NewTicker(k.every / batches)
+	defer ticker.Stop()
+	for at := 0; ; at++ {
+		<-ticker.C
+		for i := at % batches; i < len(all); i += batches {
+			_, _ = io.WriteString(all[i], k.drip)
+		}
+	}
+}
+
+// ends are how the slow clients ended.
+type ends struct {
+	mu  sync.Mutex
+	how map[string]int
+	all sync.WaitGroup
+}
+
+// be is a slow client until the proxy ends it.
+func (e *ends) be(conn net.Conn, k *kind) {
+	defer conn.Close()
 	if !k.reads {
 		e.add(cut(conn))
 		return
@@ -55,21 +104,6 @@ func (e *ends) String() string {
 	return strings.Join(all, ", ")
 }
 
-func drip(conn net.Conn, k kind, stop chan struct{}) {
-	ticker := time.NewTicker(k.every)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-ticker.C:
-			if _, err := io.WriteString(conn, k.drip); err != nil {
-				return
-			}
-		}
-	}
-}
-
 // established is a state of TCP: tcp(7).
 const established = 1
 
@@ -79,7 +113,7 @@ func cut(conn net.Conn) string {
 	if err != nil {
 		return err.Error()
 	}
-	for range time.Tick(time.Second / 2) {
+	for range time.Tick(2 * time.Second) {
 		var state uint8
 		err := raw.Control(func(fd uintptr) {
 			if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil { //nolint:gosec // a descriptor
@@ -93,40 +127,54 @@ func cut(conn net.Conn) string {
 	return "cut off"
 }
 
-// highest is the most memory a process had until stop, in KiB.
-func highest(pid int, stop chan struct{}) (most int) {
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	for {
-		most = max(most, pss(pid))
+// The other app is asked this often, by so many.
+const (
+	askers = 10
+	apart  = 20 * time.Millisecond
+)
+
+// ask asks the other app until its input ends, and prints when each request was
+// due, in microseconds, and how many milliseconds after that it was answered.
+func ask(addr string) error {
+	stop := make(chan struct{})
+	go func() { _, _ = io.Copy(io.Discard, os.Stdin); close(stop) }()
+	var mu sync.Mutex
+	var out strings.Builder
+	failed := make(chan error, askers)
+	for i := range askers {
+		go func() { failed <- asker(addr, time.Now().Add(apart*time.Duration(i)/askers), stop, &mu, &out) }()
+	}
+	for range askers {
+		if err := <-failed; err != nil {
+			return err
+		}
+	}
+	_, err := io.WriteString(os.Stdout, out.String())
+	return err
+}
+
+func asker(addr string, due time.Time, stop chan struct{}, mu *sync.Mutex, out *strings.Builder) error {
+	conn, err := new(net.Dialer).DialContext(context.Background(), "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	rd := bufio.NewReader(conn)
+	for ; ; due = due.Add(apart) {
 		select {
-		case <-ticker.C:
+		case <-time.After(time.Until(due)):
 		case <-stop:
-			return most
+			return nil
 		}
-	}
-}
-
-// pss is a process' share of memory in KiB: proc(5), smaps_rollup.
-func pss(pid int) (kib int) {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
-			_, _ = fmt.Sscan(rest, &kib)
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: quick.test\r\n\r\n")
+		res, err := http.ReadResponse(rd, nil)
+		if err != nil {
+			return err
 		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		mu.Lock()
+		fmt.Fprintf(out, "%d %.3f\n", due.UnixMicro(), time.Since(due).Seconds()*1e3)
+		mu.Unlock()
 	}
-	return kib
-}
-
-// cpu is for how many seconds a process ran.
-func cpu(pid int) (ran float64) {
-	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-	for _, file := range files {
-		text, _ := os.ReadFile(file)
-		if words := strings.Fields(string(text)); len(words) > 0 {
-			ns, _ := strconv.ParseFloat(words[0], 64)
-			ran += ns / 1e9
-		}
-	}
-	return ran
 }
