@@ -172,7 +172,7 @@ func (p framed) run(t *testing.T) {
 	if got[3].ended != "200" || !strings.Contains(got[3].text, "[GET /canary]") {
 		t.Errorf("the request behind it came to %q: %.300q (%s)", got[3].ended, got[3].text, p.clause)
 	}
-	seen := app.wrote()
+	seen := app.text()
 	for _, part := range p.sees {
 		if !strings.Contains(seen, part) {
 			t.Errorf("the app got %.600q, want %q in it (%s)", seen, part, p.clause)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,7 +54,7 @@ func (p asked) run(t *testing.T) {
 			t.Errorf("the client got %.600q, want %q in it (%s)", got, part, p.clause)
 		}
 	}
-	seen := app.wrote()
+	seen := app.text()
 	for _, part := range p.sees {
 		if !strings.Contains(seen, part) {
 			t.Errorf("the app got %.600q, want %q in it (%s)", seen, part, p.clause)
@@ -86,9 +87,8 @@ type scribe struct {
 	addr string
 	say  []byte // the whole answer to what is not the canary; nil: its own
 
-	mu    sync.Mutex
-	bytes bytes.Buffer
-	conns int
+	logged // every byte
+	conns  atomic.Int32
 }
 
 func newScribe(t *testing.T, say []byte) *scribe {
@@ -121,23 +121,9 @@ func newScribe(t *testing.T, say []byte) *scribe {
 	return s
 }
 
-func (s *scribe) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.bytes.Write(p)
-}
-
-func (s *scribe) wrote() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.bytes.String()
-}
-
 func (s *scribe) serve(conn net.Conn) {
 	defer conn.Close()
-	s.mu.Lock()
-	s.conns++
-	s.mu.Unlock()
+	s.conns.Add(1)
 	in := bufio.NewReader(io.TeeReader(conn, s))
 	for {
 		req, err := http.ReadRequest(in)
@@ -227,7 +213,7 @@ func (p told) run(t *testing.T) {
 	}
 	app.mu.Lock()
 	defer app.mu.Unlock()
-	if parted := app.conns > 1; parted != p.parted && strings.Contains(p.say, "X-Stay: y") {
+	if parted := app.conns.Load() > 1; parted != p.parted && strings.Contains(p.say, "X-Stay: y") {
 		t.Errorf("the connection was given up: %v, want %v (%s)", parted, p.parted, p.clause)
 	}
 }

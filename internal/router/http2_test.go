@@ -178,9 +178,9 @@ func TestAnAnswerThatBreaksOffResetsTheStreamOnly(t *testing.T) {
 	}
 }
 
-func TestAWebSocketOverHTTP2IsAnUpgradeToTheApp(t *testing.T) {
-	e := serve(t, router.Options{})
-	e.SetRoute("blog", route("blog", 1, backend(t, func(w http.ResponseWriter, r *http.Request) {
+// echoSocket is an app that answers one message of a WebSocket with itself.
+func echoSocket(t *testing.T) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 		if err != nil {
 			t.Error(err)
@@ -195,7 +195,12 @@ func TestAWebSocketOverHTTP2IsAnUpgradeToTheApp(t *testing.T) {
 			t.Error(err)
 		}
 		_ = c.Close(websocket.StatusNormalClosure, "")
-	})))
+	}
+}
+
+func TestAWebSocketOverHTTP2IsAnUpgradeToTheApp(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", route("blog", 1, backend(t, echoSocket(t))))
 	conn, err := net.Dial("tcp", e.addr)
 	if err != nil {
 		t.Fatal(err)

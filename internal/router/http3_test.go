@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/quic-go/qpack"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
@@ -66,28 +65,9 @@ func (e *edge) request3(method, path string, body io.Reader) *http.Request {
 	return req
 }
 
-func do3(t *testing.T, tr http.RoundTripper, req *http.Request) answer {
-	t.Helper()
-	res, err := tr.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer{res, string(text)}
-}
-
 func TestHTTP3IsServed(t *testing.T) {
-	var mu sync.Mutex
-	var log []router.Access
-	e := serve(t, router.Options{Access: func(a router.Access) {
-		mu.Lock()
-		defer mu.Unlock()
-		log = append(log, a)
-	}})
+	var written accessLog
+	e := serve(t, router.Options{Access: written.add})
 	e.SetEdge(platform.EdgeState{Certificates: []platform.EdgeCertificate{selfSigned(t, "blog.test")}})
 	e.SetRoute("blog", route("blog", 1, backend(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Trailer", "Sum")
@@ -103,7 +83,7 @@ func TestHTTP3IsServed(t *testing.T) {
 		req.Header["Cookie"] = []string{"a=1", "b=2"}
 		req.Trailer = http.Header{"Sum": {fmt.Sprint(i)}}
 		all.Go(func() {
-			got := do3(t, tr, req)
+			got := roundTrip(t, tr, req)
 			want := fmt.Sprintf("POST HTTP/1.1 blog.test /%d?q [a=1; b=2] [chunked] https body", i)
 			if got.body != want || got.Proto != "HTTP/3.0" || got.Trailer.Get("Sum") != fmt.Sprint(i) || got.Header.Get("X-Request-Id") == "" {
 				t.Errorf("got %s %q %v %v", got.Proto, got.body, got.Header, got.Trailer)
@@ -111,18 +91,17 @@ func TestHTTP3IsServed(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if got := do3(t, tr, e.request3("GET", "/", nil)); !strings.HasPrefix(got.body, "GET HTTP/1.1 blog.test / [] [] https") {
+	if got := roundTrip(t, tr, e.request3("GET", "/", nil)); !strings.HasPrefix(got.body, "GET HTTP/1.1 blog.test / [] [] https") {
 		t.Errorf("a request without a body had one: %q", got.body)
 	}
-	if got := do3(t, tr, e.request3("POST", "/", strings.NewReader("five!"))); got.body != "POST HTTP/1.1 blog.test / [] [] https five!" {
+	if got := roundTrip(t, tr, e.request3("POST", "/", strings.NewReader("five!"))); got.body != "POST HTTP/1.1 blog.test / [] [] https five!" {
 		t.Errorf("a length did not come through: %q", got.body)
 	}
-	if got := do3(t, tr, e.request3("HEAD", "/", nil)); got.StatusCode != 200 || got.body != "" || got.Header.Get("Content-Length") != "" {
+	if got := roundTrip(t, tr, e.request3("HEAD", "/", nil)); got.StatusCode != 200 || got.body != "" || got.Header.Get("Content-Length") != "" {
 		t.Errorf("HEAD got %d %v", got.StatusCode, got.Header)
 	}
 	e.Close()
-	mu.Lock()
-	defer mu.Unlock()
+	log := written.all()
 	if len(log) != 23 || log[20].Proto != "HTTP/3.0" || log[20].Client != "127.0.0.1" || log[20].Status != 200 {
 		t.Errorf("%d entries, the last but two %+v", len(log), log[min(20, len(log)-1)])
 	}
@@ -135,7 +114,7 @@ func TestHTTP3CarriesLargeBodiesBothWays(t *testing.T) {
 	tr := over(t, e.serveHTTP3("127.0.0.1:0"))
 	big := make([]byte, 8<<20)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(big)
-	got := do3(t, tr, e.request3("POST", "/", bytes.NewReader(big)))
+	got := roundTrip(t, tr, e.request3("POST", "/", bytes.NewReader(big)))
 	if sha256.Sum256([]byte(got.body)) != sha256.Sum256(big) {
 		t.Errorf("%d bytes came back, of %d", len(got.body), len(big))
 	}
@@ -157,12 +136,12 @@ func TestClientsByTLSAreToldOfHTTP3(t *testing.T) {
 		defer tr.CloseIdleConnections()
 		req := e.request("GET", "blog.test", path, nil)
 		req.URL.Scheme, req.URL.Host = "https", secure
-		return fmt.Sprint(do3(t, tr, req).Header["Alt-Svc"])
+		return fmt.Sprint(roundTrip(t, tr, req).Header["Alt-Svc"])
 	}
 	if got := ask("/"); got != "[]" {
 		t.Errorf("without HTTP/3 it says %s", got)
 	}
-	do3(t, over(t, e.serveHTTP3("127.0.0.1:0")), e.request3("GET", "/", nil))
+	roundTrip(t, over(t, e.serveHTTP3("127.0.0.1:0")), e.request3("GET", "/", nil))
 	for path, want := range map[string]string{"/": `[h3=":4430"; ma=86400]`, "/own": "[clear]"} {
 		if got := ask(path); got != want {
 			t.Errorf("%s says %s, want %s", path, got, want)
@@ -239,11 +218,11 @@ func TestABodyOverHTTP3IsBoundedAndMustKeepUp(t *testing.T) {
 	rt.Edge.MaxBody = 1000
 	e.SetRoute("blog", rt)
 	tr := over(t, e.serveHTTP3("127.0.0.1:0"))
-	do3(t, tr, e.request3("POST", "/", strings.NewReader(strings.Repeat("x", 2000)))).want(t, 413, "")
-	do3(t, tr, e.request3("POST", "/", io.MultiReader(strings.NewReader(strings.Repeat("x", 2000))))).want(t, 413, "")
+	roundTrip(t, tr, e.request3("POST", "/", strings.NewReader(strings.Repeat("x", 2000)))).want(t, 413, "")
+	roundTrip(t, tr, e.request3("POST", "/", io.MultiReader(strings.NewReader(strings.Repeat("x", 2000))))).want(t, 413, "")
 	rd, wr := io.Pipe()
 	defer wr.Close()
-	do3(t, tr, e.request3("POST", "/", rd)).want(t, 408, "")
+	roundTrip(t, tr, e.request3("POST", "/", rd)).want(t, 408, "")
 }
 
 func TestAnAppAsksItsClientsOfHTTP3ForCertificates(t *testing.T) {
@@ -449,18 +428,7 @@ func TestABodyOverHTTP3ThatIsNotAsLongAsItSaysIsNotTakenForWhole(t *testing.T) {
 func TestAWebSocketOverHTTP3IsAnUpgradeToTheApp(t *testing.T) {
 	e := serve(t, router.Options{})
 	e.SetEdge(platform.EdgeState{Certificates: []platform.EdgeCertificate{selfSigned(t, "blog.test")}})
-	e.SetRoute("blog", route("blog", 1, backend(t, func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer c.CloseNow()
-		if kind, text, err := c.Read(r.Context()); err == nil {
-			_ = c.Write(r.Context(), kind, append([]byte("got "), text...))
-		}
-		_ = c.Close(websocket.StatusNormalClosure, "")
-	})))
+	e.SetRoute("blog", route("blog", 1, backend(t, echoSocket(t))))
 	conn := dial3(t, e.serveHTTP3("127.0.0.1:0"))
 	s, err := conn.conn.OpenStreamSync(t.Context())
 	if err != nil {
@@ -552,7 +520,7 @@ func TestAConnectionOfHTTP3OutlivesThePortItCameBy(t *testing.T) {
 	drained := make(chan error, 1)
 	go func() { drained <- old.Drained(t.Context()) }()
 	for range 20 { // who comes now comes to the other
-		if got := do3(t, over(t, addr), next.request3("GET", "/", nil)); got.body != "next" {
+		if got := roundTrip(t, over(t, addr), next.request3("GET", "/", nil)); got.body != "next" {
 			t.Fatalf("got %q", got.body)
 		}
 	}
@@ -569,7 +537,7 @@ func TestAConnectionOfHTTP3OutlivesThePortItCameBy(t *testing.T) {
 	if err := <-drained; err != nil {
 		t.Error(err)
 	}
-	if got := do3(t, over(t, addr), next.request3("GET", "/", nil)); got.body != "next" {
+	if got := roundTrip(t, over(t, addr), next.request3("GET", "/", nil)); got.body != "next" {
 		t.Errorf("alone it answers %q", got.body)
 	}
 }

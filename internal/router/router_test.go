@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -112,6 +113,21 @@ func client(t testing.TB) *http.Client {
 	return &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
+// roundTrip sends a request as it is and reads the whole answer.
+func roundTrip(t testing.TB, tr http.RoundTripper, req *http.Request) answer {
+	t.Helper()
+	res, err := tr.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{res, string(text)}
+}
+
 func (e *edge) request(method, host, path string, body io.Reader) *http.Request {
 	e.t.Helper()
 	req, err := http.NewRequestWithContext(e.t.Context(), method, "http://"+e.addr+path, body)
@@ -124,19 +140,11 @@ func (e *edge) request(method, host, path string, body io.Reader) *http.Request 
 
 func (e *edge) do(req *http.Request) answer {
 	e.t.Helper()
-	res, err := client(e.t).Do(req)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		e.t.Fatal(err)
-	}
+	got := roundTrip(e.t, client(e.t).Transport, req)
 	if e.ended != nil {
 		<-e.ended
 	}
-	return answer{res, string(text)}
+	return got
 }
 
 func (e *edge) get(host string) answer {
@@ -357,21 +365,33 @@ func TestLoadIsSharedAndLeansToTheLessBusy(t *testing.T) {
 	}
 }
 
+// accessLog is what was told of requests.
+type accessLog struct {
+	mu   sync.Mutex
+	told []router.Access
+}
+
+func (l *accessLog) add(a router.Access) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.told = append(l.told, a)
+}
+
+func (l *accessLog) all() []router.Access {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.told)
+}
+
 func TestAccessIsToldOfEveryRequest(t *testing.T) {
-	var mu sync.Mutex
-	var log []router.Access
-	e := serve(t, router.Options{Access: func(a router.Access) {
-		mu.Lock()
-		defer mu.Unlock()
-		log = append(log, a)
-	}})
+	var written accessLog
+	e := serve(t, router.Options{Access: written.add})
 	addr := backend(t, says("hello"))
 	e.SetRoute("blog", route("blog", 7, addr))
 	e.do(e.request("GET", "blog.test", "/path?token=secret", nil))
 	e.get("nobody.test")
 	e.Close()
-	mu.Lock()
-	defer mu.Unlock()
+	log := written.all()
 	if len(log) != 2 {
 		t.Fatalf("%d entries", len(log))
 	}

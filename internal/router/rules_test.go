@@ -22,21 +22,8 @@ import (
 // overBoth runs a test with a client of HTTP/1.1 and one of HTTP/2.
 func overBoth(t *testing.T, test func(t *testing.T, do func(*http.Request) answer)) {
 	for name, c := range map[string]*http.Client{"HTTP/1.1": client(t), "HTTP/2": h2c(t)} {
-		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 		t.Run(name, func(t *testing.T) {
-			test(t, func(req *http.Request) answer {
-				t.Helper()
-				res, err := c.Do(req)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer res.Body.Close()
-				text, err := io.ReadAll(res.Body)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return answer{res, string(text)}
-			})
+			test(t, func(req *http.Request) answer { t.Helper(); return roundTrip(t, c.Transport, req) })
 		})
 	}
 }
