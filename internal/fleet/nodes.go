@@ -202,48 +202,10 @@ func (f *Fleet) Cutover(id string, n int64) (platform.CutoverReport, bool) {
 		case !found:
 			sum, found = c, true
 		default:
-			sum = add(sum, c)
+			sum = sum.Add(c)
 		}
 	}
 	return sum, found
-}
-
-func add(a, b platform.CutoverReport) platform.CutoverReport {
-	if b.Started.Before(a.Started) {
-		a.Started = b.Started
-	}
-	a.From = max(a.From, b.From)
-	a.Requests += b.Requests
-	a.Failed += b.Failed
-	a.ToRequests += b.ToRequests
-	a.ToFailed += b.ToFailed
-	a.BeforeRequests += b.BeforeRequests
-	a.BeforeFailed += b.BeforeFailed
-	a.P99Before = max(a.P99Before, b.P99Before) // the worst router's
-	a.P99After = max(a.P99After, b.P99After)
-	a.Draining += b.Draining
-	a.Held += b.Held
-	a.HeldLongest = max(a.HeldLongest, b.HeldLongest)
-	a.Shifting = a.Shifting || b.Shifting
-	if a.Undone.Why == "" || b.Undone.Why != "" && b.Undone.At.Before(a.Undone.At) {
-		a.Undone = b.Undone // the first word counts
-	}
-	return addStep(a, b)
-}
-
-// addStep adds what was counted of one step; of two steps the later one's
-// counts are left, 0 being the last.
-func addStep(a, b platform.CutoverReport) platform.CutoverReport {
-	switch {
-	case a.Step == b.Step:
-		a.Old, a.New = a.Old.Add(b.Old), a.New.Add(b.New)
-		a.OldLately, a.NewLately = a.OldLately.Add(b.OldLately), a.NewLately.Add(b.NewLately)
-		a.Mirror = a.Mirror.Add(b.Mirror)
-	case b.Step == 0 || a.Step != 0 && b.Step > a.Step:
-		a.Step, a.Old, a.New = b.Step, b.Old, b.New
-		a.OldLately, a.NewLately, a.Mirror = b.OldLately, b.NewLately, b.Mirror
-	}
-	return a
 }
 
 // node returns the node, made when it is new, or nil when there are too many; f.mu is held.

@@ -78,6 +78,7 @@ func (n *node) openSocket() (*control, error) {
 	mux.HandleFunc("POST /stop", n.serveStop)
 	mux.HandleFunc("POST /handover", n.handOver)
 	mux.HandleFunc("POST /connections", n.passConnections)
+	mux.HandleFunc("GET /known", n.serveKnown)
 	return &control{
 		server:   &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second},
 		listener: ln, socket: n.opt.Socket, left: n.left,

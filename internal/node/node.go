@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/access"
@@ -112,6 +113,7 @@ type node struct {
 	leave sync.Once     // closes left
 
 	heir    heir
+	after   atomic.Pointer[successor] // nil: nobody has taken over
 	lock    *os.File
 	handing sync.Mutex      // held while a successor takes over
 	life    context.Context // of all that outlasts the duties
@@ -253,6 +255,7 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 	n.super.expect(have.specs())
 	n.super.marks.tidy(n.super.has)
 	n.logs.reclaim(n.super.has)
+	n.inherit(ctx, e.predecessor)
 
 	inherited := e.portListeners()
 	if n.doors, err = openDoors(n.opt, e.listeners); err != nil {
@@ -304,6 +307,7 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 		n.router.SetQuiet(n.opt.DrainTimeout / 2) // somebody else has the ports: there is time
 		n.drain(false)
 		n.awaitPredecessor()
+		n.after.Load().tellCounts() // the last
 	}
 	return err
 }

@@ -27,9 +27,11 @@ import (
 //	old  101, then one message: estateMessage, with the descriptors of the
 //	     lock and of the listeners: the same sockets, so no connection in a
 //	     queue is lost
-//	new  adopts, sets its router up, accepts requests
+//	new  adopts, sets its router up, asks what the old one has learnt (see
+//	     inheritance.go), accepts requests
 //	new  {"take":true}
 //	old  {"retired":true}, stops accepting, drains, ends
+//	old  tells what it counts of cutovers meanwhile
 //	new  supervises, and tells the old router every change of the table, as
 //	     its last connections are led by it still
 //
@@ -225,12 +227,14 @@ func (n *node) handOver(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	n.passOn()
+	after := &successor{conn: conn, cutovers: n.router.Cutovers}
+	n.after.Store(after)
 	n.leave.Do(func() { close(n.left) })
 	n.log.Info("a successor has taken over")
 	n.router.StartDraining()
-	_ = json.NewEncoder(conn).Encode(tableChange{Retired: true}) // it goes on without
-	_ = n.lock.Close()                                           // the successor's is the same; when it dies, another may begin
-	n.mirror(conn)
+	after.tell(tableChange{Retired: true}) // it goes on without
+	_ = n.lock.Close()                     // the successor's is the same; when it dies, another may begin
+	n.mirror(after)
 	n.router.SetQuiet(0) // nobody tells the table any more: what can go, goes
 }
 
@@ -298,6 +302,8 @@ type tableChange struct {
 	Remove   string              `json:"remove,omitempty"` // instance
 	Drain    string              `json:"drain,omitempty"`  // instance
 	Drained  string              `json:"drained,omitempty"`
+
+	Cutovers []platform.CutoverReport `json:"cutovers,omitempty"`
 }
 
 type instanceChange struct {
@@ -311,11 +317,13 @@ type instanceChange struct {
 // mirror makes the successor's changes in this node's router, whose last
 // connections still need a true table, and in that of the node before, until the
 // successor or this node ends.
-func (n *node) mirror(conn *net.UnixConn) {
-	stop := context.AfterFunc(n.life, func() { _ = conn.Close() })
+func (n *node) mirror(after *successor) {
+	stop := context.AfterFunc(n.life, func() { _ = after.conn.Close() })
 	defer stop()
-	lines := json.NewDecoder(conn)
-	var sending sync.Mutex
+	counting, end := context.WithCancel(n.life)
+	defer end()
+	go after.count(counting)
+	lines := json.NewDecoder(after.conn)
 	for {
 		var c tableChange
 		if err := lines.Decode(&c); err != nil {
@@ -335,9 +343,7 @@ func (n *node) mirror(conn *net.UnixConn) {
 		case c.Drain != "":
 			go func() { // ends with the drain, at the latest with the router
 				_ = n.front.Drain(n.life, c.Drain, 0)
-				sending.Lock()
-				defer sending.Unlock()
-				_ = json.NewEncoder(conn).Encode(tableChange{Drained: c.Drain})
+				after.tell(tableChange{Drained: c.Drain})
 			}()
 		}
 	}
@@ -348,6 +354,8 @@ type predecessor struct {
 	conn    *net.UnixConn
 	retired chan struct{} // closed when it said so
 	gone    chan struct{} // closed when it ended
+	// counted is told what it counts of cutovers; nil: it has ended.
+	counted func([]platform.CutoverReport)
 
 	mu      sync.Mutex
 	drained map[string]chan struct{}
@@ -376,6 +384,7 @@ func (p *predecessor) retire(log *slog.Logger) {
 // listen reads what the older node says until it ends.
 func (p *predecessor) listen() {
 	defer close(p.gone)
+	defer p.counted(nil)
 	defer p.conn.Close()
 	lines := json.NewDecoder(p.conn)
 	for {
@@ -386,6 +395,8 @@ func (p *predecessor) listen() {
 		switch {
 		case c.Retired:
 			close(p.retired)
+		case len(c.Cutovers) > 0:
+			p.counted(c.Cutovers)
 		case c.Drained != "":
 			p.mu.Lock()
 			if done := p.drained[c.Drained]; done != nil {

@@ -25,7 +25,8 @@ type cutover struct {
 	after                histogram    // latencies of the new release
 	ended                atomic.Bool
 	step                 atomic.Pointer[stage]
-	undone               atomic.Pointer[platform.LedBack] // nil: it holds
+	undone               atomic.Pointer[platform.LedBack]       // nil: it holds
+	before               atomic.Pointer[platform.CutoverReport] // what a router before this one counted; nil: nothing
 }
 
 // stage counts what both releases had since one step of a cutover began.
@@ -120,8 +121,20 @@ func (c *cutover) waited(d time.Duration) {
 	}
 }
 
-// report is the count as it stands.
+// report is the count as it stands, with that of a router before.
 func (c *cutover) report(now time.Duration) platform.CutoverReport {
+	own := c.counted(now)
+	before := c.before.Load()
+	if before == nil {
+		return own
+	}
+	sum := own.Add(*before)
+	sum.Shifting = own.Shifting
+	return sum
+}
+
+// counted is what this router counted itself.
+func (c *cutover) counted(now time.Duration) platform.CutoverReport {
 	r := platform.CutoverReport{
 		App: c.app.name, Cutover: c.number, To: c.to.release, Started: c.started,
 		BeforeRequests: c.beforeRequests, BeforeFailed: c.beforeFailed, P99Before: c.beforeP99,
