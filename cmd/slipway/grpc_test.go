@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"google.golang.org/grpc"
@@ -50,7 +49,7 @@ func grpcCommand(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		conn := grpcTo(ts, args[0], args[1])
 		defer conn.Close()
-		ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, stop := context.WithTimeout(context.Background(), patience)
 		defer stop()
 		ts.Check(say(ctx, conn))
 		ts.Check(talk(ctx, conn))

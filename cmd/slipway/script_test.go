@@ -23,6 +23,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// patience is how long a script waits for what comes in its own time. Where all
+// is well that is moments; it ends what will never come, and no machine is so
+// slow that what does takes as long.
+const patience = 5 * time.Minute
+
 // bin holds the real binary, built once for all scripts.
 var bin string
 
@@ -58,12 +63,12 @@ func testMain(m *testing.M) int {
 //	app NAME EXAMPLE    creates the app and a repository $WORK/NAME from examples/EXAMPLE
 //	commit NAME MESSAGE commits whatever changed in $WORK/NAME
 //	get [-retry] STATUS HOST[/PATH]   asks the edge; the answer is on stdout.
-//	                    -retry asks until the status is right, 20 s at most
+//	                    -retry asks until the status is right
 //	builder-image       makes a builder image of Cloud Native Buildpacks, whose
 //	                    buildpack does what the tree tells it, the platform's
 //	push-over-http NAME pushes $WORK/NAME with a token; what git says is on stderr
 //	await REGEXP PROGRAM ARG...   runs the program until a line of its stdout
-//	                    matches, 20 s at most, and ends it
+//	                    matches, and ends it
 //	load begin HOST     asks HOST again and again until "load end", at which none
 //	                    of the answers may have been anything but 200
 //	grpc plain|tls HOST calls the service Echo there in every way; "grpc begin HOST"
@@ -81,7 +86,7 @@ func testMain(m *testing.M) int {
 //	                    the settings of --acme-dns rfc2136, issued-by.pem is who signs.
 //	                    "authority stop" ends it, "authority again" starts it anew
 //	secure HOST         asks the edge by HTTPS until that authority has signed the
-//	                    host's certificate, 20 s at most; the answer is on stdout
+//	                    host's certificate; the answer is on stdout
 //	service redis|postgres   starts one for this script; its URL is in
 //	                    $REDIS_URL or $SLIPWAY_DATABASE
 //
@@ -222,7 +227,7 @@ func (d *daemon) start(ts *testscript.TestScript) {
 	ts.Check(d.serve.Start())
 	d.exited = make(chan struct{})
 	go func() { d.serve.Wait(); close(d.exited) }()
-	if err := ts.Exec("slipway", "wait-ready", "--pid", strconv.Itoa(d.serve.Process.Pid)); err != nil {
+	if err := ts.Exec("slipway", "wait-ready", "--timeout", patience.String(), "--pid", strconv.Itoa(d.serve.Process.Pid)); err != nil {
 		d.tell(ts)
 		ts.Fatalf("the platform did not get ready: %v", err)
 	}
@@ -268,9 +273,9 @@ func (d *daemon) signal(ts *testscript.TestScript, sig syscall.Signal) {
 	ts.Check(d.serve.Process.Signal(sig))
 	select {
 	case <-d.exited:
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		d.tell(ts)
-		ts.Fatalf("serve did not end within a minute of %v", sig)
+		ts.Fatalf("serve did not end within %s of %v", patience, sig)
 	}
 }
 
@@ -347,7 +352,7 @@ func awaitCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want, err := regexp.Compile(args[0])
 	ts.Check(err)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "env", args[1:]...) // which looks in the script's PATH
 	cmd.Env, cmd.Dir = environment(ts), ts.MkAbs(".")
@@ -378,7 +383,7 @@ func getCommand(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	host, path, _ := strings.Cut(args[1], "/")
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		status, body, err := get(ts.Getenv("SLIPWAY_HTTP"), host, "/"+path)
 		if err == nil && status == want {

@@ -70,7 +70,7 @@ func keep(ts *testscript.TestScript, cmd *exec.Cmd, end syscall.Signal) {
 
 // await blocks until a service that was just started answers.
 func await(ts *testscript.TestScript, answers func() error) {
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		err := answers()
 		if err == nil {

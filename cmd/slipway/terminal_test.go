@@ -35,7 +35,7 @@ type seat struct{ *session }
 //
 //	terminal start PROGRAM ARG...   at 24 rows and 80 columns
 //	terminal expect REGEXP    waits until it is on the screen, after what was
-//	                          expected before; 20 s at most
+//	                          expected before
 //	terminal type TEXT        \n is Enter, \x03 Ctrl-C
 //	terminal resize ROWS COLUMNS
 //	terminal signal TERM      to the program, not through the terminal
@@ -114,7 +114,7 @@ func (s *session) expect(ts *testscript.TestScript, text string) {
 	want, err := regexp.Compile(text)
 	ts.Check(err)
 	late := false
-	defer time.AfterFunc(20*time.Second, func() {
+	defer time.AfterFunc(patience, func() {
 		s.mu.Lock()
 		late = true
 		s.mu.Unlock()
@@ -138,7 +138,7 @@ func (s *session) expect(ts *testscript.TestScript, text string) {
 func (s *session) exit(ts *testscript.TestScript, code int) {
 	select {
 	case <-s.exited:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		ts.Fatalf("the program did not end; on the screen is %q", s.seen)
 	}
 	if got := s.cmd.ProcessState.ExitCode(); got != code {
@@ -147,17 +147,16 @@ func (s *session) exit(ts *testscript.TestScript, code int) {
 }
 
 // awaitProcessCommand waits until a process with this command line runs on
-// this machine, or with ! until none does; 20 s at most. Choose a line that
-// nobody else has.
+// this machine, or with ! until none does. Choose a line that nobody else has.
 func awaitProcessCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 1 {
 		ts.Fatalf("usage: [!] await-process COMMAND-LINE")
 	}
 	want := strings.ReplaceAll(args[0], " ", "\x00") + "\x00"
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for runs(want) == neg {
 		if time.Now().After(deadline) {
-			ts.Fatalf("a process %q: %t after 20 s", args[0], neg)
+			ts.Fatalf("a process %q: %t after %s", args[0], neg, patience)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

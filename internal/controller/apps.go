@@ -17,7 +17,8 @@ import (
 
 // CreateApp makes an app owned by the caller with its first release, settings
 // and the domain equal to its id. An empty id is replaced by a generated one.
-// A bounded token makes none.
+// A bounded token makes none. It waits for what is left of an app that had the
+// id before.
 func (c *Controller) CreateApp(ctx context.Context, caller platform.Caller, id string) (platform.App, error) {
 	if caller.User == "" {
 		return platform.App{}, platform.ErrUnauthenticated
@@ -40,12 +41,12 @@ func (c *Controller) CreateApp(ctx context.Context, caller platform.Caller, id s
 const idTaken = "Application with this id already exists."
 
 func (c *Controller) createApp(ctx context.Context, caller platform.Caller, id string) (platform.App, error) {
-	if err := c.freeID(id); err != nil {
+	if err := c.freeID(ctx, id); err != nil {
 		return platform.App{}, err
 	}
 	rows := firstRows(caller.User, id)
 	err := c.store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-		if err := errors.Join(leaving(tx, id), roomFor(tx, caller), c.nothingUnder(tx, caller, id)); err != nil {
+		if err := errors.Join(c.left(tx, id), roomFor(tx, caller), c.nothingUnder(tx, caller, id)); err != nil {
 			return err
 		}
 		if err := rows.insert(tx); err != nil {
@@ -215,59 +216,73 @@ func (c *Controller) App(ctx context.Context, caller platform.Caller, id string)
 	return read(ctx, c, caller, id, platform.RoleViewer, func(_ *store.Tx, app platform.App) (platform.App, error) { return app, nil })
 }
 
-// destroyWait bounds how long DestroyApp waits for the last instance.
-const destroyWait = 2 * time.Minute
+// goneWait bounds how long a verb waits for the last instance of an id.
+const goneWait = 2 * time.Minute
 
 // DestroyApp ends everything of an app and forgets it, history and logs
 // included. It returns when nothing of it runs.
 func (c *Controller) DestroyApp(ctx context.Context, caller platform.Caller, id string) error {
 	// The row first: from then on the app's lane, now or after a crash, takes
 	// away whatever is left.
-	var former string
+	var ids []string // those that something of it has
 	err := c.store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		ids = nil
 		app, err := may(tx, caller, id, platform.RoleAdmin)
 		if err != nil {
 			return err
 		}
-		former = app.RenamedFrom
 		if err := forgetApp(tx, app); err != nil {
 			return err
 		}
 		if err := tx.DeleteApp(id); err != nil {
 			return err
 		}
-		return tx.InsertEvent(event(caller, "app.destroyed", id, nil))
+		if err := tx.InsertEvent(event(caller, "app.destroyed", id, nil)); err != nil {
+			return err
+		}
+		ids = append(ids, id)
+		if app.RenamedFrom != "" {
+			ids = append(ids, app.RenamedFrom)
+		}
+		c.mark(true, ids...) // here, so that nobody gets an id between the two
+		return nil
 	})
 	if err != nil {
+		c.mark(false, ids...)
 		return err
 	}
-	c.mark(id, true)
-	c.wake(id)
-	if former != "" {
-		c.mark(former, true)
-		c.wake(former)
+	for _, left := range ids {
+		c.wake(left)
 	}
 	c.notices.publish(id) // a rollout that waits sees that its row is gone
 	if err := c.recron(context.WithoutCancel(ctx), id); err != nil {
 		return err
 	}
-	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), destroyWait)
-	defer cancel()
-	err = c.await(wait, id, nil, func() (bool, error) { return !c.isDestroying(id), nil })
+	err = c.awaitGone(context.WithoutCancel(ctx), id)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &platform.UserError{Kind: platform.ErrUnavailable, Message: fmt.Sprintf("app %s is destroyed; its last instances are still leaving", id)}
 	}
 	return err
 }
 
-// mark notes whether something of a destroyed app is left.
-func (c *Controller) mark(app string, destroying bool) {
+// awaitGone blocks until nothing is left of an app that had the id: of one that
+// was destroyed or has another id. context.DeadlineExceeded after goneWait.
+func (c *Controller) awaitGone(ctx context.Context, id string) error {
+	wait, cancel := context.WithTimeout(ctx, goneWait)
+	defer cancel()
+	return c.await(wait, id, nil, func() (bool, error) { return !c.isDestroying(id), nil })
+}
+
+// mark notes whether something is left of ids that no app has.
+func (c *Controller) mark(destroying bool, ids ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if destroying {
-		c.destroying[app] = true
-	} else {
-		delete(c.destroying, app)
+	for _, id := range ids {
+		if destroying {
+			c.destroying[id] = true
+		} else {
+			delete(c.destroying, id)
+		}
 	}
 }
 

@@ -17,11 +17,35 @@ func (c *Controller) attest(build platform.Build, origin *sbom.Origin) {
 	if c.sbom == nil || !ownImageForm.MatchString(build.Image) {
 		return
 	}
-	c.goRun(func() {
+	c.countAttesting(build.Image, 1)
+	ran := c.goRun(func() {
+		defer c.countAttesting(build.Image, -1)
 		err := c.sbom.Attach(c.work, build.Image, origin)
 		if err != nil && !errors.Is(err, context.Canceled) {
 			c.log.Warn("nothing was attached to an image", "app", build.App, "image", build.Image, "err", err)
 		}
+	})
+	if !ran {
+		c.countAttesting(build.Image, -1)
+	}
+}
+
+func (c *Controller) countAttesting(image string, more int) {
+	c.mu.Lock()
+	if c.attesting[image] += more; c.attesting[image] == 0 {
+		delete(c.attesting, image)
+	}
+	c.mu.Unlock()
+	c.notices.publish(image)
+}
+
+// attested blocks until what is being attached to an image is there: a deploy
+// answers before that, and whoever asks right after it shall find it.
+func (c *Controller) attested(ctx context.Context, image string) error {
+	return c.await(ctx, image, nil, func() (bool, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.attesting[image] == 0, nil
 	})
 }
 
@@ -46,9 +70,12 @@ func (c *Controller) SBOM(ctx context.Context, caller platform.Caller, app strin
 }
 
 // Provenance is the in-toto statement of how what a release runs was built.
-// ErrNotFound when nothing here built it.
+// It waits for one that is being attached. ErrNotFound when nothing here built it.
 func (c *Controller) Provenance(ctx context.Context, caller platform.Caller, app string, version int) ([]byte, error) {
 	image, err := c.imageOf(ctx, caller, app, version)
+	if err == nil {
+		err = c.attested(ctx, image)
+	}
 	if err != nil {
 		return nil, err
 	}

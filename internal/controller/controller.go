@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -223,6 +224,7 @@ type Controller struct {
 	pushing    map[string]bool
 	pulling    map[string]bool
 	destroying map[string]bool        // has no row, and something of it is left
+	attesting  map[string]int         // image: how often something is being attached to it
 	replaces   map[string]int         // whose route holds for a replacement that was not asked for yet
 	routes     map[string]*sync.Mutex // one writer of an app's route at a time
 	closed     bool
@@ -270,6 +272,7 @@ func New(log *slog.Logger, parts Parts, options Options) *Controller {
 		pulling:   make(map[string]bool),
 
 		destroying: make(map[string]bool),
+		attesting:  make(map[string]int),
 		replaces:   make(map[string]int),
 		routes:     make(map[string]*sync.Mutex),
 	}
@@ -321,10 +324,14 @@ func (c *Controller) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	apps = c.known(apps)
+	rows := apps
+	apps = c.known(rows)
 	c.mu.Lock()
 	for _, app := range apps {
 		c.unsaid[app] = struct{}{}
+		if _, has := slices.BinarySearch(rows, app); !has {
+			c.destroying[app] = true
+		}
 	}
 	c.mu.Unlock()
 	if len(apps) == 0 {

@@ -267,7 +267,7 @@ func (c *Controller) sweep(ctx context.Context, app string) error {
 		return err
 	}
 	c.options.Destroyed(app)
-	c.mark(app, false)
+	c.mark(false, app)
 	return nil
 }
 

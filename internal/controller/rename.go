@@ -30,7 +30,7 @@ func (c *Controller) Rename(ctx context.Context, caller platform.Caller, app, id
 	if id == app {
 		return c.owned(ctx, caller, app)
 	}
-	if err := c.freeID(id); err != nil {
+	if err := c.freeID(ctx, id); err != nil {
 		return platform.App{}, err
 	}
 	unlock, err := c.lockPush(app)
@@ -42,7 +42,7 @@ func (c *Controller) Rename(ctx context.Context, caller platform.Caller, app, id
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(idle(tx, a), leaving(tx, id)); err != nil {
+		if err := errors.Join(idle(tx, a), c.left(tx, id)); err != nil {
 			return err
 		}
 		if err := c.nothingUnder(tx, caller, id); err != nil {
@@ -70,16 +70,24 @@ func (c *Controller) owned(ctx context.Context, caller platform.Caller, app stri
 	return read(ctx, c, caller, app, platform.RoleOwner, func(_ *store.Tx, a platform.App) (platform.App, error) { return a, nil })
 }
 
-// leaving refuses an id from which an app has not gone yet.
-func leaving(tx *store.Tx, id string) error {
+// left refuses an id of which something is left. What freeID has seen may have
+// changed since, and only in a transaction is there no gap between an app that
+// leaves the id and the instances that it leaves behind.
+func (c *Controller) left(tx *store.Tx, id string) error {
 	_, err := tx.AppRenamedFrom(id)
-	if errors.Is(err, platform.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		return platform.Invalid("id", "An application is leaving this id; try again in a moment.")
+	case !errors.Is(err, platform.ErrNotFound):
 		return err
+	case c.isDestroying(id):
+		return stillLeaving(id)
 	}
-	return platform.Invalid("id", "An application is leaving this id; try again in a moment.")
+	return nil
+}
+
+func stillLeaving(id string) error {
+	return &platform.UserError{Kind: platform.ErrUnavailable, Message: fmt.Sprintf("the last instances of the %s of before are still leaving; try again in a moment", id)}
 }
 
 // renamed blocks until the rename has come to its end, and says which.
@@ -124,9 +132,9 @@ func (c *Controller) carryRename(ctx context.Context, w wish) error {
 	if err := c.leadOver(ctx, w); err != nil {
 		return err
 	}
-	c.mark(old, true)
+	c.mark(true, old)
 	if err := c.store.Write(ctx, func(tx *store.Tx) error { return tx.SetRenamedFrom(id, "") }); err != nil {
-		c.mark(old, false)
+		c.mark(false, old)
 		return err
 	}
 	c.wake(old) // sweeps
@@ -339,6 +347,7 @@ func (c *Controller) renameFailed(ctx context.Context, w wish, cause error) erro
 	if err != nil {
 		return err
 	}
+	c.mark(false, old) // as a start in the middle found it
 	c.note(id, "ERROR (rename): %s did not come up as %s and keeps its name: %s", old, id, cause)
 	c.recertifyRenamed(ctx, id, old)
 	c.wake(old)
@@ -372,15 +381,19 @@ func (c *Controller) renameTo(ctx context.Context, old string) (id string, err e
 	return id, unless(err, platform.ErrNotFound)
 }
 
-// freeID checks an id that an app shall get, but for whether a row has it.
-func (c *Controller) freeID(id string) error {
-	switch {
-	case platform.ValidAppID(id) != nil:
-		return platform.ValidAppID(id)
-	case slices.Contains(c.options.Reserved, id):
-		return platform.Invalid("id", "%s is a reserved name.", id)
-	case c.isDestroying(id):
-		return platform.Invalid("id", "An application with this id is being destroyed; try again in a moment.")
+// freeID checks an id that an app shall get, but for whether a row has it. It
+// blocks while the last instances of an app that had it before are leaving, as
+// after a rename, for as long as DestroyApp does.
+func (c *Controller) freeID(ctx context.Context, id string) error {
+	if err := platform.ValidAppID(id); err != nil {
+		return err
 	}
-	return nil
+	if slices.Contains(c.options.Reserved, id) {
+		return platform.Invalid("id", "%s is a reserved name.", id)
+	}
+	err := c.awaitGone(ctx, id)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return stillLeaving(id)
+	}
+	return err
 }

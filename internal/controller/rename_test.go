@@ -91,6 +91,59 @@ func (p *place) awaitGone(app string) {
 	}
 }
 
+// lingering is hello, but for its end, for which it takes its time.
+var lingering = strings.Replace(hello, "exit 0", "sleep 3;exit 0", 1)
+
+func TestAnIDIsFreeForWhoeverTakesItAtOnce(t *testing.T) {
+	for name, leave := range map[string]func(*place, platform.Caller) error{
+		"after a rename": func(p *place, ann platform.Caller) error {
+			_, err := p.Rename(p.t.Context(), ann, "blog", "journal")
+			return err
+		},
+		"while its app is destroyed": func(p *place, ann platform.Caller) error {
+			changes := p.fleet.Changes(p.t.Context())
+			done := make(chan error, 1)
+			go func() { done <- p.DestroyApp(context.Background(), ann, "blog") }()
+			p.t.Cleanup(func() {
+				if err := <-done; err != nil {
+					p.t.Error(err)
+				}
+			})
+			for range changes {
+				if p.Destroying("blog") {
+					return nil
+				}
+			}
+			return nil
+		},
+		"when the control plane died meanwhile": func(p *place, _ platform.Caller) error {
+			p.Close()
+			p.write(func(tx *store.Tx) error { return tx.DeleteApp("blog") })
+			p.start()
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := open(t, controller.Options{}).withNode()
+			ann := p.user("ann")
+			p.app(ann, "blog")
+			if err := p.push(ann, "blog", "1234567890", map[string]string{"web": lingering}); err != nil {
+				t.Fatal(err)
+			}
+			if err := leave(p, ann); err != nil {
+				t.Fatal(err)
+			}
+			p.app(ann, "blog")
+			if left := p.fleet.Instances("blog"); len(left) > 0 {
+				t.Errorf("of the app before is left: %+v", left)
+			}
+			if text := p.logged("blog"); strings.Contains(text, "deployed 1234567") {
+				t.Errorf("the new app has the log of the one before:\n%s", text)
+			}
+		})
+	}
+}
+
 func TestARenameIsRefusedWhereTheIDIsTakenOrBeingLeft(t *testing.T) {
 	p := open(t, controller.Options{Reserved: []string{"grafana"}})
 	ann := p.user("ann")
