@@ -39,6 +39,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/runtime/process"
 	"github.com/slipway-paas/slipway/internal/sandbox"
+	"github.com/slipway-paas/slipway/internal/sbom"
 	"github.com/slipway-paas/slipway/internal/scheduler/local"
 	"github.com/slipway-paas/slipway/internal/secret"
 	"github.com/slipway-paas/slipway/internal/store"
@@ -61,6 +62,7 @@ type place struct {
 	fleet     *fleet.Fleet
 	logs      *logs.Logs
 	scheduler *local.Scheduler
+	sbom      *sbom.Clerk
 	registry  string // host:port
 	outside   string // the same of one elsewhere, which stands for docker.io
 	// asked sees its requests first, and reports whether it may answer.
@@ -127,7 +129,7 @@ func (p *place) start() {
 	}
 	p.Controller = controller.New(quiet, controller.Parts{
 		Images: puller,
-		Store:  p.store, Blobs: p.blobs, Scheduler: p.scheduler, Fleet: p.fleet, Logs: p.logs,
+		Store:  p.store, Blobs: p.blobs, Scheduler: p.scheduler, Fleet: p.fleet, Logs: p.logs, SBOM: p.sbom,
 		Build: func(_ context.Context, r builder.Request) (builder.Result, error) { return p.builds(r) },
 	}, options)
 	if err := p.Start(p.t.Context()); err != nil {
@@ -193,7 +195,7 @@ func (p *place) withNode() *place {
 		t.Fatalf("the node ended: %v", err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		if err := errors.Join(node.Stop(ctx, filepath.Join(p.dir, "node", "node.sock"), true), <-ended); err != nil {
 			t.Error(err)
