@@ -79,13 +79,13 @@ const maxPieces = 16
 
 // carry brings what one limb says to the other, until one of them has to wait.
 func (s *limb) carry(l *loop) {
-	for range maxPieces {
-		if s.of.ended || !s.push(l) || !s.readable {
+	for pieces := 0; !s.of.ended && s.push(l) && s.readable; pieces++ {
+		if pieces == maxPieces { // with nothing in hand: the common buffer is others' now
+			l.again = append(l.again, s)
 			return
 		}
 		s.read(l)
 	}
-	l.again = append(l.again, s)
 }
 
 // push reports whether the other has all that was said.
