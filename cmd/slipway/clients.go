@@ -121,7 +121,7 @@ func (o *clientOptions) fill(r *router.Options) {
 	r.HeaderTimeout, r.IdleTimeout = o.HeadTimeout, o.ClientIdle
 	r.MaxHeaderBytes, r.MaxTarget, r.MaxFields = o.MaxHead<<10, o.MaxTarget<<10, o.MaxFields
 	r.MinRate, r.RateGrace, r.UpgradeIdle = o.MinRate, o.SlowGrace, o.UpgradeIdle
-	r.Loops = o.Loops
+	r.Loops, r.Processors = o.Loops, runtime.NumCPU()
 }
 
 // withinFiles is how many of most clients this process may have: each takes a
@@ -133,12 +133,4 @@ func withinFiles(most int) int {
 		return most
 	}
 	return min(most, int(limit.Cur)*3/5) //nolint:gosec // it is small
-}
-
-// processors gives the loops, which keep theirs while they are busy, one each
-// besides what all others have.
-func (o *clientOptions) processors() {
-	if o.Loops > 0 {
-		runtime.GOMAXPROCS(runtime.NumCPU() + o.Loops)
-	}
 }

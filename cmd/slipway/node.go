@@ -91,7 +91,6 @@ func runNode(ctx context.Context, log *slog.Logger, o *options, owned bool) erro
 	options.Router.TrustedProxies, options.Router.HTTPSPort = o.trustedProxies, o.HTTPSPort
 	options.Router.TLSProfile = o.TLSProfile
 	o.clients.fill(&options.Router)
-	o.clients.processors()
 	options.Router.HoldRequests, options.Router.HoldTime = o.HoldRequests, o.HoldTime
 	return node.Run(ctx, log, options, engine)
 }

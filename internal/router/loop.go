@@ -40,6 +40,7 @@ type loop struct {
 	ended     bool
 	looksFrom int  // see yields
 	spare     bool // there are more processors than loops
+	first     bool // of the loops: it looks at how many processors there should be
 
 	mu     sync.Mutex
 	posted []func()
@@ -269,6 +270,9 @@ func (l *loop) wait(events []unix.EpollEvent, worked time.Duration) int {
 		if l.busy() {
 			brief = 0
 		}
+		if l.first {
+			l.router.procs.look(l.clock, processorTime)
+		}
 		n := rawEpollWait(l.epoll, events, brief)
 		if n == 0 && brief > 0 {
 			runtime.Gosched() // others may need the processor
@@ -284,9 +288,16 @@ func (l *loop) wait(events []unix.EpollEvent, worked time.Duration) int {
 	case l.next < never:
 		limit = int(max(0, min(l.next-l.router.now(), time.Hour))/time.Millisecond) + 1
 	}
+	few := l.first && l.router.procs.areFew()
+	if few && limit < 0 {
+		limit = int(restAfter / time.Millisecond)
+	}
 	n, err := unix.EpollWait(l.epoll, events, limit)
 	if err != nil {
 		return 0 // interrupted
+	}
+	if few && n == 0 {
+		l.router.procs.rest()
 	}
 	return n
 }
@@ -301,6 +312,9 @@ func (l *loop) close() {
 		if s.handler != nil {
 			s.shut(l)
 		}
+	}
+	if l.first {
+		l.router.procs.rest()
 	}
 	unix.Close(l.epoll)
 	unix.Close(l.bell)

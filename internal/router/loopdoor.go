@@ -35,11 +35,15 @@ func (r *Router) startLoops() ([]*loop, error) {
 	r.serveMu.Lock()
 	defer r.serveMu.Unlock()
 	loops := r.allLoops()
+	if len(loops) == 0 {
+		r.procs.begin(r.opt.Processors, r.opt.Loops)
+	}
 	for len(loops) < r.opt.Loops && !r.draining.Load() {
 		l, err := newLoop(r)
 		if err != nil {
 			return nil, err
 		}
+		l.first = len(loops) == 0
 		loops = append(slices.Clip(loops), l)
 		r.loops.Store(&loops)
 		go l.run() // stopLoops ends it

@@ -74,6 +74,12 @@ type Options struct {
 	// awake while there is traffic. 0: none, all goes by goroutines.
 	Loops int
 
+	// Processors is how many Go's runtime may use besides the loops' while there
+	// is much to do: the router sets GOMAXPROCS then, with Loops above 0, to
+	// both, and while there is little to the loops' and a quarter of these. Default
+	// 0: GOMAXPROCS is left alone; loops that find none to spare wait as all others do.
+	Processors int
+
 	// ProxyNetworks are those whose connections begin with a header of the PROXY
 	// protocol, version 1 or 2, and are closed without. Default none: such a
 	// header is no request. Listing a network that clients can reach from lets

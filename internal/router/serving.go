@@ -25,6 +25,7 @@ type serving struct {
 	parking  parking
 	loops    atomic.Pointer[[]*loop]
 	passing  atomic.Pointer[passing]
+	procs    processors
 	calm     atomic.Int64 // see Quiet
 	onWay    atomic.Int64 // connections that are neither ours nor another's for sure
 
