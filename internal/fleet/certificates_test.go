@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 )
@@ -82,8 +81,8 @@ func TestANodeThatKnowsOfListsAloneGetsTheWholeInTheOrderThatItServesThem(t *tes
 	all["proof"] = &platform.EdgeCertificate{Hosts: []string{"b.test"}, Challenge: &platform.EdgeChallenge{Token: "t", Answer: "a"}}
 	d.certify(all)
 	ask := func(since int64) platform.NodeState {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
+		ctx, leave := context.WithCancel(t.Context())
+		leave() // see news
 		request := httptest.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("/node/v1/state?node=old&since=%d", since), nil)
 		request.Header.Set("Slipway-Epoch", epochOf(d))
 		answer := httptest.NewRecorder()
