@@ -35,6 +35,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/logs"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/registry"
+	"github.com/slipway-paas/slipway/internal/router"
 	"github.com/slipway-paas/slipway/internal/sandbox"
 	"github.com/slipway-paas/slipway/internal/sbom"
 	"github.com/slipway-paas/slipway/internal/scheduler/local"
@@ -305,7 +306,8 @@ func openPlane(ctx context.Context, log *slog.Logger, o *options) (_ *plane, err
 		DeployHookURLs: o.hookURLs(), DeployHookSecret: o.deployHookSecret,
 		RejectLostProcfile: o.RejectLostProcfile, KeepLostProcfile: o.KeepLostProcfile,
 		Volumes: volume.Dir(o.path("volumes")), TCPPorts: o.tcpPorts,
-		Edge: o.edge.words, HTTPSOnly: o.edge.HTTPSOnly, Whitelist: o.edge.whitelist, WhitelistYields: o.edge.WhitelistMode == "override", DefaultApp: o.edge.DefaultApp,
+		CheckRoute: func(r platform.Route) error { return router.Check([]platform.Route{r}, nil) },
+		Edge:       o.edge.words, HTTPSOnly: o.edge.HTTPSOnly, Whitelist: o.edge.whitelist, WhitelistYields: o.edge.WhitelistMode == "override", DefaultApp: o.edge.DefaultApp,
 		Renamed: func(old, id string) error { return errors.Join(git.Rename(old, id), shelf.Rename(old, id)) },
 		Destroyed: func(app string) {
 			if err := errors.Join(git.Remove(app), packs.Forget(app), files.Forget(app), cnb.Forget(o.path(cnbRoom), app), shelf.Remove(context.WithoutCancel(ctx), app)); err != nil {

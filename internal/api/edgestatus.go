@@ -3,6 +3,7 @@ package api
 // EdgeStatus is what the edge does for an app at the moment, and what it turned
 // away since its node began.
 type EdgeStatus struct {
+	Refused   string        `json:"refused,omitempty" doc:"Why the app is served as it was before the last change of it."`
 	Processes []EdgeProcess `json:"processes" doc:"The process types that requests are led to."`
 	Waiting   int           `json:"waiting" doc:"Requests that have no instance yet."`
 

@@ -67,6 +67,9 @@ func (c *cli) edgeStatus(ctx context.Context, s *session, app string) error {
 		return err
 	}
 	return c.answer(status, func() {
+		if status.Refused != "" {
+			c.stdout.say("The router refused the last change of %s, and serves it as before: %s\n", app, status.Refused)
+		}
 		c.showTraffic(status)
 		c.showStatus(app, status)
 	})

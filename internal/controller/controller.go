@@ -92,6 +92,9 @@ type Options struct {
 	// those of its own; with WhitelistYields only apps that have none.
 	Whitelist       []string
 	WhitelistYields bool
+	// CheckRoute says what of a route the routers could not have: a verb that would
+	// write such a one is refused. Default nil: routers alone say it.
+	CheckRoute func(platform.Route) error
 	// DefaultApp gets the requests for hosts that no app has. Empty: 404.
 	DefaultApp string
 	// Volumes keeps the data of the apps' volumes.
@@ -134,6 +137,9 @@ func (o Options) withDefaults() Options {
 	o.NodeTags = nodeTags(o.NodeTags)
 	if o.URL == nil {
 		o.URL = func(host string) string { return "http://" + host }
+	}
+	if o.CheckRoute == nil {
+		o.CheckRoute = func(platform.Route) error { return nil }
 	}
 	if o.Destroyed == nil {
 		o.Destroyed = func(string) {}

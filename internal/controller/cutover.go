@@ -30,7 +30,7 @@ func (c *Controller) cutover(ctx context.Context, w wish, steps *steps) (*platfo
 	if err != nil {
 		return nil, err
 	}
-	if err := c.acked(ctx, version); err != nil {
+	if err := c.acked(ctx, next.App, version); err != nil {
 		return nil, err
 	}
 	led := time.Since(begun)
@@ -107,18 +107,21 @@ func (c *Controller) leadBack(ctx context.Context, w wish) error {
 	if err != nil {
 		return err
 	}
-	return c.acked(ctx, version)
+	return c.acked(ctx, w.app.ID, version)
 }
 
 // ackTimeout is how long the routers may take to acknowledge a shift. A
 // router that is gone does not come back with an old table: it asks first.
 const ackTimeout = 30 * time.Second
 
-func (c *Controller) acked(ctx context.Context, version int64) error {
+func (c *Controller) acked(ctx context.Context, app string, version int64) error {
 	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
 	if err := c.fleet.Acked(ctx, version); err != nil {
 		return fmt.Errorf("no router took the shift: %w", err)
+	}
+	if why := c.fleet.Refused(app, version); why != "" {
+		return fmt.Errorf("a router refused the shift, and serves the last good routes: %s", why)
 	}
 	return nil
 }

@@ -46,6 +46,9 @@ func (c *Controller) AddDomain(ctx context.Context, caller platform.Caller, app,
 		if err := tx.InsertDomain(d); err != nil {
 			return err
 		}
+		if err := c.routable(tx, app); err != nil {
+			return err
+		}
 		return tx.InsertEvent(event(caller, "domain.added", app, map[string]string{"domain": name}))
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"reflect"
 	"slices"
@@ -68,7 +69,7 @@ func (c *Controller) changeEdge(ctx context.Context, caller platform.Caller, app
 			return err
 		}
 		had, has = addressedBy(services, before), addressedBy(services, edge)
-		if err := tx.PutEdge(app, edge, time.Now()); err != nil {
+		if err := errors.Join(tx.PutEdge(app, edge, time.Now()), c.routable(tx, app)); err != nil {
 			return err
 		}
 		return tx.InsertEvent(event(caller, "edge.changed", app, attrs))

@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +55,30 @@ func TestAnEdgeIsPatchedAtTheRoutersBeforeTheAnswerAndInTheAuditTrail(t *testing
 	}
 	if !slices.Equal(events, want) {
 		t.Errorf("the audit trail has\n%s\nwant\n%s", strings.Join(events, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestWhatRoutersCouldNotHaveIsNotWritten(t *testing.T) {
+	p := open(t, controller.Options{CheckRoute: func(r platform.Route) error {
+		if slices.Contains(r.Hosts, "bad.example.com") || slices.Contains(r.Edge.Deny, "10.9.0.0/16") || len(r.Paths) > 0 {
+			return errors.New("no router knows it")
+		}
+		return nil
+	}})
+	bob := p.user("bob")
+	p.app(bob, "blog")
+	_, err := p.PatchEdge(t.Context(), bob, "blog", edgePatch(t, `{"deny":["10.9.0.0/16"]}`))
+	says(t, err, platform.ErrInvalid, "(edge): routers cannot have that: no router knows it")
+	_, err = p.AddDomain(t.Context(), bob, "blog", "bad.example.com")
+	says(t, err, platform.ErrInvalid, "(edge): routers cannot have that: no router knows it")
+	_, err = p.SetService(t.Context(), bob, "blog", "api", "/api")
+	says(t, err, platform.ErrInvalid, "(edge): routers cannot have that: no router knows it")
+	if shown := must(p.Edge(t.Context(), bob, "blog"))(t); !platform.Same(shown, platform.Edge{}) {
+		t.Errorf("what was refused is there: %+v", shown)
+	}
+	must(p.AddDomain(t.Context(), bob, "blog", "good.example.com"))(t)
+	if routed := p.fleet.Route("blog"); len(routed.Hosts) != 2 || len(routed.Paths) > 0 || len(routed.Edge.Deny) > 0 {
+		t.Errorf("the route is %+v", routed)
 	}
 }
 

@@ -123,7 +123,7 @@ func (c *Controller) handBack(ctx context.Context, w wish, h handover) error {
 	if err != nil {
 		return err
 	}
-	return c.acked(ctx, version)
+	return c.acked(ctx, app, version)
 }
 
 // volumesOf names the volumes of groups.
@@ -154,7 +154,7 @@ func (c *Controller) holdRoute(ctx context.Context, app string) error {
 	if err != nil || version == 0 {
 		return err
 	}
-	return c.acked(ctx, version)
+	return c.acked(ctx, app, version)
 }
 
 func (c *Controller) beginHold(app string) (version int64, err error) {

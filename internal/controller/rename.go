@@ -300,7 +300,7 @@ func (c *Controller) leadOver(ctx context.Context, w wish) error {
 		return err
 	}
 	if serving > 0 {
-		if err := c.acked(ctx, version); err != nil {
+		if err := c.acked(ctx, w.app.ID, version); err != nil {
 			return err
 		}
 	}
@@ -316,7 +316,7 @@ func (c *Controller) leadOver(ctx context.Context, w wish) error {
 	if version, err = c.fleet.SetRoute(old, &route); err != nil || serving == 0 {
 		return err
 	}
-	return c.acked(ctx, version)
+	return c.acked(ctx, old, version)
 }
 
 // renameFailed gives the app its old id back if it is well there: the same

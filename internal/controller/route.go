@@ -130,28 +130,58 @@ type edgeRows struct {
 
 func (c *Controller) edgeRows(ctx context.Context, app string) (rows edgeRows, err error) {
 	err = c.store.Read(ctx, func(tx *store.Tx) (err error) {
-		if rows.app, err = tx.App(app); err != nil {
-			return err
-		}
-		if rows.settings, err = tx.Settings(app); err != nil {
-			return err
-		}
-		if rows.tls, err = tx.TLS(app); err != nil {
-			return err
-		}
-		if rows.services, err = tx.Services(app); err != nil {
-			return err
-		}
-		if rows.ports, err = tx.Ports(app); err != nil {
-			return err
-		}
-		if rows.edge, err = tx.Edge(app); err != nil {
-			return err
-		}
-		rows.hosts, err = c.hosts(tx, app)
+		rows, err = c.readEdgeRows(tx, app)
 		return err
 	})
 	return rows, err
+}
+
+func (c *Controller) readEdgeRows(tx *store.Tx, app string) (rows edgeRows, err error) {
+	if rows.app, err = tx.App(app); err != nil {
+		return rows, err
+	}
+	if rows.settings, err = tx.Settings(app); err != nil {
+		return rows, err
+	}
+	if rows.tls, err = tx.TLS(app); err != nil {
+		return rows, err
+	}
+	if rows.services, err = tx.Services(app); err != nil {
+		return rows, err
+	}
+	if rows.ports, err = tx.Ports(app); err != nil {
+		return rows, err
+	}
+	if rows.edge, err = tx.Edge(app); err != nil {
+		return rows, err
+	}
+	rows.hosts, err = c.hosts(tx, app)
+	return rows, err
+}
+
+// plainRoute is the app's route as its rows want it, to nobody yet.
+func (c *Controller) plainRoute(rows edgeRows) *platform.Route {
+	return &platform.Route{
+		App: rows.app.ID, Hosts: rows.hosts, Maintenance: rows.settings.Maintenance,
+		Allow: allowed(c.whitelist(rows.settings)), HTTPSOnly: c.httpsOnly(rows.tls),
+		Uncertified: rows.tls.Automatic != nil && !*rows.tls.Automatic,
+		TCP:         tcpRoutes(rows.ports), Edge: rows.edge.Over(*c.defaults.Load()),
+	}
+}
+
+// routable returns an error when routers could not have the app's routes as tx
+// leaves its rows: they would go on by the last ones that they could.
+func (c *Controller) routable(tx *store.Tx, app string) error {
+	rows, err := c.readEdgeRows(tx, app)
+	if err != nil {
+		return err
+	}
+	route := c.plainRoute(rows)
+	route.Paths = pathRoutes(rows.services, func(string) bool { return true })
+	if err := c.options.CheckRoute(*route); err != nil {
+		return &platform.UserError{Kind: platform.ErrInvalid, Message: "(edge): routers cannot have that: " + err.Error()}
+	}
+	return nil
 }
 
 // writeRoute hands fleet the app's route as the rows want it. An unroutable
@@ -173,13 +203,9 @@ func (c *Controller) writeRoute(ctx context.Context, app string, to target, hold
 	if !routed {
 		now = new(platform.Route)
 	}
-	route := &platform.Route{
-		App: app, Hosts: rows.hosts, Release: to.release, Shift: to.shift, Cutover: to.cutover, Maintenance: rows.settings.Maintenance,
-		Allow: allowed(c.whitelist(rows.settings)), HTTPSOnly: c.httpsOnly(rows.tls),
-		Uncertified: rows.tls.Automatic != nil && !*rows.tls.Automatic,
-		TCP:         tcpRoutes(rows.ports), Edge: rows.edge.Over(*c.defaults.Load()),
-		Backends: backends(instances, to.release, addressedBy(rows.services, rows.edge), portsBy(rows.ports), now),
-	}
+	route := c.plainRoute(rows)
+	route.Release, route.Shift, route.Cutover = to.release, to.shift, to.cutover
+	route.Backends = backends(instances, to.release, addressedBy(rows.services, rows.edge), portsBy(rows.ports), now)
 	if to.shift != nil {
 		for _, b := range backends(instances, to.shift.From, addressedBy(rows.services, rows.edge), portsBy(rows.ports), now) {
 			b.Release = to.shift.From

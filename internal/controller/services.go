@@ -45,8 +45,10 @@ func (c *Controller) SetService(ctx context.Context, caller platform.Caller, app
 		if _, err = may(tx, caller, app, platform.RoleOperator); err != nil {
 			return err
 		}
-		before, changed, err = putService(tx, caller, service)
-		return err
+		if before, changed, err = putService(tx, caller, service); err != nil || !changed {
+			return err
+		}
+		return c.routable(tx, app)
 	})
 	if err != nil || !changed {
 		return false, err

@@ -217,7 +217,7 @@ func (c *Controller) takeStep(ctx context.Context, w wish, s *steps) error {
 	if err != nil {
 		return err
 	}
-	if err := c.acked(ctx, version); err != nil {
+	if err := c.acked(ctx, s.App, version); err != nil {
 		return &setback{err.Error()}
 	}
 	if step.long() {

@@ -29,6 +29,7 @@ type node struct {
 	full     bool      // it has reported everything since Open
 	runtime  platform.RuntimeInfo
 	problems []string
+	refused  map[string]platform.Refusal // by app
 }
 
 func (n *node) connected() bool { return n.polls > 0 || time.Since(n.last) < absent }
@@ -84,6 +85,20 @@ func (f *Fleet) Acked(ctx context.Context, version int64) error {
 		return fmt.Errorf("no node is connected, start one with slipway node: %w: %w", platform.ErrUnavailable, err)
 	}
 	return fmt.Errorf("nodes %v have not applied version %d: %w: %w", behind, version, platform.ErrUnavailable, err)
+}
+
+// Refused says which connected node could not have what the version said of the
+// app, and why: it has applied the rest, and serves the app as before. Empty:
+// none. It is to be asked after Acked.
+func (f *Fleet) Refused(app string, version int64) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, n := range f.nodes {
+		if r, refused := n.refused[app]; refused && r.Version >= version && n.connected() {
+			return fmt.Sprintf("node %s: %s", n.id, r.Why)
+		}
+	}
+	return ""
 }
 
 // behind lists connected nodes that have not applied version; f.mu is held.
@@ -244,6 +259,10 @@ func (f *Fleet) report(r platform.NodeReport, epoch string) bool {
 	f.lift(r.Acked)
 	if epoch == f.disk.meta.Epoch && r.Acked <= f.version {
 		n.acked = r.Acked
+		n.refused = make(map[string]platform.Refusal, len(r.Refused))
+		for _, refusal := range r.Refused {
+			n.refused[refusal.App] = refusal
+		}
 	}
 	if n.runtime.Name != r.Runtime.Name {
 		f.wished.ring() // runs may wait for it

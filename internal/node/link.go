@@ -61,7 +61,7 @@ func (l *link) knownEpoch() string {
 }
 
 // poll blocks for what is newer than since. A nil state is nothing new.
-func (l *link) poll(ctx context.Context, since int64) (state *platform.NodeState, epoch string, err error) {
+func (l *link) poll(ctx context.Context, since int64) (state *told, epoch string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	query := url.Values{"node": {l.node}, "since": {strconv.FormatInt(since, 10)}, "certificates": {"each"}}
@@ -73,7 +73,7 @@ func (l *link) poll(ctx context.Context, since int64) (state *platform.NodeState
 	if answer.StatusCode == http.StatusNoContent {
 		return nil, "", nil
 	}
-	state = new(platform.NodeState)
+	state = new(told)
 	if err := json.NewDecoder(answer.Body).Decode(state); err != nil {
 		return nil, "", unreadable(err)
 	}

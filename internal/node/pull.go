@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/slipway-paas/slipway/internal/platform"
-	"github.com/slipway-paas/slipway/internal/router"
 )
 
 // The pace of asking for a control plane that is away.
@@ -40,14 +38,14 @@ type puller struct {
 	cutovers func() []platform.CutoverReport
 	reseal   func() // what others keep, under a newer key
 
-	why     string // it was not reached last
-	refused string // why its state was last
+	why string // it was not reached last
 
 	changing sync.Mutex // held while the state is changed and written
 
 	mu        sync.Mutex
 	have      state
 	connected bool
+	refused   string // why the whole of its state was last
 }
 
 func (p *puller) look() (have state, connected bool) {
@@ -116,60 +114,27 @@ func (p *puller) attend(ctx context.Context) (answered bool) {
 		if news == nil {
 			continue
 		}
-		for _, order := range news.Runs {
-			p.run(order)
-		}
 		if news.Version != have.Version || news.Full {
-			if err := acceptable(have, *news); err != nil {
-				p.refuse(ctx, have, err)
-				continue
-			}
-			p.apply(*news, epoch)
+			err = p.take(have, *news, epoch)
 			have, _ = p.look()
 		}
+		for _, order := range news.Runs { // once there is what they need
+			p.run(order)
+		}
+		if err != nil {
+			p.refuse(ctx, have, err)
+		}
 	}
 }
 
-// refuse says why what came is not had: nothing of it is, and what is served
-// stays. It is asked for again after a while.
-func (p *puller) refuse(ctx context.Context, have state, why error) {
-	words := fmt.Sprintf("the control plane's state was refused, the one of version %d is served: %v", have.Version, why)
-	if p.refused != words {
-		p.refused = words
-		p.log.Error("state was refused", "version", have.Version, "err", why)
+// take makes news so, but for what of it is refused; an error says why it is the
+// whole.
+func (p *puller) take(have state, news told, epoch string) error {
+	good, refused, err := have.sift(news)
+	if err == nil {
+		p.apply(good, refused, epoch)
 	}
-	p.reports.problem("table", words)
-	sleep(ctx, longestRetry)
-}
-
-// acceptable is nil when all of news can be had as it is meant. What differs from
-// what is served is looked at.
-func acceptable(have state, news platform.NodeState) error {
-	if news.Format > platform.StateFormat {
-		return fmt.Errorf("it has format %d and this node reads up to %d: run the node of the same version as the control plane", news.Format, platform.StateFormat)
-	}
-	var routes []platform.Route
-	for _, app := range news.Apps {
-		before := have.Apps[app.App].Route
-		switch {
-		case app.App == "":
-			return errors.New("an app in it has no name")
-		case app.Route != nil && app.Route.App != app.App:
-			return fmt.Errorf("the route of app %s is told as one of %q", app.App, app.Route.App)
-		case app.Route != nil && (before == nil || !platform.Same(*before, *app.Route)):
-			routes = append(routes, *app.Route)
-		}
-	}
-	var certificates []platform.EdgeCertificate
-	for _, c := range news.Certificates {
-		if before, known := have.Certificates[c.Name]; !known || !platform.Same(before, c) {
-			certificates = append(certificates, c)
-		}
-	}
-	if news.Edge != nil {
-		certificates = append(certificates, news.Edge.Certificates...)
-	}
-	return router.Check(routes, certificates)
+	return err
 }
 
 // followKeys seals what is kept anew when there is a newer key.
@@ -190,23 +155,23 @@ func (p *puller) note(err error) {
 	}
 }
 
-// apply makes news so: kept on the disk first, so that nothing runs that a
+// apply makes what is good of news so: kept on the disk first, so that nothing runs that a
 // restarted node would not know; then the routes, so that whoever leaves is
 // no longer led to; then the instances.
-func (p *puller) apply(news platform.NodeState, epoch string) {
+func (p *puller) apply(news platform.NodeState, refused map[string]platform.Refusal, epoch string) {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	old, _ := p.look()
 	next, changed := old.merge(news, epoch)
+	next.Refused = old.refusedAfter(news, changed, refused)
 	p.keep(p.file.save(old, next, news))
 	if news.Full {
 		p.reports.problem("keys", "")
 	}
-	p.reports.problem("table", "")
-	p.refused = ""
 	p.mu.Lock()
-	p.have = next
+	p.have, p.refused = next, ""
 	p.mu.Unlock()
+	p.tellRefused(old, next)
 	p.link.epoch.Store(&epoch)
 	if changed, gone := certificateNews(old, next, news); len(changed)+len(gone) > 0 {
 		p.router.SetCertificates(changed, gone)
@@ -224,7 +189,7 @@ func (p *puller) apply(news platform.NodeState, epoch string) {
 	}
 	p.routed()
 	p.super.want(next.specs())
-	p.reports.ack(next.Version)
+	p.reports.ack(next.Version, next.refusedApps())
 }
 
 // keep tells whether the state could be written.

@@ -36,7 +36,8 @@ type reporter struct {
 	dirty    map[string]bool
 	left     []string
 	acked    int64
-	full     bool // the control plane must hear everything
+	refused  []platform.Refusal // of what is acked
+	full     bool               // the control plane must hear everything
 	problems map[string]string
 	sent     map[string]platform.CutoverReport // as last reported
 }
@@ -64,9 +65,9 @@ func (r *reporter) gone(id string) {
 	nudge(r.kick)
 }
 
-func (r *reporter) ack(version int64) {
+func (r *reporter) ack(version int64, refused []platform.Refusal) {
 	r.mu.Lock()
-	r.acked = version
+	r.acked, r.refused = version, refused
 	r.mu.Unlock()
 	nudge(r.prompt)
 }
@@ -161,7 +162,7 @@ func (r *reporter) send(ctx context.Context, everything bool) error {
 func (r *reporter) sendOnce(ctx context.Context, everything bool) error {
 	report := platform.NodeReport{Node: r.link.node, Runtime: r.info, Problems: r.listProblems(), Asked: r.asked()}
 	r.mu.Lock()
-	report.Acked = r.acked
+	report.Acked, report.Refused = r.acked, r.refused
 	report.Full = r.full || everything
 	dirty := r.dirty
 	report.Gone = r.left

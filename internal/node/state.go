@@ -27,6 +27,9 @@ type state struct {
 	Version int64                        `json:"version"`
 	Edge    platform.EdgeState           `json:"edge"`
 	Apps    map[string]platform.AppState `json:"apps"`
+	// Refused are the apps, and the certificates by certificateMark and name, that
+	// are not as the control plane said last: see sift.
+	Refused map[string]platform.Refusal `json:"-"`
 	// Certificates by name; Edge may have others, of a control plane that tells
 	// them in one list.
 	Certificates map[string]platform.EdgeCertificate `json:"-"`
@@ -299,7 +302,11 @@ func (f *stateFile) write(s state) error {
 		}
 		delete(f.unsaved, name)
 	}
-	if err := f.files.Put(headFile, head{Format: format, Epoch: s.Epoch, Version: s.Version, Boot: f.boot}); err != nil {
+	version := s.Version
+	if len(s.Refused) > 0 {
+		version = 0 // the next node, which may be able to have them, asks for everything
+	}
+	if err := f.files.Put(headFile, head{Format: format, Epoch: s.Epoch, Version: version, Boot: f.boot}); err != nil {
 		return err
 	}
 	return f.files.Remove(formerFile)

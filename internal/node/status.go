@@ -13,7 +13,9 @@ import (
 // serveEdgeStatus tells what the router counts of one app.
 func (n *node) serveEdgeStatus(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(n.router.Status(r.FormValue("app")))
+	status := n.router.Status(r.FormValue("app"))
+	status.Refused = n.puller.refusalOf(r.FormValue("app"))
+	_ = json.NewEncoder(w).Encode(status)
 }
 
 // EdgeStatus asks the node that answers at socket what its router counts of an

@@ -4,6 +4,9 @@ import "time"
 
 // EdgeStatus is what a router counts of one app.
 type EdgeStatus struct {
+	// Refused says why the app is served as it was before the last change of it;
+	// empty: it is served as it shall be.
+	Refused   string        `json:"refused,omitempty"`
 	Processes []EdgeProcess `json:"processes,omitempty"`
 	// Gates are before the process types where overload control is not off.
 	Gates []EdgeGate `json:"gates,omitempty"`

@@ -94,7 +94,10 @@ type EdgeChallenge struct {
 
 // AppState is one app's share of a node.
 type AppState struct {
-	App       string         `json:"app"`
+	App string `json:"app"`
+	// Format is as in NodeState, of this app alone: a node that does not know it
+	// refuses the app and has the rest.
+	Format    int            `json:"format,omitempty"`
 	Instances []InstanceSpec `json:"instances,omitempty"`
 	Route     *Route         `json:"route,omitempty"`
 }
@@ -201,10 +204,20 @@ type NodeReport struct {
 	Cutovers  []CutoverReport `json:"cutovers,omitempty"`
 	Runtime   RuntimeInfo     `json:"runtime"`
 	Problems  []string        `json:"problems,omitempty"`
+	// Refused are the apps of which the node could not have what it was told.
+	Refused []Refusal `json:"refused,omitempty"`
 	// Asked are hosts, or wildcards, of apps that clients came for and that have no
 	// certificate:
 	// see EdgeState.OnDemand.
 	Asked []string `json:"asked,omitempty"`
+}
+
+// Refusal says of one app that a node could not have what it was told in a state
+// of this version, and serves its last good routes instead.
+type Refusal struct {
+	App     string `json:"app"`
+	Version int64  `json:"version"`
+	Why     string `json:"why"`
 }
 
 // CutoverReport is one router's running count of one cutover.

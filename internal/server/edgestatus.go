@@ -25,6 +25,7 @@ func (s *server) edgeStatus(c *call) (answer, error) {
 
 func wireEdgeStatus(s platform.EdgeStatus) api.EdgeStatus {
 	wire := api.EdgeStatus{
+		Refused:   s.Refused,
 		Processes: make([]api.EdgeProcess, 0, len(s.Processes)), Waiting: s.Waiting,
 		Gates: make([]api.EdgeGate, 0, len(s.Gates)), Shed: wireShed(s.Shed), Would: wireShed(s.Would),
 	}
