@@ -111,7 +111,7 @@ func fetch(c *http.Client, req *http.Request) (string, error) {
 // reach waits until a counter has a value.
 func reach(t *testing.T, n *atomic.Int64, value int64) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); n.Load() < value; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(hangs); n.Load() < value; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d of %d were asked", n.Load(), value)
 		}

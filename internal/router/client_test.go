@@ -189,7 +189,7 @@ func TestThereAreNoMoreConnectionsThanThereMayBe(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	one.Close()
-	for deadline := time.Now().Add(5 * time.Second); ; {
+	for deadline := time.Now().Add(hangs); ; {
 		got := e.raw("GET / HTTP/1.1\r\nHost: blog.test\r\nConnection: close\r\n\r\n")
 		if strings.HasPrefix(got, "HTTP/1.1 200") {
 			break
@@ -220,7 +220,7 @@ func TestWhoComesTakesThePlaceOfAConnectionThatIsIdle(t *testing.T) {
 			return false // closed at once
 		}
 		t.Cleanup(func() { conn.Close() })
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(hangs))
 		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: blog.test\r\n\r\n")
 		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		return err == nil && res.StatusCode == 200
@@ -232,7 +232,7 @@ func TestWhoComesTakesThePlaceOfAConnectionThatIsIdle(t *testing.T) {
 				return tls.Dial("tcp", secure, &tls.Config{InsecureSkipVerify: true, ServerName: "blog.test"})
 			}
 		}
-		for deadline := time.Now().Add(10 * time.Second); !comes(dial); {
+		for deadline := time.Now().Add(hangs); !comes(dial); {
 			if time.Now().After(deadline) {
 				t.Fatalf("there was no room for number %d", i)
 			}
@@ -336,7 +336,7 @@ func TestARefusedClientReadsWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(hangs))
 	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a b\r\n\r\n")
 	_, _ = conn.Write(make([]byte, 256<<10)) // it was closed with these unread, and is not reset
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -358,7 +358,7 @@ func TestAnIdleConnectionOfTLSHoldsNoBufferAndGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(hangs))
 	k := &keepAlive{conn, bufio.NewReader(conn), t}
 	for range 3 {
 		for e.Parked() == 0 {

@@ -203,7 +203,7 @@ func dialFrames(t *testing.T, addr string) *frames {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second)) // for a test that would hang
+	_ = conn.SetDeadline(time.Now().Add(hangs)) // for a test that would hang
 	c := &frames{t: t, Framer: http2.NewFramer(conn, conn)}
 	c.enc = hpack.NewEncoder(&c.block)
 	c.ReadMetaHeaders = hpack.NewDecoder(4096, nil)

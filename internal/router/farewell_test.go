@@ -33,7 +33,7 @@ func (e *edge) socket(first string, upgraded time.Duration) (conn net.Conn, rd *
 		e.t.Fatal(err)
 	}
 	e.t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(hangs))
 	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: blog.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 	rd = bufio.NewReader(conn)
 	if res, err := http.ReadResponse(rd, nil); err != nil || res.StatusCode != 101 {

@@ -56,7 +56,7 @@ func (e *edge) asksForWords(name int, stop *atomic.Bool, answers *atomic.Int64) 
 			if conn, err = net.Dial("tcp", e.addr); err != nil {
 				return err
 			}
-			_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(hangs))
 			rd = bufio.NewReader(conn)
 		}
 		word := fmt.Sprintf("<%d of %d>", i, name)
@@ -152,7 +152,7 @@ func TestWhateverAKillMeetsNothingIsMixedUpAndNothingLeaks(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	limit := time.Now().Add(20 * time.Second)
+	limit := time.Now().Add(hangs)
 	for descriptors(t) > before && time.Now().Before(limit) {
 		runtime.Gosched()
 	}

@@ -29,7 +29,7 @@ func holding(number int64, release int, instances ...string) *platform.Route {
 // waiting returns once so many requests wait for the app.
 func (e *edge) waiting(n int) {
 	e.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); e.Traffic("blog").Waiting != n; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(hangs); e.Traffic("blog").Waiting != n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			e.t.Fatalf("%d requests wait, want %d", e.Traffic("blog").Waiting, n)
 		}

@@ -52,7 +52,7 @@ func (e *edge) speak(t *testing.T) *speaking {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(hangs))
 	return &speaking{conn, bufio.NewReader(conn), t}
 }
 

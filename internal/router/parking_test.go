@@ -72,7 +72,7 @@ func (e *edge) idler(addr string) *idler {
 		e.t.Fatal(err)
 	}
 	e.t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(hangs))
 	i := &idler{socket: &keeping{Conn: conn}, e: e}
 	i.secure = tls.Client(i.socket, &tls.Config{
 		InsecureSkipVerify: true, ServerName: "blog.test", MinVersion: tls.VersionTLS13, KeyLogWriter: &i.keys,

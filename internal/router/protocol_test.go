@@ -40,7 +40,7 @@ func TestWebSocketMessagesPassBothWays(t *testing.T) {
 			}
 		}
 	})))
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), hangs)
 	defer cancel()
 	c, res, err := websocket.Dial(ctx, "ws://"+e.addr+"/chat", &websocket.DialOptions{Host: "blog.test", Subprotocols: []string{"chat"}, HTTPClient: client(t)})
 	if err != nil {
@@ -220,7 +220,7 @@ func TestAnAnswerBeforeTheUploadsEndIsRelayed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(hangs))
 	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: blog.test\r\nContent-Length: 1000000000\r\n\r\nfirst bytes")
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil) // and send no more
 	if err != nil || res.StatusCode != 413 {
@@ -244,7 +244,7 @@ func TestExpectContinueIsTheAppsToDecide(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(hangs))
 	rd := bufio.NewReader(conn)
 	head := "POST /%s HTTP/1.1\r\nHost: blog.test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
 	fmt.Fprintf(conn, head, "accept")
@@ -345,7 +345,7 @@ func TestASlowHeadIsCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(hangs))
 	for range 1000 { // a byte now and then does not keep it alive
 		if _, err := io.WriteString(conn, "G"); err != nil {
 			return

@@ -43,7 +43,7 @@ func TestARouterLeadsABadReleaseBackByItself(t *testing.T) {
 	}
 	select {
 	case <-led:
-	case <-time.After(10 * time.Second):
+	case <-time.After(hangs):
 		t.Fatalf("it was not led back: %+v", e.cutover())
 	}
 	for range 10 {

@@ -32,6 +32,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// hangs is when a test that waits is taken to hang: nothing is meant to take as
+// long on any machine.
+const hangs = 2 * time.Minute
+
 // edge is a router that serves on a port of its own.
 type edge struct {
 	*router.Router
@@ -167,7 +171,7 @@ func (e *edge) raw(text string) string {
 		e.t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(hangs))
 	if _, err := io.WriteString(conn, text); err != nil {
 		e.t.Fatal(err)
 	}
@@ -413,7 +417,7 @@ func (e *edge) openTunnel(host string) (net.Conn, *bufio.Reader) {
 		e.t.Fatal(err)
 	}
 	e.t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(hangs))
 	fmt.Fprintf(conn, "GET /tunnel HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: bytes\r\n\r\n", host)
 	rd := bufio.NewReader(conn)
 	res, err := http.ReadResponse(rd, nil)

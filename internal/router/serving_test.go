@@ -31,7 +31,7 @@ func (e *edge) keepAlive() *keepAlive {
 		e.t.Fatal(err)
 	}
 	e.t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(hangs))
 	return &keepAlive{conn, bufio.NewReader(conn), e.t}
 }
 
@@ -218,7 +218,7 @@ func TestADrainingRouterRefusesNoRequestWhileATunnelIsOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(hangs))
 	k := &keepAlive{conn, bufio.NewReader(conn), t}
 	k.get("blog.test")
 	ctx, cancel := context.WithCancel(t.Context())

@@ -260,7 +260,7 @@ func TestCopiesOfSafeRequestsAreComparedAndNobodySeesThem(t *testing.T) {
 		var r *http.Request
 		select {
 		case r = <-seen:
-		case <-time.After(10 * time.Second):
+		case <-time.After(hangs):
 			t.Fatalf("only %v were copied: %+v", paths, e.cutover().Mirror)
 		}
 		paths[r.Method+" "+r.URL.RequestURI()] = true

@@ -85,7 +85,7 @@ func (e *edge) dial() *line {
 		e.t.Fatal(err)
 	}
 	e.t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(hangs))
 	return &line{conn.(*net.TCPConn), e.t, bufio.NewReader(conn)}
 }
 
