@@ -75,8 +75,8 @@ const (
 	// margin is how much more is admitted than went out. The queue takes the best
 	// levels of it, so that there is always one of them to take a slot.
 	margin = 2
-	alarm  = 5 // times the target is overload, where there was none before
-	stepUp = 5 // windows between steps up at full use
+	alarm  = 10 // times the target of work ahead is overload, however short the queue has stood
+	stepUp = 5  // windows between steps up at full use
 )
 
 // aim puts the cursor where share of what comes is admitted, by the histogram.
@@ -134,7 +134,8 @@ func (g *Gate) roll(now time.Duration) (called calls) {
 	} else {
 		g.move(now, dt, used)
 	}
-	g.limit.roll(pace{seconds, w.busy, float64(w.out)}, w.peak, g.queue.size > 0)
+	p := pace{seconds, w.busy, float64(w.all), float64(w.out)}
+	g.limit.roll(p, w.peak, g.queue.size > 0, g.rising >= fewRises)
 	w.fade()
 	w.next(now)
 	g.expire(now, &called)
@@ -171,9 +172,8 @@ func (g *Gate) move(now, dt time.Duration, used float64) {
 	}
 	over := average > target
 	if g.cursor.level == Lowest && !g.pressed {
-		over = average > alarm*target && now-g.empty > standing && g.rising >= fewRises ||
-			g.ahead() > 2*alarm*target && g.rising >= 2
-		over = over && !g.limit.unsure()
+		over = over && now-g.empty > standing || g.ahead() > alarm*target
+		over = over && g.rising >= fewRises && !g.limit.unsure()
 	}
 	g.pressed = over || g.pressed && average > target/2
 	all := float64(max(w.all, 1))

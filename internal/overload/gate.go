@@ -41,11 +41,12 @@ const (
 	longWindow  = time.Second // of an app with few requests
 	fewRequests = 20
 	fewAnswers  = 10
-	// patient is how long a request waits when the queue is a burst's, which
-	// ends. When it stands it waits for as long as a full queue takes to be served,
-	// which is what few requests take: longer would be waited in vain.
+	// patient is how long a request waits when the queue is a burst's, which ends.
+	// Under overload it waits for as long as a full queue takes to be served, which
+	// is what few requests take: longer would be waited in vain. Who comes to a queue
+	// that has stood for that long, and grows, waits for twice that: see stands.
 	patient = 5 * time.Second
-	// standing is how long a queue must not have been empty to be no burst.
+	// standing is how long a queue must not have been empty to be overload.
 	standing = 500 * time.Millisecond
 	burst    = 256 // may wait that are one
 	maxQueue = 4096
@@ -219,7 +220,7 @@ func (g *Gate) enqueue(now time.Duration, level Level, w *Waiter, called *calls)
 		}
 		g.drop(victim, Evicted, called)
 	}
-	w.since, w.level = now, level
+	w.since, w.level, w.stands = now, level, g.stands(now)
 	g.queue.push(w)
 	if w.queued {
 		return Wait, None
@@ -244,8 +245,14 @@ func (g *Gate) room() int {
 
 // fullQueue is how long what may wait, if it is no burst, takes to be served. With
 // less, those who could be served leave when chance brings many at once; with
-// more, all wait.
-func (g *Gate) fullQueue() time.Duration { return g.target() * 11 / 4 }
+// more, all wait. While the limit is found out, what waits inside counts too.
+func (g *Gate) fullQueue() time.Duration {
+	target := g.target()
+	if g.limit.told {
+		return target * 11 / 4
+	}
+	return max(target*11/4-(g.hold-target), target)
+}
 
 // perSlot is how often a slot comes free when all are taken.
 func (g *Gate) perSlot() time.Duration { return g.hold / time.Duration(max(g.limit.total, 1)) }
@@ -258,10 +265,19 @@ func (g *Gate) target() time.Duration {
 	return min(max(leastTarget, g.limit.usual(g.hold)), mostTarget)
 }
 
-// patience is how long requests wait.
-func (g *Gate) patience() time.Duration {
-	if g.pressed {
+// stands reports whether the queue is that of an app at its capacity, where it
+// is now longer and now shorter but seldom empty.
+func (g *Gate) stands(now time.Duration) bool {
+	return now-g.empty > g.fullQueue() && g.rising >= fewRises
+}
+
+// patience is how long a request waits.
+func (g *Gate) patience(w *Waiter) time.Duration {
+	switch {
+	case g.pressed:
 		return min(g.fullQueue(), patient)
+	case w.stands && !g.limit.unsure():
+		return min(2*g.fullQueue(), patient)
 	}
 	return patient
 }
@@ -343,7 +359,7 @@ func (g *Gate) Leave(w *Waiter) bool {
 func (g *Gate) Deadline(now time.Duration, w *Waiter) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return w.since + g.patience() - now
+	return w.since + g.patience(w) - now
 }
 
 // Told takes the app's own cursor from an answer's X-Load-Level. It counts for
@@ -388,7 +404,7 @@ func (g *Gate) pump(now time.Duration) (called calls) {
 	free := g.set.Mode != platform.OverloadOn
 	for g.queue.size > 0 && (free || g.inflight < g.limit.total) {
 		w := g.next()
-		if wait := now - w.since; wait <= g.patience() || free {
+		if wait := now - w.since; wait <= g.patience(w) || free {
 			g.queue.remove(w)
 			g.seen.served[w.level.Class()]++
 			g.waited(wait)
@@ -418,9 +434,8 @@ func (g *Gate) next() *Waiter {
 
 // expire turns away all who waited too long.
 func (g *Gate) expire(now time.Duration, called *calls) {
-	limit := now - g.patience()
 	for w := range g.queue.firsts {
-		for ; w != nil && w.since < limit; w = g.queue.by[w.level].first {
+		for ; w != nil && now-w.since > g.patience(w); w = g.queue.by[w.level].first {
 			g.drop(w, Late, called)
 		}
 	}

@@ -22,6 +22,7 @@ type limiter struct {
 	base time.Duration // mean time to answer with little to do; 0: not known
 	full bool          // it was found once; no more doubling
 	peak int           // requests under way, lately
+	did  float64       // the most answers a second lately that took no longer than usual
 
 	// Of the windows since it last had enough to say anything:
 	pace pace
@@ -40,11 +41,12 @@ type trial struct {
 	since  pace
 }
 
-// pace is how much was in the app, and how much came out of it.
-type pace struct{ seconds, busy, out float64 }
+// pace is how much was in the app, how much was asked of it and how much came out.
+type pace struct{ seconds, busy, came, out float64 }
 
 func (p *pace) add(more pace) {
-	p.seconds, p.busy, p.out = p.seconds+more.seconds, p.busy+more.busy, p.out+more.out
+	p.seconds, p.busy = p.seconds+more.seconds, p.busy+more.busy
+	p.came, p.out = p.came+more.came, p.out+more.out
 }
 
 func (p pace) inside() float64 { return p.busy / p.seconds }
@@ -68,6 +70,8 @@ const (
 	// certain is what a verdict's answers times the square of the change must be:
 	// twice the standard deviation that chance makes of it.
 	certain = 12
+	// surge times as much as it did is more than a slow app is asked for.
+	surge = 1.6
 	// manyTrials are enough to know whether an app is full or slow.
 	manyTrials = 4
 )
@@ -108,8 +112,8 @@ func (l *limiter) sample(took time.Duration) {
 }
 
 // roll ends a window of a pace, in which peak requests were under way. queued
-// says that others wait.
-func (l *limiter) roll(p pace, peak int, queued bool) {
+// says that others wait, rising that more come than go, and not for a moment.
+func (l *limiter) roll(p pace, peak int, queued, rising bool) {
 	l.peak = max(peak, l.peak*15/16)
 	l.pace.add(p)
 	if l.n < enough || l.full && l.n < 4*enough {
@@ -119,16 +123,22 @@ func (l *limiter) roll(p pace, peak int, queued bool) {
 	p, l.pace = l.pace, pace{}
 	l.sum, l.n = 0, 0
 	used := p.inside()
+	if float64(took) <= tolerance*float64(l.base) {
+		l.did = max(l.did*15/16, p.rate())
+	}
 	switch {
 	case l.base == 0 || used < 0.5*float64(l.total) && l.trial.own == 0:
 		l.learn(took, 8)
 	case took < l.base:
 		l.learn(took, 16)
 	}
-	if !l.told {
-		l.adjust(p, took, queued || used > 0.8*l.own)
-		l.settle()
+	if l.told {
+		return
 	}
+	if full := queued || used > 0.8*l.own; !full || !rising || !l.surged(p, took) {
+		l.adjust(p, took, full)
+	}
+	l.settle()
 }
 
 func (l *limiter) learn(took, weight time.Duration) {
@@ -137,6 +147,18 @@ func (l *limiter) learn(took, weight time.Duration) {
 		return
 	}
 	l.base += (took - l.base) / weight
+}
+
+// surged sets the limit to about what the app has workers when it was found full
+// of a sudden because more is asked of it, and reports whether that was so. No
+// trial has to tell this from an app that is slow, of which no more is asked.
+func (l *limiter) surged(p pace, took time.Duration) bool {
+	if float64(took) <= tolerance*float64(l.base) || l.trial.own > 0 || l.trials == manyTrials || p.came <= surge*l.did*p.seconds {
+		return false
+	}
+	l.own = min(l.own, 1.5*max(p.rate(), l.did)*l.base.Seconds()) // a pace of few answers; less is found from there
+	l.full, l.trials = true, manyTrials
+	return true
 }
 
 func (l *limiter) adjust(p pace, took time.Duration, full bool) {
@@ -156,10 +178,10 @@ func (l *limiter) adjust(p pace, took time.Duration, full bool) {
 	case usual >= 1 && full && !l.full:
 		l.own *= 2
 	case usual >= 1 && full:
-		l.trial = trial{}
+		l.trial, l.trials = trial{}, manyTrials // it is the limit that makes others wait
 		l.own += max(0.5, l.own/16)
 	case usual < 1 && full:
-		l.lower(p, took, 1.05*l.own*float64(l.base)/float64(took)+0.5)
+		l.lower(p, took, l.own*float64(l.base)/float64(took)+0.5)
 	}
 }
 

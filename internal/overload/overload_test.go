@@ -118,6 +118,44 @@ func TestWhoIsServedTakesNotTwiceAsLongAsWithoutOverload(t *testing.T) {
 	})
 }
 
+// even runs a system before an app whose requests take nearly the same, so that
+// p99 is what they waited, and gives p99 of those that came in each of some seeds.
+func even(name string, load func(time.Duration) float64) (p99s []time.Duration) {
+	for seed := range uint64(8) {
+		s := newSim(seed, load, 12*time.Second)
+		s.spread = 0.3
+		s.run(systems[name](s))
+		slices.Sort(s.took)
+		p99s = append(p99s, s.p99())
+	}
+	slices.Sort(p99s)
+	return p99s
+}
+
+func TestAnAppAtItsCapacityHasNobodyWaitForLong(t *testing.T) {
+	unloaded := even("none", steady(0.3))[4]
+	for _, name := range []string{"told", "found"} {
+		for _, load := range []float64{1, 1.2} {
+			p99s := even(name, surge(load))
+			t.Logf("%s at %vx: p99 %v, unloaded %v", name, load, p99s, unloaded)
+			if p99s[4] > 4*unloaded || p99s[7] > 8*unloaded {
+				t.Errorf("%s at %vx: p99 %v, unloaded %v", name, load, p99s, unloaded)
+			}
+		}
+	}
+}
+
+func TestALimitThatIsFoundOutIsFoundAtTheSurgesBeginning(t *testing.T) {
+	unloaded := even("none", steady(0.3))[4]
+	for _, load := range []float64{2, 4, 10} {
+		p99s := even("found", surge(load))
+		t.Logf("at %vx: p99 %v, unloaded %v", load, p99s, unloaded)
+		if p99s[4] > 21*unloaded/10 || p99s[7] > 3*unloaded {
+			t.Errorf("at %vx: p99 %v, unloaded %v", load, p99s, unloaded)
+		}
+	}
+}
+
 func TestATaskOfFourCallsIsCompletedNearlyAsOftenAsOneOfASingleCall(t *testing.T) {
 	for _, name := range []string{"told", "found"} {
 		for _, load := range []float64{2, 4} {

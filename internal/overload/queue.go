@@ -15,6 +15,7 @@ type Waiter struct {
 	Ready func(why Reason)
 
 	since      time.Duration
+	stands     bool // the queue was no burst's when it came
 	level      Level
 	queued     bool
 	prev, next *Waiter

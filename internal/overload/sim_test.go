@@ -82,6 +82,7 @@ type sim struct {
 	waiting []*request
 	busy    int
 	workers int
+	spread  float64
 	slow    func(time.Duration) float64 // how much longer than usual all takes
 
 	retries int
@@ -95,7 +96,7 @@ type sim struct {
 }
 
 func newSim(seed uint64, load func(time.Duration) float64, length time.Duration) *sim {
-	return &sim{rnd: rand.New(rand.NewPCG(seed, 7)), load: load, end: length, workers: workers, slow: steady(1), by: make([]int, int(length/(100*time.Millisecond))+1)}
+	return &sim{rnd: rand.New(rand.NewPCG(seed, 7)), load: load, end: length, workers: workers, spread: spread, slow: steady(1), by: make([]int, int(length/(100*time.Millisecond))+1)}
 }
 
 func (s *sim) after(d time.Duration, do func()) {
@@ -186,7 +187,7 @@ func (s *sim) work() {
 		r := s.waiting[0]
 		s.waiting = s.waiting[1:]
 		s.busy++
-		long := math.Exp(s.rnd.NormFloat64()*spread-spread*spread/2) * s.slow(s.now)
+		long := math.Exp(s.rnd.NormFloat64()*s.spread-s.spread*s.spread/2) * s.slow(s.now)
 		s.after(time.Duration(long*float64(service)), func() {
 			s.busy--
 			s.finish(r)
