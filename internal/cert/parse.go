@@ -20,6 +20,9 @@ import (
 const (
 	// maxPEM bounds a chain, and a key, in bytes.
 	maxPEM = 64 << 10
+	// maxKey bounds a key's DER: to look at a larger one's numbers costs more than
+	// a request may, and none of those is served.
+	maxKey = 16 << 10
 	// maxChain bounds the certificates of a chain.
 	maxChain = 10
 	// An RSA key of fewer bits cannot sign a handshake here; one of more is
@@ -27,10 +30,11 @@ const (
 	minRSA, maxRSA = 1024, 8192
 )
 
-// Parse reads an uploaded chain, its own certificate first, and the private
-// key of that, both PEM. The result has all fields that the two tell, with
-// Chain and Key rewritten to hold nothing else than them; Name, Owner and the
-// like are the caller's.
+// Parse reads an uploaded chain and the private key of its first certificate,
+// both PEM. The result has all fields that the two tell, with Chain and Key
+// rewritten to hold nothing else than them; Name, Owner and the like are the
+// caller's. A chain in another order is put into that of a handshake: the key's
+// own certificate, then who signed it, and so on (RFC 5246, 7.4.2).
 //
 // Keys may be RSA, ECDSA or Ed25519, in PKCS #1, PKCS #8 or SEC 1 form, without
 // a passphrase. A certificate that has expired is taken. What is wrong is a
@@ -47,7 +51,7 @@ func Parse(chain, key []byte) (platform.Certificate, error) {
 	if err := errors.Join(err, keyErr); err != nil {
 		return platform.Certificate{}, err
 	}
-	if !matches(signer, certificates[0]) {
+	if certificates = ordered(certificates, signer); !matches(signer, certificates[0]) {
 		return platform.Certificate{}, platform.Invalid("key", "Certificate and private key do not match!")
 	}
 	c := describe(certificates[0])
@@ -71,7 +75,7 @@ func Covers(san []string, host string) bool {
 // parseChain returns at least one certificate, or what is wrong in words.
 func parseChain(text []byte) ([]*x509.Certificate, error) {
 	if len(text) > maxPEM {
-		return nil, fmt.Errorf("it is larger than %d bytes", maxPEM)
+		return nil, fmt.Errorf("it is larger than %d bytes, and each handshake sends all of it; take fewer names, or several certificates", maxPEM)
 	}
 	var chain []*x509.Certificate
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
@@ -79,7 +83,7 @@ func parseChain(text []byte) ([]*x509.Certificate, error) {
 			continue // a whole .pem file, key and all: the key is not kept here
 		}
 		if len(chain) == maxChain {
-			return nil, fmt.Errorf("a chain has at most %d certificates", maxChain)
+			return nil, fmt.Errorf("a chain has at most %d certificates; take the domain's own, and those that lead to its authority", maxChain)
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
@@ -100,7 +104,7 @@ func usable(key crypto.PublicKey) error {
 	switch key := key.(type) {
 	case *rsa.PublicKey:
 		if bits := key.N.BitLen(); bits < minRSA || bits > maxRSA {
-			return fmt.Errorf("an RSA key has %d to %d bits, not %d", minRSA, maxRSA, bits)
+			return fmt.Errorf("an RSA key has %d to %d bits, not %d; 2048 do for all clients", minRSA, maxRSA, bits)
 		}
 		return nil
 	case *ecdsa.PublicKey, ed25519.PublicKey:
@@ -121,6 +125,8 @@ func parseKey(text []byte) (crypto.Signer, *pem.Block, error) {
 			continue // EC PARAMETERS, or the certificate in the same file
 		case block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
 			return nil, nil, errors.New("it is encrypted; take the passphrase away with openssl pkey -in key.pem -out plain.pem")
+		case len(block.Bytes) > maxKey:
+			return nil, nil, fmt.Errorf("it has %d bytes, and the largest key that can be served, RSA of %d bits, has fewer than %d", len(block.Bytes), maxRSA, maxKey)
 		case block.Type == "OPENSSH PRIVATE KEY":
 			return nil, nil, errors.New("it is a key of SSH; a certificate's key is in PKCS #1, PKCS #8 or SEC 1 form")
 		}
@@ -150,6 +156,20 @@ func decodeKey(der []byte) (crypto.Signer, error) {
 func matches(signer crypto.Signer, certificate *x509.Certificate) bool {
 	public, ok := certificate.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && public.Equal(signer.Public())
+}
+
+// ordered is the chain with the key's own certificate first, if it is there, and
+// each followed by who issued it; those that are nobody's issuer come last.
+func ordered(chain []*x509.Certificate, signer crypto.Signer) []*x509.Certificate {
+	rest := slices.Clone(chain)
+	at := max(0, slices.IndexFunc(rest, func(c *x509.Certificate) bool { return matches(signer, c) }))
+	next := make([]*x509.Certificate, 0, len(chain))
+	for at >= 0 && len(rest) > 0 {
+		last := rest[at]
+		next, rest = append(next, last), slices.Delete(rest, at, at+1)
+		at = slices.IndexFunc(rest, func(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, last.RawIssuer) })
+	}
+	return append(next, rest...)
 }
 
 // describe fills in what users are shown of a certificate.

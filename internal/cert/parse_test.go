@@ -3,7 +3,9 @@ package cert_test
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -195,6 +197,8 @@ func TestWhatCannotBeServedIsRefusedWithItsReason(t *testing.T) {
 	legacy := run("legacy.pem", "ec", "-aes128", "-passout", "pass:secret", "-in", "key.pem")
 	x25519 := run("x25519.pem", "genpkey", "-algorithm", "x25519")
 	small := made(t, []string{"-newkey", "rsa:512"})
+	huge := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: make([]byte, 24<<10)})
+	large := file(t, "testdata", "rsa16384.pem") // both; it takes a minute to make one
 	damaged := bytes.Replace(key, []byte("\n"), []byte("\nAAAA"), 1)
 	for name, test := range map[string]struct {
 		chain, key     []byte
@@ -205,6 +209,10 @@ func TestWhatCannotBeServedIsRefusedWithItsReason(t *testing.T) {
 		"the two the wrong way":     {key, chain, "Could not load certificate: no PEM", "Could not load private key: no PEM"},
 		"PEM of something else":     {[]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), key, "Could not load certificate: certificate 1 of the chain:", ""},
 		"eleven of them":            {bytes.Repeat(chain, 11), key, "Could not load certificate: a chain has at most 10", ""},
+		"a hundred of them":         {bytes.Repeat(chain, 100), key, "Could not load certificate: a chain has at most 10", ""},
+		"ten thousand names":        {file(t, named(t, 10_000), "cert.pem"), key, "Could not load certificate: it is larger than 65536 bytes", ""},
+		"a key no program makes":    {chain, huge, "", "Could not load private key: it has 24576 bytes"},
+		"far too many bits":         {large, large, "Could not load certificate: an RSA key has 1024 to 8192 bits, not 16384", "Could not load private key: an RSA key has 1024 to 8192 bits, not 16384"},
 		"a chain too large":         {append(bytes.Repeat([]byte{'\n'}, 64<<10), chain...), key, "Could not load certificate: it is larger", ""},
 		"a key too large":           {chain, append(bytes.Repeat([]byte{'\n'}, 64<<10), key...), "", "Could not load private key: it is larger"},
 		"an encrypted key":          {chain, encrypted, "", "Could not load private key: it is encrypted"},
@@ -227,7 +235,56 @@ func TestWhatCannotBeServedIsRefusedWithItsReason(t *testing.T) {
 	}
 }
 
-func TestAChainKeepsItsOrderAndTheFirstIsDescribed(t *testing.T) {
+// named has openssl make a certificate for so many names.
+func named(t *testing.T, names int) (dir string) {
+	t.Helper()
+	conf := []byte("[req]\ndistinguished_name=dn\nx509_extensions=ext\nprompt=no\n[dn]\nCN=shop.example.com\n[ext]\nsubjectAltName=@names\n[names]\n")
+	for n := range names {
+		conf = fmt.Appendf(conf, "DNS.%d=n%d.example.com\n", n, n)
+	}
+	path := filepath.Join(t.TempDir(), "openssl.cnf")
+	if err := os.WriteFile(path, conf, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return made(t, ec, "-config", path)
+}
+
+func TestAChainInAnyOrderIsPutIntoTheOneOfHandshakes(t *testing.T) {
+	dir := made(t, ec, "-subj", "/CN=root")
+	run := func(args ...string) { openssl(t, dir, args...) }
+	sign := func(name, subject, by string) {
+		run("req", "-new", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", name+".key", "-subj", subject, "-out", name+".csr")
+		run("x509", "-req", "-in", name+".csr", "-CA", by+".pem", "-CAkey", by+".key", "-CAcreateserial", "-days", "30", "-out", name+".pem")
+	}
+	for from, to := range map[string]string{"cert.pem": "root.pem", "key.pem": "root.key"} {
+		if err := os.Rename(filepath.Join(dir, from), filepath.Join(dir, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sign("middle", "/CN=middle", "root")
+	sign("leaf", "/CN=shop.example.com", "middle")
+	want := slices.Concat(file(t, dir, "leaf.pem"), file(t, dir, "middle.pem"), file(t, dir, "root.pem"))
+	for _, order := range [][]string{{"leaf", "middle", "root"}, {"root", "middle", "leaf"}, {"leaf", "root", "middle"}, {"middle", "leaf", "root"}} {
+		var chain []byte
+		for _, name := range order {
+			chain = append(chain, file(t, dir, name+".pem")...)
+		}
+		c, err := cert.Parse(chain, file(t, dir, "leaf.key"))
+		if err != nil || c.CommonName != "shop.example.com" || c.Chain != string(want) {
+			t.Errorf("%v: %v, for %q", order, err, c.CommonName)
+		}
+	}
+}
+
+func TestANameThatNoClientAsksForIsTakenAndCoversNothing(t *testing.T) {
+	long := strings.Repeat("a.", 140) + "example.com" // 291 bytes; DNS has 253
+	c := parsed(t, made(t, ec, "-addext", "subjectAltName=DNS:"+long+",DNS:shop.example.com"))
+	if !slices.Equal(c.SAN, []string{long, "shop.example.com"}) || !cert.Covers(c.SAN, "shop.example.com") || cert.Covers(c.SAN, "a.example.com") {
+		t.Errorf("it is for %q", c.SAN)
+	}
+}
+
+func TestCertificatesThatLeadNowhereKeepTheirOrderBehindTheKeysOwn(t *testing.T) {
 	leaf, root := made(t, ec), made(t, ec, "-subj", "/CN=root")
 	chain := slices.Concat(file(t, leaf, "cert.pem"), bytes.Repeat(file(t, root, "cert.pem"), 9))
 	c, err := cert.Parse(chain, file(t, leaf, "key.pem"))

@@ -2,7 +2,11 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
+	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -57,6 +61,16 @@ func certNames(v api.Cert) []string {
 	return all
 }
 
+// namesInShort are the first few of them.
+func namesInShort(v api.Cert) string {
+	const few = 10
+	all := certNames(v)
+	if len(all) <= few {
+		return strings.Join(all, " ")
+	}
+	return fmt.Sprintf("%s and %d names more", strings.Join(all[:few], " "), len(all)-few)
+}
+
 // day is a date without its time.
 func day(t api.Time) string {
 	if t.IsZero() {
@@ -92,7 +106,8 @@ The key is stored encrypted and never comes back. The file - is stdin.`,
 				return err
 			}
 			return c.answer(cert, func() {
-				c.stdout.say("Added the certificate %s, for %s.", cert.Name, strings.Join(certNames(cert), " "))
+				c.stdout.say("Added the certificate %s, for %s.", cert.Name, namesInShort(cert))
+				c.doubt(cert, "")
 				c.stderr.say("Serve a domain with it: slipway certs attach %s DOMAIN", cert.Name)
 			})
 		}),
@@ -158,8 +173,31 @@ func (c *cli) certAttachCmd() *cobra.Command {
 			if err := s.AttachCert(ctx, args[0], args[1]); err != nil {
 				return err
 			}
-			return c.answer(certDomain{args[0], args[1]}, func() { c.stdout.say("%s is served with the certificate %s.", args[1], args[0]) })
+			return c.answer(certDomain{args[0], args[1]}, func() {
+				c.stdout.say("%s is served with the certificate %s.", args[1], args[0])
+				if cert, err := s.Cert(ctx, args[0]); err == nil { // it is attached, whatever can be said of it
+					c.doubt(cert, args[1])
+				}
+			})
 		}),
+	}
+}
+
+// doubt says why clients will refuse a certificate, for domain if there is one,
+// and what to do.
+func (c *cli) doubt(cert api.Cert, domain string) {
+	switch now := time.Now(); {
+	case now.After(cert.Expires.Time):
+		c.stderr.say("It expired on %s: clients refuse it. Have a new one signed, and add that.", day(cert.Expires))
+	case now.Before(cert.Starts.Time):
+		c.stderr.say("It is valid from %s on: clients refuse it until then.", day(cert.Starts))
+	}
+	names := &x509.Certificate{DNSNames: cert.SAN}
+	switch {
+	case len(cert.SAN) == 0:
+		c.stderr.say("It names no domain (subjectAltName): clients refuse it everywhere. Have it signed again, with the domain in it.")
+	case strings.Contains(strings.TrimPrefix(domain, "*."), ".") && !slices.Contains(cert.SAN, domain) && names.VerifyHostname(domain) != nil:
+		c.stderr.say("It is not for %s: clients refuse it there. Detach it, and attach one that is.", domain)
 	}
 }
 
