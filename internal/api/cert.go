@@ -26,5 +26,6 @@ type CreateCert struct {
 
 // AttachCert is the body of POST /v2/certs/<name>/domain/.
 type AttachCert struct {
-	Domain string `json:"domain"`
+	Domain  string `json:"domain"`
+	Replace bool   `json:"replace,omitempty" doc:"in place of another of one's own, at once"`
 }

@@ -164,13 +164,15 @@ type certDomain struct {
 }
 
 func (c *cli) certAttachCmd() *cobra.Command {
-	return &cobra.Command{
+	var replace bool
+	cmd := &cobra.Command{
 		Use: "attach NAME DOMAIN", Short: "Serve a domain with a certificate",
-		Long:    "Serve a domain with a certificate. The domain belongs to one of your apps already: see slipway domains add.",
-		Example: "  slipway certs attach shop www.example.com",
+		Long: `Serve a domain with a certificate. The domain belongs to one of your apps already: see slipway domains add.
+With --replace it takes the place of another of yours, at once: no client is shown any other meanwhile.`,
+		Example: "  slipway certs attach shop www.example.com\n  slipway certs attach shop-2027 www.example.com --replace",
 		Args:    takes(2, 2, "a NAME and a DOMAIN"), ValidArgsFunction: c.completeCerts,
 		RunE: c.asks(func(ctx context.Context, s *session, args []string) error {
-			if err := s.AttachCert(ctx, args[0], args[1]); err != nil {
+			if err := s.AttachCert(ctx, args[0], args[1], replace); err != nil {
 				return err
 			}
 			return c.answer(certDomain{args[0], args[1]}, func() {
@@ -181,6 +183,8 @@ func (c *cli) certAttachCmd() *cobra.Command {
 			})
 		}),
 	}
+	cmd.Flags().BoolVar(&replace, "replace", false, "in place of another certificate of yours")
+	return cmd
 }
 
 // doubt says why clients will refuse a certificate, for domain if there is one,

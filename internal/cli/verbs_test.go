@@ -164,6 +164,7 @@ var rows = []struct{ route, line, sends string }{
 	{"GET /v2/certs/{name}", "certs info shop", ""},
 	{"DELETE /v2/certs/{name}", "certs remove shop", ""},
 	{"POST /v2/certs/{name}/domain/", "certs attach shop www.foo.com", `{"domain":"www.foo.com"}`},
+	{"POST /v2/certs/{name}/domain/", "certs attach shop www.foo.com --replace", `{"domain":"www.foo.com","replace":true}`},
 	{"DELETE /v2/certs/{name}/domain/{domain}", "certs detach shop www.foo.com", ""},
 	{"GET /v2/apps/", "apps list", ""},
 	{"POST /v2/apps/", "create blog", `{"id":"blog"}`},

@@ -28,9 +28,10 @@ func (c *Client) RemoveCert(ctx context.Context, name string) error {
 	return c.delete(ctx, bare("certs", name), quick)
 }
 
-// AttachCert serves a domain with a certificate.
-func (c *Client) AttachCert(ctx context.Context, name, domain string) error {
-	return c.post(ctx, path("certs", name, "domain"), api.AttachCert{Domain: domain}, nil)
+// AttachCert serves a domain with a certificate; replace: in place of another of
+// one's own, if it has one.
+func (c *Client) AttachCert(ctx context.Context, name, domain string, replace bool) error {
+	return c.post(ctx, path("certs", name, "domain"), api.AttachCert{Domain: domain, Replace: replace}, nil)
 }
 
 // DetachCert ends that.

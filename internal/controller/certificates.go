@@ -133,10 +133,11 @@ func (c *Controller) RemoveCertificate(ctx context.Context, caller platform.Call
 }
 
 // Attach serves the domain with the certificate. The domain's app must be one
-// the caller may operate. ErrConflict when the domain has a certificate. One
-// that clients will not take for the domain is attached all the same, and the
-// app's log says so.
-func (c *Controller) Attach(ctx context.Context, caller platform.Caller, name, domain string) error {
+// the caller may operate. ErrConflict when the domain has a certificate, unless
+// it is another of the caller's and to be replaced: then no handshake is without
+// one. A certificate that clients will not take for the domain is attached all
+// the same, and the app's log says so.
+func (c *Controller) Attach(ctx context.Context, caller platform.Caller, name, domain string, replace bool) error {
 	if err := mayKeep(caller); err != nil {
 		return err
 	}
@@ -152,8 +153,8 @@ func (c *Controller) Attach(ctx context.Context, caller platform.Caller, name, d
 		if _, err := may(tx, caller, d.App, platform.RoleOperator); err != nil {
 			return err
 		}
-		if d.Certificate != "" {
-			return &platform.UserError{Kind: platform.ErrConflict, Message: "Domain already has a certificate attached to it"}
+		if err := vacate(tx, caller, d, name, replace); err != nil {
+			return err
 		}
 		if err := tx.AttachCertificate(d.Domain, name); err != nil {
 			return err
@@ -165,9 +166,24 @@ func (c *Controller) Attach(ctx context.Context, caller platform.Caller, name, d
 	}
 	c.note(d.App, "INFO certificate %s attached to %s", name, d.Domain)
 	c.warnOf(certificate, d)
-	err = c.reedge(ctx, name)
+	err = c.reedge(ctx, name, d.Certificate)
 	c.certify(ctx, d.App, false) // once the upload is served
 	return err
+}
+
+// vacate takes away the certificate that a domain has, if it may be replaced.
+func vacate(tx *store.Tx, caller platform.Caller, d platform.Domain, by string, replace bool) error {
+	if d.Certificate == "" {
+		return nil
+	}
+	_, err := tx.Certificate(caller.User, d.Certificate)
+	switch {
+	case err != nil && !errors.Is(err, platform.ErrNotFound):
+		return err
+	case err != nil || !replace || d.Certificate == by:
+		return &platform.UserError{Kind: platform.ErrConflict, Message: "Domain already has a certificate attached to it"}
+	}
+	return detach(tx, caller, d)
 }
 
 // warnOf tells the app's log why clients will refuse a certificate.

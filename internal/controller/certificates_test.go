@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -82,7 +83,7 @@ func TestADomainIsServedWithTheCertificateThatIsAttached(t *testing.T) {
 	}
 	expect("before", map[string]string{"www.shop.org": "localhost", "blog.localhost": "localhost"})
 	for name, domain := range map[string]string{"mine": "WWW.shop.org.", "own": "blog"} {
-		if err := p.Attach(t.Context(), bob, name, domain); err != nil {
+		if err := p.Attach(t.Context(), bob, name, domain, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -104,7 +105,7 @@ func TestADomainIsServedWithTheCertificateThatIsAttached(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("removed", map[string]string{"blog.localhost": "localhost"})
-	if err := p.Attach(t.Context(), bob, "mine", "www.shop.org"); err != nil {
+	if err := p.Attach(t.Context(), bob, "mine", "www.shop.org", false); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.RemoveDomain(t.Context(), bob, "blog", "www.shop.org"); err != nil {
@@ -112,7 +113,7 @@ func TestADomainIsServedWithTheCertificateThatIsAttached(t *testing.T) {
 	}
 	expect("the domain removed", map[string]string{"www.shop.org": "localhost"})
 	p.certified(bob, "again", time.Hour, "again.localhost")
-	if err := p.Attach(t.Context(), bob, "again", "blog"); err != nil {
+	if err := p.Attach(t.Context(), bob, "again", "blog", false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Rename(t.Context(), bob, "blog", "journal"); err != nil {
@@ -133,6 +134,59 @@ func TestADomainIsServedWithTheCertificateThatIsAttached(t *testing.T) {
 		if !slices.Contains(events, want) {
 			t.Errorf("%q is not among the events %q", want, events)
 		}
+	}
+}
+
+func TestACertificateIsReplacedByAnotherAtOnceAndNoHandshakeIsWithout(t *testing.T) {
+	p := open(t, controller.Options{}).withEdge("localhost", "*.localhost").withNode()
+	bob, ann := p.user("bob"), p.user("ann")
+	p.app(bob, "blog")
+	must(p.AddDomain(t.Context(), bob, "blog", "www.shop.org"))(t)
+	p.certified(bob, "first", time.Hour, "first.org", "www.shop.org")
+	p.certified(bob, "second", time.Hour, "second.org", "www.shop.org")
+	attach := func(name string) {
+		t.Helper()
+		if err := p.Attach(t.Context(), bob, name, "www.shop.org", true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	attach("first")
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	shaken := make(chan string)
+	for range 2 {
+		load.Go(func() {
+			for {
+				select {
+				case shaken <- p.shown("www.shop.org"):
+				case <-stop:
+					return
+				}
+			}
+		})
+	}
+	for n := range 10 {
+		attach([]string{"second", "first"}[n%2])
+		for range 4 { // the first two may have begun before
+			if got := <-shaken; got != "first.org" && got != "second.org" {
+				t.Errorf("while it was replaced, a client was shown %q", got)
+			}
+		}
+	}
+	close(stop)
+	load.Wait()
+	attach("second")
+	if got := p.shown("www.shop.org"); got != "second.org" {
+		t.Errorf("in the end it is %q", got)
+	}
+	says(t, p.Attach(t.Context(), bob, "second", "www.shop.org", true), platform.ErrConflict, "Domain already has a certificate attached to it")
+	if err := p.Grant(t.Context(), bob, "blog", "ann", platform.RoleOperator); err != nil {
+		t.Fatal(err)
+	}
+	p.certified(ann, "anns", time.Hour, "anns.org")
+	says(t, p.Attach(t.Context(), ann, "anns", "www.shop.org", true), platform.ErrConflict, "Domain already has a certificate attached to it")
+	if c := must(p.Certificate(t.Context(), bob, "first"))(t); len(c.Domains) != 0 {
+		t.Errorf("the one that was replaced names %q", c.Domains)
 	}
 }
 
@@ -174,7 +228,7 @@ func TestACertificateIsAttachedByWhoOwnsItAndOperatesTheApp(t *testing.T) {
 		"nobody":                {platform.Caller{}, "anns", "www.shop.org", "", platform.ErrUnauthenticated},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := p.Attach(t.Context(), test.caller, test.name, test.domain)
+			err := p.Attach(t.Context(), test.caller, test.name, test.domain, false)
 			if kind(err) != test.missing || test.refused != nil && !errors.Is(err, test.refused) {
 				t.Errorf("got %v", err)
 			}
@@ -182,10 +236,10 @@ func TestACertificateIsAttachedByWhoOwnsItAndOperatesTheApp(t *testing.T) {
 	}
 	for _, name := range []string{"anns", "stale"} {
 		domain := map[string]string{"anns": "www.shop.org", "stale": "old.shop.org"}[name]
-		if err := p.Attach(t.Context(), ann, name, domain); err != nil {
+		if err := p.Attach(t.Context(), ann, name, domain, false); err != nil {
 			t.Fatal(err)
 		}
-		says(t, p.Attach(t.Context(), ann, name, domain), platform.ErrConflict, "Domain already has a certificate attached to it")
+		says(t, p.Attach(t.Context(), ann, name, domain, false), platform.ErrConflict, "Domain already has a certificate attached to it")
 	}
 	if err := p.Detach(t.Context(), ann, "stale", "www.shop.org"); err != nil {
 		t.Errorf("detach what is not attached: %v", err)

@@ -69,17 +69,26 @@ func (c *Controller) RefreshEdge(ctx context.Context) error {
 	})
 }
 
-// reedge brings one uploaded certificate at the routers up to date for a verb,
-// as reroute does for a route.
-func (c *Controller) reedge(ctx context.Context, name string) error {
+// reedge brings uploaded certificates at the routers up to date for a verb, as
+// reroute does for a route: all at once, so that a host that goes from one to
+// another is at no moment without. The empty name is none.
+func (c *Controller) reedge(ctx context.Context, names ...string) error {
 	return c.recertify(ctx, func(ctx context.Context) (map[string]*platform.EdgeCertificate, error) {
-		wish := map[string]*platform.EdgeCertificate{uploadedCertificate + name: nil}
+		wish := map[string]*platform.EdgeCertificate{}
 		err := c.store.Read(ctx, func(tx *store.Tx) error {
-			attached, found, err := tx.EdgeCertificate(name)
-			if found {
-				wish[uploadedCertificate+name] = c.served(attached)
+			for _, name := range names {
+				if name == "" {
+					continue
+				}
+				attached, found, err := tx.EdgeCertificate(name)
+				if err != nil {
+					return err
+				}
+				if wish[uploadedCertificate+name] = nil; found {
+					wish[uploadedCertificate+name] = c.served(attached)
+				}
 			}
-			return err
+			return nil
 		})
 		return wish, err
 	})

@@ -57,11 +57,11 @@ func (s *server) deleteCert(c *call) (answer, error) {
 
 func (s *server) attachCert(c *call) (answer, error) {
 	f := c.body
-	domain := f.demanded("domain")
+	domain, replace := f.demanded("domain"), f.boolean("replace")
 	if err := f.err(); err != nil {
 		return answer{}, err
 	}
-	if err := s.desk.Attach(c.ctx(), c.caller, c.path["name"], domain); err != nil {
+	if err := s.desk.Attach(c.ctx(), c.caller, c.path["name"], domain, replace != nil && *replace); err != nil {
 		return answer{}, err
 	}
 	return answer{status: http.StatusCreated}, nil

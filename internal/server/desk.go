@@ -87,7 +87,7 @@ type Desk interface {
 	Certificate(ctx context.Context, caller platform.Caller, name string) (platform.Certificate, error)
 	AddCertificate(ctx context.Context, caller platform.Caller, name, chain, key string) (platform.Certificate, error)
 	RemoveCertificate(ctx context.Context, caller platform.Caller, name string) error
-	Attach(ctx context.Context, caller platform.Caller, name, domain string) error
+	Attach(ctx context.Context, caller platform.Caller, name, domain string, replace bool) error
 	Detach(ctx context.Context, caller platform.Caller, name, domain string) error
 
 	Transfer(ctx context.Context, caller platform.Caller, app, owner string) error

@@ -343,7 +343,7 @@ func (d *memoryDesk) served(caller platform.Caller, domain string) error {
 	return &platform.NotFoundError{Kind: "Domain", ID: domain}
 }
 
-func (d *memoryDesk) Attach(_ context.Context, caller platform.Caller, name, domain string) error {
+func (d *memoryDesk) Attach(_ context.Context, caller platform.Caller, name, domain string, _ bool) error {
 	cert, err := d.cert(caller, name)
 	if err == nil {
 		err = d.served(caller, domain)
