@@ -55,7 +55,7 @@ func startPlatform(t *testing.T, options ...string) *platform {
 			t.Logf("serve said:\n%s", text[max(0, len(text)-8000):])
 		}
 	})
-	ready := exec.Command(filepath.Join(bin, "slipway"), "wait-ready", "--pid", strconv.Itoa(serve.Process.Pid))
+	ready := exec.Command(filepath.Join(bin, "slipway"), "wait-ready", "--timeout", "5m", "--pid", strconv.Itoa(serve.Process.Pid))
 	ready.Env = env
 	if out, err := ready.CombinedOutput(); err != nil {
 		t.Fatalf("the platform did not get ready: %v\n%s", err, out)

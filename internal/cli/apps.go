@@ -81,7 +81,11 @@ func (c *cli) create(ctx context.Context, s *session, name string, w wanted) err
 			return err
 		}
 	}
-	app, err := s.CreateApp(ctx, name)
+	var app api.App
+	err := c.unlessQuick("Waiting… an app that has just gone from this name leaves it when its last instance has ended.", func() (err error) {
+		app, err = s.CreateApp(ctx, name)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,26 @@ func (c *cli) during(text string, work func() (done string, err error)) error {
 	return nil
 }
 
+// moment is how long something may take before a user wonders.
+const moment = 2 * time.Second
+
+// unlessQuick says why on stderr when work takes longer than a moment.
+func (c *cli) unlessQuick(why string, work func() error) error {
+	done := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-done:
+		case <-time.After(moment):
+			c.stderr.say("%s", c.stderr.paint(faint, why))
+		}
+	})
+	err := work()
+	close(done)
+	watch.Wait()
+	return err
+}
+
 // tick writes the line and, on a terminal, its seconds until stopped. Stopping
 // waits for the last write.
 func (c *cli) tick(text string) (stop func()) {

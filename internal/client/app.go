@@ -17,10 +17,11 @@ func (c *Client) App(ctx context.Context, id string) (api.App, error) {
 	return app, c.get(ctx, path("apps", id), &app)
 }
 
-// CreateApp makes an app; an empty id lets the platform find a name.
+// CreateApp makes an app; an empty id lets the platform find a name. It waits
+// for the last instances of an app that has just gone from the id.
 func (c *Client) CreateApp(ctx context.Context, id string) (api.App, error) {
 	var app api.App
-	return app, c.post(ctx, path("apps"), api.CreateApp{ID: id}, &app)
+	return app, c.deploy(ctx, path("apps"), api.CreateApp{ID: id}, &app)
 }
 
 // DestroyApp ends and forgets an app, and returns when nothing of it runs.

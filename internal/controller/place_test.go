@@ -231,8 +231,8 @@ func (p *place) app(caller platform.Caller, id string) {
 }
 
 // hello is a web server that answers its release to whoever asks, one request
-// a connection.
-const hello = `perl -MIO::Socket::INET -e '$SIG{TERM}=sub{exit 0};$s=IO::Socket::INET->new(LocalAddr=>"127.0.0.1",LocalPort=>$ENV{PORT},Listen=>128,ReuseAddr=>1) or die;while($c=$s->accept){while(<$c>){last if /^\r?$/}$b="$ENV{DEIS_APP} $ENV{WORKFLOW_RELEASE}";print $c "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ".length($b)."\r\n\r\n$b";close $c}'`
+// a connection. Whoever leaves before that is no reason to end.
+const hello = `perl -MIO::Socket::INET -e '$SIG{TERM}=sub{exit 0};$SIG{PIPE}="IGNORE";$s=IO::Socket::INET->new(LocalAddr=>"127.0.0.1",LocalPort=>$ENV{PORT},Listen=>128,ReuseAddr=>1) or die;while(1){$c=$s->accept or next;while(<$c>){last if /^\r?$/}$b="$ENV{DEIS_APP} $ENV{WORKFLOW_RELEASE}";print $c "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ".length($b)."\r\n\r\n$b";close $c}'`
 
 // push deploys a commit whose build is an image with that Procfile.
 func (p *place) push(caller platform.Caller, app, commit string, procfile map[string]string) error {

@@ -24,7 +24,7 @@ func TestWeakerMachinesKeepThePromises(t *testing.T) {
 	if out, err := exec.Command("install", "-m", "755", os.Args[0], binary).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	const again = `"$0" -test.run '^TestProcessesKeepTheRuntimesPromises$' -test.v -test.timeout 100s`
+	const again = `"$0" -test.run '^TestProcessesKeepTheRuntimesPromises$' -test.v -test.timeout 8m`
 	for name, command := range map[string][]string{
 		"without bubblewrap": {"unshare", "-m", "--propagation", "private", "sh", "-c", "mount --bind /dev/null /usr/bin/bwrap && exec " + again},
 		"not root":           {"setpriv", "--reuid", "65533", "--regid", "65533", "--clear-groups", "sh", "-c", "exec " + again},

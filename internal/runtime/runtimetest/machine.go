@@ -30,8 +30,9 @@ type Machine struct {
 	Hidden string
 }
 
-// patience bounds everything that a test waits for.
-const patience = 10 * time.Second
+// patience bounds everything that a test waits for; no machine is so slow that
+// what shall come takes as long.
+const patience = 2 * time.Minute
 
 // home is a machine with an open runtime and the exits it reported.
 type home struct {
