@@ -73,6 +73,7 @@ func runNode(ctx context.Context, log *slog.Logger, o *options, owned bool) erro
 		return err
 	}
 	defer serveProfiles(log, o.debugSocket("node"))()
+	go giveBack(ctx)
 	reopen := make(chan os.Signal, 1)
 	signal.Notify(reopen, syscall.SIGHUP)
 	defer signal.Stop(reopen)

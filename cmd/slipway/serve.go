@@ -105,6 +105,7 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
 
+	go giveBack(ctx)
 	failed := make(chan error, 8)
 	p.serve(failed)
 	if err := ensureNode(ctx, log, o, false); err != nil {
