@@ -152,7 +152,7 @@ func (h cgroupHost) make(name string, limits platform.Limits) (cgroup, error) {
 		group.dirs = append(group.dirs, dir)
 		for _, file := range slices.Sorted(maps.Keys(settings[controller])) {
 			err := writeGroup(dir, file, settings[controller][file])
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && !wider(file, err) {
 				group.remove()
 				return cgroup{}, err
 			}
@@ -160,6 +160,12 @@ func (h cgroupHost) make(name string, limits platform.Limits) (cgroup, error) {
 	}
 	slices.Sort(group.dirs)
 	return group, nil
+}
+
+// wider reports whether a limit was refused for being more than the operator
+// gave the whole platform, which version 1 does of cpu alone: that bound holds.
+func wider(file string, err error) bool {
+	return file == "cpu.cfs_quota_us" && errors.Is(err, unix.EINVAL)
 }
 
 // find returns the group of that name, as far as it is there.
