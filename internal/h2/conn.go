@@ -1,7 +1,6 @@
 package h2
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"net"
@@ -30,8 +29,8 @@ type Conn struct {
 	began  time.Time
 
 	// Of the reading goroutine.
-	rd     *bufio.Reader
-	fr     *http2.Framer
+	in     *intake // nil: it waits for a frame, and holds nothing
+	await  func() error
 	dec    *hpack.Decoder
 	into   *block // where dec puts fields
 	spare  block  // for blocks that no stream keeps
@@ -126,10 +125,9 @@ func newConn(nc net.Conn, opt Options, client bool) *Conn {
 	}
 	c.idle = c.began
 	c.resets, c.controls = newBudget(c.opt.Resets, 10), newBudget(c.opt.Controls, 100)
-	c.rd = bufio.NewReader(nc)
-	c.fr = http2.NewFramer(io.Discard, c.rd)
-	c.fr.SetReuseFrames()
-	c.fr.SetMaxReadFrameSize(frameSize)
+	if waits, ok := nc.(interface{ Await() error }); ok {
+		c.await = waits.Await
+	}
 	c.dec = hpack.NewDecoder(4096, func(f hpack.HeaderField) { c.into.add(f) })
 	c.dec.SetMaxStringLength(4 * c.opt.HeaderList) // as of a block
 	return c
@@ -208,8 +206,11 @@ func (c *Conn) readAll() (err error) {
 	}
 	_ = c.nc.SetReadDeadline(time.Now().Add(c.opt.HeaderTimeout)) // one that fails fails the read
 	if !c.client {
+		if err := c.ready(); err != nil {
+			return err
+		}
 		var preface [len(http2.ClientPreface)]byte
-		if _, err := io.ReadFull(c.rd, preface[:]); err != nil {
+		if _, err := io.ReadFull(c.in.rd, preface[:]); err != nil {
 			return err
 		}
 		if string(preface[:]) != http2.ClientPreface {
@@ -470,14 +471,28 @@ func (c *Conn) check() {
 	case len(c.streams) == 0 && c.zombies == 0 && !c.closing && now.Sub(c.idle) >= c.opt.IdleTimeout:
 		c.goAway(c.last)
 		c.finishLeaving()
-	case c.running == 0 && now.Sub(c.idle) >= time.Second:
-		c.unpark()
-		if c.writes {
-			c.rest = true
-			signal(c.wake)
-		}
+	case now.Sub(c.idle) >= time.Second:
+		c.strip()
 	}
 	c.timer.Reset(c.tick())
+}
+
+// Rest lets go of what is kept for further requests, if there are none now.
+func (c *Conn) Rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.strip()
+}
+
+func (c *Conn) strip() {
+	if c.running > 0 {
+		return
+	}
+	c.unpark()
+	if c.writes {
+		c.rest = true
+		signal(c.wake)
+	}
 }
 
 // Drain ends the connection in order: the client is told to open no more

@@ -16,6 +16,7 @@ type opening struct {
 	fresh  *Stream // what it opens; nil: it is for one that is open, or has ended
 	bytes  int
 	pieces int
+	going  bool // more of it follows
 }
 
 // The bounds of a block as it comes: HPACK may make it smaller, and what is
@@ -27,14 +28,17 @@ const (
 
 // readFrame reads one frame and does what it says.
 func (c *Conn) readFrame() error {
-	fh, err := c.fr.ReadFrameHeader()
+	if err := c.ready(); err != nil {
+		return err
+	}
+	fh, err := c.in.fr.ReadFrameHeader()
 	if err != nil {
 		return c.framing(err, fh)
 	}
 	if !c.first && (fh.Type != http2.FrameSettings || fh.Flags.Has(http2.FlagSettingsAck)) {
 		return protocol("3.4", "the first frame is not SETTINGS")
 	}
-	f, err := c.fr.ReadFrameForHeader(fh)
+	f, err := c.in.fr.ReadFrameForHeader(fh)
 	if err != nil {
 		return c.framing(err, fh)
 	}
@@ -62,7 +66,7 @@ func (c *Conn) framing(err error, fh http2.FrameHeader) error {
 }
 
 func (c *Conn) detail() string {
-	if detail := c.fr.ErrorDetail(); detail != nil {
+	if detail := c.in.fr.ErrorDetail(); detail != nil {
 		return detail.Error()
 	}
 	return "a frame breaks the rules of its type"
@@ -374,6 +378,7 @@ func (c *Conn) opens(id uint32) (*Stream, error) {
 func (c *Conn) block(piece []byte, last bool) error {
 	c.open.bytes += len(piece)
 	c.open.pieces++
+	c.open.going = !last
 	if c.open.bytes > 4*c.opt.HeaderList || c.open.pieces > mostPieces {
 		return &connError{Calm, "10.5.1", "a head is too large"}
 	}

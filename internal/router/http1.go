@@ -137,7 +137,7 @@ func (c *inward) introduce() error {
 // shake does the handshake.
 func (c *inward) shake() {
 	under := newRecords(c.named(nil), c.socket, &c.router.slabs)
-	conn := &sealed{tls.Server(under, c.router.listens), under}
+	conn := &sealed{Conn: tls.Server(under, c.router.listens), under: under}
 	c.outDue.Store(c.inDue.Load())
 	err := c.router.handshake(c.socket, conn.Conn)
 	if c.outDue.Store(0); err != nil {

@@ -175,7 +175,8 @@ func (m *muxed) quiet() (since time.Duration, ok bool) {
 
 func (m *muxed) look(now, _ time.Duration) {
 	if idle := m.idle.Load(); idle != 0 {
-		if now-time.Duration(idle) > 2*time.Second && !m.bare.Swap(true) {
+		if now-time.Duration(idle) > time.Second && !m.bare.Swap(true) {
+			m.conn.Rest()
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			m.free = nil

@@ -99,6 +99,21 @@ type crate [66 << 10]byte
 type sealed struct {
 	*tls.Conn
 	under *records
+	more  bool // crypto/tls may hold more of a record
+}
+
+func (s *sealed) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	s.more = n == len(p)
+	return n, err
+}
+
+// Await waits, without a buffer, until Read will not.
+func (s *sealed) Await() error {
+	if s.more {
+		return nil
+	}
+	return s.under.await()
 }
 
 func (s *sealed) Write(p []byte) (int, error) {

@@ -94,7 +94,7 @@ func TestWhatIsWrittenAtATimeGoesOutAtATime(t *testing.T) {
 	defer socket.Close()
 	out := &tallied{Conn: socket}
 	under := newRecords(out, socket, &slabs{})
-	conn := &sealed{tls.Server(under, &tls.Config{Certificates: []tls.Certificate{pair}}), under}
+	conn := &sealed{Conn: tls.Server(under, &tls.Config{Certificates: []tls.Certificate{pair}}), under: under}
 	if err := conn.Handshake(); err != nil {
 		t.Fatal(err)
 	}

@@ -198,7 +198,7 @@ var holds = []struct {
 	name  string
 	count int
 	open  func(proxy) (net.Conn, error)
-}{{"open idle", 9_900, idle}, {"open TLS", 2_000, idleTLS}, {"open WebSockets", 1_000, webSocket}}
+}{{"open idle", 9_900, idle}, {"open TLS", 2_000, idleTLS}, {"open HTTP/2", 2_000, idle2}, {"open WebSockets", 1_000, webSocket}}
 
 // memory prints what open connections cost. Its processes must be fresh: what
 // they have freed before would be used again.
