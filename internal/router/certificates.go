@@ -3,6 +3,7 @@ package router
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -316,11 +317,16 @@ func ownNames(state platform.EdgeState) (own []string) {
 // certificate answers a handshake. Names that no certificate is for get the
 // platform's, so that the client can say what is wrong.
 func (r *Router) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	host, ok := normalHost(hello.ServerName)
+	return r.certificateFor(hello.Context(), hello.ServerName)
+}
+
+// certificateFor is certificate for a name, as long as the client is there.
+func (r *Router) certificateFor(ctx context.Context, name string) (*tls.Certificate, error) {
+	host, ok := normalHost(name)
 	if ok {
 		c := r.certs.find(host)
 		if c == nil || c.wish.Rank == platform.RankPlatform {
-			if asked := r.onDemand.await(r, hello.Context(), host); asked != nil {
+			if asked := r.onDemand.await(r, ctx, host); asked != nil {
 				c = asked
 			}
 		}

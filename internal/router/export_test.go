@@ -1,6 +1,7 @@
 package router
 
 import (
+	"context"
 	"crypto/tls"
 	"time"
 )
@@ -17,6 +18,12 @@ func (r *Router) ConfigFor(name string) (*tls.Certificate, error) {
 		return nil, err
 	}
 	return config.GetCertificate(hello)
+}
+
+// ShownTo is what a handshake for a name is shown, for a client that leaves with
+// ctx.
+func (r *Router) ShownTo(ctx context.Context, name string) (cert *tls.Certificate, err error) {
+	return r.certificateFor(ctx, name)
 }
 
 // SetLate says how late the router is; before it serves.

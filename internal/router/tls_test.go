@@ -22,6 +22,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -389,6 +390,46 @@ func TestASilentHandshakeEndsInTime(t *testing.T) {
 	_ = conn.SetReadDeadline(time.Now().Add(hangs))
 	if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("it was kept: %v", err)
+	}
+}
+
+// Who asks for very many names of apps makes the router remember a thousand of
+// them, tell of each once, and wait for none that it did not tell of.
+func TestAFloodOfNamesOfAppsIsAskedForABoundedNumberOfTimes(t *testing.T) {
+	e := serve(t, router.Options{})
+	e.SetCertificates([]platform.EdgeCertificate{selfSigned(t, "apps.test")}, nil)
+	e.SetEdge(platform.EdgeState{Domain: "apps.test", OnDemand: true})
+	r := route("many", 1)
+	r.Hosts = nil
+	for n := range 1500 {
+		r.Hosts = append(r.Hosts, fmt.Sprintf("n%d.many.test", n))
+	}
+	e.SetRoute("many", r)
+	var rung atomic.Int64
+	e.OnAsked(func() { rung.Add(1) })
+	gone, leave := context.WithCancel(t.Context())
+	leave() // clients that do not wait for an answer
+	for _, host := range r.Hosts {
+		_, _ = e.ShownTo(gone, host)
+	}
+	asked := e.Asked()
+	if len(asked) != 1000 || rung.Load() != 1000 {
+		t.Errorf("%d are asked for, told in %d times", len(asked), rung.Load())
+	}
+	for range 3 {
+		for _, host := range r.Hosts {
+			_, _ = e.ShownTo(gone, host)
+		}
+	}
+	if rung.Load() != 1000 {
+		t.Errorf("of those that are known already it was told %d times more", rung.Load()-1000)
+	}
+	// One that there was no room for is answered at once, and waits for nothing.
+	late := slices.IndexFunc(r.Hosts, func(host string) bool { return !slices.Contains(asked, host) })
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if cert, err := e.ShownTo(ctx, r.Hosts[late]); err != nil || cert == nil || ctx.Err() != nil {
+		t.Errorf("one that is not asked for: %v, %v", err, ctx.Err())
 	}
 }
 

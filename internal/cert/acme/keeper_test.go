@@ -549,6 +549,34 @@ func TestOnDemandACertificateIsGotWhenAClientComesAndForOurNamesAlone(t *testing
 	}
 }
 
+func TestAFloodOfClientsOnDemandOrdersSoManyInATime(t *testing.T) {
+	p := newPlace(t, acmetest.Options{})
+	o := p.options()
+	o.OnDemand = true
+	began := time.Now()
+	k := p.keeper(o)
+	var hosts []string
+	for n := range 100 {
+		hosts = append(hosts, fmt.Sprintf("n%d.test", n))
+	}
+	k.Want("blog", hosts, false)
+	for range 100 {
+		k.Asked(append([]string{"stranger.test"}, hosts...))
+	}
+	got := func() (n int) {
+		for _, host := range hosts {
+			if state, _ := k.State(host); state.Source == platform.SourceAutomatic {
+				n++
+			}
+		}
+		return n
+	}
+	p.until("ten are got", func() bool { return got() >= 10 })
+	if most := 11 + int(time.Since(began)/(6*time.Second)); p.authority.Orders() > most {
+		t.Errorf("%d were ordered in %s", p.authority.Orders(), time.Since(began))
+	}
+}
+
 func TestASecondStartFindsWhatTheFirstGot(t *testing.T) {
 	p := newPlace(t, acmetest.Options{Blocked: []string{"blocked.test"}})
 	o := p.options()
