@@ -16,21 +16,22 @@ import (
 // app is what hosts lead to. It stays the same while its route changes, so
 // that a shift is one pointer stored, whatever the number of hosts and apps.
 type app struct {
-	name      string
-	router    *Router
-	route     atomic.Pointer[route]    // nil once removed
-	cutover   atomic.Pointer[cutover]  // nil before the first
-	bounds    atomic.Pointer[bounds]   // nil before the first request, unless its team set some
-	lobby     atomic.Pointer[lobby]    // those who wait for an instance; nil before the first
-	refused   atomic.Pointer[refusals] // before a gate; nil: nobody was
-	tcpOpen   atomic.Int64             // connections of its TCP routes
-	full      atomic.Int64             // requests for which each instance had too many
-	lingering atomic.Int64             // requests that wait a moment because nobody can be reached
-	last      atomic.Int64             // end of the last request, on the router's clock; 0: none
-	share     overload.Share           // of what the router can do
-	told      atomic.Int64             // when the log said that requests were turned away; 0: never
-	untold    atomic.Int64             // how many were since
-	bounding  sync.Mutex               // held by who changes bounds, or says what they are to know
+	name        string
+	router      *Router
+	route       atomic.Pointer[route]    // nil once removed
+	cutover     atomic.Pointer[cutover]  // nil before the first
+	bounds      atomic.Pointer[bounds]   // nil before the first request, unless its team set some
+	lobby       atomic.Pointer[lobby]    // those who wait for an instance; nil before the first
+	refused     atomic.Pointer[refusals] // before a gate; nil: nobody was
+	tcpOpen     atomic.Int64             // connections of its TCP routes
+	saidCrowded seldom
+	full        atomic.Int64   // requests for which each instance had too many
+	lingering   atomic.Int64   // requests that wait a moment because nobody can be reached
+	last        atomic.Int64   // end of the last request, on the router's clock; 0: none
+	share       overload.Share // of what the router can do
+	told        atomic.Int64   // when the log said that requests were turned away; 0: never
+	untold      atomic.Int64   // how many were since
+	bounding    sync.Mutex     // held by who changes bounds, or says what they are to know
 
 	// Guarded by Router.mu.
 	hosts []string // normal and sorted

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -179,8 +180,27 @@ func TestAHeadThatDoesNotComeInTimeIsAnsweredSo(t *testing.T) {
 	}
 }
 
+func TestThatThereIsNoRoomIsSaidOnceHoweverManyCome(t *testing.T) {
+	var log logged
+	opt := router.Options{MaxConnections: 1, Quiet: hangs}
+	if os.Getenv(loopsEnv) != "" {
+		opt.Loops = 1
+	}
+	e := serves(t, router.New(slog.New(slog.NewTextHandler(&log, nil)), opt), opt.Loops)
+	e.SetRoute("blog", route("blog", 1, backend(t, says("ok"))))
+	e.keepAlive().get("blog.test")
+	for range 100 {
+		if got := e.raw(""); !strings.HasPrefix(got, "HTTP/1.1 503") {
+			t.Fatalf("got %q", got)
+		}
+	}
+	if n := strings.Count(log.text(), "connections were turned away"); n != 1 {
+		t.Errorf("the log says it %d times", n)
+	}
+}
+
 func TestThereAreNoMoreConnectionsThanThereMayBe(t *testing.T) {
-	e := serve(t, router.Options{MaxConnections: 2})
+	e := serve(t, router.Options{MaxConnections: 2, Quiet: hangs})
 	e.SetRoute("blog", route("blog", 1, backend(t, says("ok"))))
 	one, two := e.keepAlive(), e.keepAlive()
 	one.get("blog.test")

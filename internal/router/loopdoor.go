@@ -202,6 +202,7 @@ func (d *loopListener) event(l *loop, _ uint32) {
 // welcome begins with a connection that was accepted.
 func (l *loop) welcome(fd int, from unix.Sockaddr) {
 	if l.full() {
+		l.router.hasNoRoom()
 		_, _ = rawWrite(fd, noRoom) // into its empty buffer
 		unix.Close(fd)
 		return

@@ -196,10 +196,7 @@ func TestAnAppThatDoesNotSpeakHTTP2IsABadGateway(t *testing.T) {
 	e := serve(t, router.Options{})
 	e.SetRoute("blog", byH2C("blog", 1, backend(t, says("hello"))))
 	e.get("blog.test").want(t, 502, "")
-	ln := listen(t)
-	addr := ln.Addr().String()
-	ln.Close()
-	e.SetRoute("blog", byH2C("blog", 2, addr))
+	e.SetRoute("blog", byH2C("blog", 2, nobody(t)))
 	e.get("blog.test").want(t, 503, "")
 }
 

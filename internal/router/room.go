@@ -1,6 +1,9 @@
 package router
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // When there are as many connections as there may be, who comes takes the place
 // of one that has made no request for Options.Quiet: it costs nothing to open
@@ -16,6 +19,23 @@ func (r *Router) full() bool {
 		l.post(func() { l.yields() }) // for the next that comes
 	}
 	return true
+}
+
+// seldom is when the log said last what is said once a minute at most, however
+// often it happens: a flood of clients is not to be one of lines too.
+type seldom struct{ said atomic.Int64 }
+
+// now reports whether it is time, on the router's clock.
+func (s *seldom) now(clock time.Duration) bool {
+	said := s.said.Load()
+	return (said == 0 || clock-time.Duration(said) >= time.Minute) && s.said.CompareAndSwap(said, max(1, int64(clock)))
+}
+
+// hasNoRoom logs that a connection is turned away.
+func (r *Router) hasNoRoom() {
+	if r.saidNoRoom.now(r.now()) {
+		r.log.Warn("connections were turned away: there are as many as there may be", "max", r.opt.MaxConnections)
+	}
 }
 
 // full is for what comes to the loop.

@@ -17,17 +17,18 @@ import (
 
 // serving is the router's listeners and the connections that came from them.
 type serving struct {
-	draining atomic.Bool
-	open     *turnstile // requests under way
-	cut      context.CancelFunc
-	base     context.Context // of every request; ended by cut
-	watch    watch
-	parking  parking
-	loops    atomic.Pointer[[]*loop]
-	passing  atomic.Pointer[passing]
-	procs    processors
-	calm     atomic.Int64 // see Quiet
-	onWay    atomic.Int64 // connections that are neither ours nor another's for sure
+	draining   atomic.Bool
+	open       *turnstile // requests under way
+	cut        context.CancelFunc
+	base       context.Context // of every request; ended by cut
+	watch      watch
+	parking    parking
+	loops      atomic.Pointer[[]*loop]
+	passing    atomic.Pointer[passing]
+	procs      processors
+	calm       atomic.Int64 // see Quiet
+	saidNoRoom seldom
+	onWay      atomic.Int64 // connections that are neither ours nor another's for sure
 
 	serveMu   sync.Mutex    // guards the rest
 	began     time.Duration // of the draining
@@ -71,6 +72,7 @@ func (r *Router) serve(ln net.Listener, secure bool) error {
 		conn, err := ln.Accept()
 		switch {
 		case err == nil && r.full():
+			r.hasNoRoom()
 			sendAway(conn, secure)
 		case err == nil:
 			go r.attend(conn, secure) // ends with the connection, which the router's end cuts

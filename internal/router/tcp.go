@@ -207,7 +207,9 @@ func (r *Router) reach(ctx context.Context, conn net.Conn, port int) (*app, *ins
 
 // crowded logs that an app's TCP routes have no room.
 func (r *Router) crowded(a *app, port int) {
-	r.log.Warn("connection was refused: the app has as many as it may", "app", a.name, "port", port, "max", r.opt.TCPConnections)
+	if a.saidCrowded.now(r.now()) {
+		r.log.Warn("connections were refused: the app has as many as it may", "app", a.name, "port", port, "max", r.opt.TCPConnections)
+	}
 }
 
 // acquirePort enters an instance of the app's current route that serves the

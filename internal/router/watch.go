@@ -26,10 +26,20 @@ type watch struct {
 	asked   atomic.Bool   // somebody waits for that
 	count   atomic.Int64
 	turn    atomic.Uint32
+	asks    int // how many may yet be asked at this tick whether they have left; run's
 	shards  [watchShards]watchShard
 }
 
 const watchShards = 16
+
+// maxAsks is how many are asked at a tick whether they have left, which takes a
+// call of the kernel: where more wait, all of them are asked less often.
+const maxAsks = 1000
+
+func (w *watch) mayAsk() bool {
+	w.asks--
+	return w.asks >= 0
+}
 
 type watchShard struct {
 	mu  sync.Mutex
@@ -107,10 +117,12 @@ func (w *watch) changed() {
 	}
 }
 
-// each calls f for all; f must not add or remove.
+// each calls f for all, now with these first and now with those; f must not add
+// or remove.
 func (w *watch) each(f func(watched)) {
-	for i := range w.shards {
-		s := &w.shards[i]
+	first := w.turn.Add(1)
+	for i := range uint32(watchShards) {
+		s := &w.shards[(first+i)%watchShards]
 		s.mu.Lock()
 		for who := range s.all {
 			f(who)
@@ -128,6 +140,7 @@ func (w *watch) run(ctx context.Context, clock func() time.Duration, also func()
 		now := clock()
 		w.coarse.Store(int64(now))
 		w.date(time.Now())
+		w.asks = maxAsks
 		w.each(func(who watched) { who.look(now, w.tick) })
 		also()
 		select {
@@ -223,7 +236,7 @@ func (c *inward) look(now, tick time.Duration) {
 		return
 	}
 	c.x.expire(now)
-	if c.seen && hungUp(c.socket) && !c.given.Load() { // asked last: in a tunnel a half may end
+	if c.seen && c.router.watch.mayAsk() && hungUp(c.socket) && !c.given.Load() { // asked last: in a tunnel a half may end
 		c.leaves()
 	}
 	c.seen = true
