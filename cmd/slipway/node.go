@@ -136,6 +136,21 @@ func ownNode(o *options, pid int) error {
 	return errors.Join(err, file.Close())
 }
 
+// startNode is ensureNode for a control plane that begins. When the node of its
+// version does not come up it goes on with the one before, if that serves.
+func startNode(ctx context.Context, log *slog.Logger, o *options) error {
+	err := ensureNode(ctx, log, o, false)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	running, status := node.Status(ctx, o.nodeSocket())
+	if status != nil {
+		return err
+	}
+	log.Error("the node of this version did not come up, the one before serves on", "pid", running.Pid, "version", running.Version, "err", err)
+	return nil
+}
+
 // ensureNode starts a node in a session of its own unless one runs that is of
 // this version; one of another version is taken over by the new one. A node
 // that is started again ends at once if nobody wants it by then.
@@ -176,6 +191,9 @@ func ensureNode(ctx context.Context, log *slog.Logger, o *options, again bool) e
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
 	if err := awaitNode(ctx, o, cmd.Process.Pid, exited, output, from); err != nil {
+		if ctx.Err() == nil {
+			_ = cmd.Process.Kill() // one that hangs may not take over when it wakes up
+		}
 		return err
 	}
 	return ownNode(o, cmd.Process.Pid)

@@ -108,7 +108,7 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 	go giveBack(ctx)
 	failed := make(chan error, 8)
 	p.serve(failed)
-	if err := ensureNode(ctx, log, o, false); err != nil {
+	if err := startNode(ctx, log, o); err != nil {
 		return err
 	}
 	watching, unwatch := context.WithCancel(ctx)

@@ -94,6 +94,12 @@ func (c *control) answer() error {
 	return nil
 }
 
+// decline closes a socket that never took its name.
+func (c *control) decline() {
+	_ = c.listener.Close()
+	_ = os.Remove(c.socket + ".new")
+}
+
 func (c *control) close() {
 	select {
 	case <-c.left: // the name is the successor's

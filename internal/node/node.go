@@ -280,7 +280,11 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 	work.Go(func() { n.reopenAccess(n.opt.Reopen, n.life.Done()) })
 	n.ports.open(&work, inherited)
 	work.Go(func() { n.takeConnections(e.connections) })
-	e.take(n.log)
+	if err := e.take(n.log, n.opt.Socket); err != nil {
+		control.decline()
+		n.drain(false) // what it has accepted meanwhile
+		return err
+	}
 	n.front.old = e.predecessor
 	if err := n.file.reseal(have); err != nil {
 		n.log.Warn("secrets of the last state stay as they were sealed", "err", err)

@@ -198,10 +198,21 @@ func (e *estate) decline() {
 }
 
 // take makes the older node retire. When it does not answer it is dead, or
-// will learn of it when it looks: the word is in its socket.
-func (e *estate) take(log *slog.Logger) {
-	if e.predecessor != nil {
-		e.predecessor.retire(log)
+// will learn of it when it looks: the word is in its socket. An error says that
+// it waited no longer and is in office again: this one may not be.
+func (e *estate) take(log *slog.Logger, socket string) error {
+	if e.predecessor == nil || e.predecessor.retire(log) {
+		return nil
+	}
+	conn, err := net.DialTimeout("unix", socket, handTime)
+	if err != nil {
+		return nil //nolint:nilerr // it is dead
+	}
+	_ = conn.Close()
+	return &platform.UserError{
+		Kind:    platform.ErrConflict,
+		Message: fmt.Sprintf("the node that runs waited %s for this one to be ready, and serves on", takenTime),
+		Cure:    "Start it again; when that ends so too, its log at --verbose shows what takes so long.",
 	}
 }
 
@@ -368,7 +379,9 @@ func newPredecessor(conn *net.UnixConn) *predecessor {
 	}
 }
 
-func (p *predecessor) retire(log *slog.Logger) {
+// retire returns false when the older node ended the conversation without a word:
+// it has died, or gone on.
+func (p *predecessor) retire(log *slog.Logger) bool {
 	go p.listen()
 	p.tell(tableChange{Take: true})
 	late := time.NewTimer(handTime)
@@ -376,9 +389,15 @@ func (p *predecessor) retire(log *slog.Logger) {
 	select {
 	case <-p.retired:
 	case <-p.gone:
+		select {
+		case <-p.retired: // and then gone
+		default:
+			return false
+		}
 	case <-late.C:
 		killPeer(log, p.conn)
 	}
+	return true
 }
 
 // listen reads what the older node says until it ends.

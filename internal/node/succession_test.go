@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/node"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -135,6 +136,47 @@ func TestASuccessorThatDiesLeavesTheOldNodeInOffice(t *testing.T) {
 		t.Errorf("it answered %q", body)
 	}
 	next.kill()
+}
+
+func TestASuccessorThatWakesUpTooLateLeavesTheOldNodeInOffice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits half a minute for the old one's patience to end")
+	}
+	w := newWorld(t)
+	old := w.node()
+	w.deploy("blog", 1, w.spec("v1", "exec ./server"), 1)
+	stop := w.load("blog")
+	w.late = w.path("late")
+	hung := w.launch()
+	for frozen := false; !frozen; { // once the old one hands over, it does not to a third
+		conn, err := net.Dial("unix", w.path("node/node.sock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(conn, "POST /handover HTTP/1.1\r\nHost: node\r\n\r\n")
+		line, _ := bufio.NewReader(conn).ReadString('\n')
+		frozen = strings.Contains(line, "503")
+		conn.Close()
+	}
+	w.deploy("blog", 2, w.spec("v2", "exec ./server"), 1) // as soon as the old one is in office again
+	if err := os.WriteFile(w.late, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	<-hung.ended
+	if hung.err == nil || hung.ProcessState.ExitCode() != 1 {
+		t.Errorf("the late one ended with %v", hung.err)
+	}
+	w.deploy("blog", 3, w.spec("v3", "exec ./server"), 1)
+	if info, err := node.Status(t.Context(), w.path("node/node.sock")); err != nil || info.Pid != old.Process.Pid {
+		t.Errorf("%d is in office, %v", info.Pid, err)
+	}
+	w.late = ""
+	w.node()
+	w.deploy("blog", 4, w.spec("v4", "exec ./server"), 1)
+	if sent, failed := stop(); len(failed) > 0 || sent < 100 {
+		t.Errorf("%d of %d requests failed: %.20q", len(failed), sent, failed)
+	}
+	<-old.ended
 }
 
 func TestKilledSuccessorsAtAnyMomentLeaveOneNode(t *testing.T) {

@@ -36,6 +36,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/node"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/router"
+	"github.com/slipway-paas/slipway/internal/runtime"
 	"github.com/slipway-paas/slipway/internal/runtime/process"
 	"github.com/slipway-paas/slipway/internal/scheduler/local"
 	"github.com/slipway-paas/slipway/internal/secret"
@@ -58,6 +59,7 @@ type nodeOrder struct {
 	Drain              time.Duration
 	Access, Metrics    string
 	Loops              int
+	Late               string // a file that is there once it may adopt; empty: at once
 }
 
 func testLog() *slog.Logger {
@@ -92,12 +94,28 @@ func beNode(text string) {
 		Router: router.Options{Loops: order.Loops},
 		Keys:   ring, DrainTimeout: order.Drain, Serving: func(node.Info) { fmt.Println("serving") },
 	}
-	if err := node.Run(ctx, log, options, rt); err != nil {
+	if err := node.Run(ctx, log, options, &late{rt, order.Late}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	rt.Close()
 	os.Exit(0)
+}
+
+// late is a runtime that takes its time.
+type late struct {
+	*process.Runtime
+	file string
+}
+
+func (l *late) Adopt(ctx context.Context) ([]runtime.Running, error) {
+	for l.file != "" && ctx.Err() == nil {
+		if _, err := os.Stat(l.file); err == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return l.Runtime.Adopt(ctx)
 }
 
 // world is a control plane and a machine.
@@ -115,6 +133,7 @@ type world struct {
 	access    string // where the nodes log requests
 	metrics   string // where they tell their metrics
 	loops     int    // of each node
+	late      string // nodes wait for this file
 }
 
 // patience ends a test that hangs; nothing is judged by it.
@@ -216,7 +235,7 @@ func (w *world) node() *nodeProcess {
 
 func (w *world) launch() *nodeProcess {
 	w.Helper()
-	order, err := json.Marshal(nodeOrder{w.path("node"), w.path("c.sock"), "127.0.0.1:0", w.path("rt"), w.path("secret.key"), 20 * time.Second, w.access, w.metrics, w.loops})
+	order, err := json.Marshal(nodeOrder{w.path("node"), w.path("c.sock"), "127.0.0.1:0", w.path("rt"), w.path("secret.key"), 20 * time.Second, w.access, w.metrics, w.loops, w.late})
 	if err != nil {
 		w.Fatal(err)
 	}
