@@ -66,7 +66,7 @@ type Options struct {
 	// MaxConnections is how many clients may be connected. More take the places
 	// of those that have been Quiet; when nobody has, they get 503, or are closed
 	// where they came for HTTPS. Default 100,000. One that is idle costs
-	// some 10 KB and a descriptor, as does one of HTTPS.
+	// some 10 KB and a descriptor, as does one of HTTPS; one of HTTP/2 24 KB.
 	MaxConnections int
 
 	// Loops is how many threads lead plain HTTP/1.1 by epoll, which costs less
