@@ -244,10 +244,10 @@ func (x *exchange) left() {
 		x.verdict = balance.Failed
 	}
 	x.berth.group.balancer().Done(x.berth.entry, x.router.now(), x.verdict, -1)
-	x.inst.door.leave()
 	if x.route.tally != nil {
-		x.route.tally.open.Add(-1)
+		x.route.tally.open.Add(-1) // before whoever waits at the door looks at it
 	}
+	x.inst.door.leave()
 }
 
 // onward is how the head goes to the instance.
