@@ -280,7 +280,7 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 	work.Go(func() { n.reopenAccess(n.opt.Reopen, n.life.Done()) })
 	n.ports.open(&work, inherited)
 	work.Go(func() { n.takeConnections(e.connections) })
-	if err := e.take(n.log, n.opt.Socket); err != nil {
+	if err := e.take(n.life, n.log, n.opt.Socket); err != nil {
 		control.decline()
 		n.drain(false) // what it has accepted meanwhile
 		return err

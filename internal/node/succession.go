@@ -200,11 +200,11 @@ func (e *estate) decline() {
 // take makes the older node retire. When it does not answer it is dead, or
 // will learn of it when it looks: the word is in its socket. An error says that
 // it waited no longer and is in office again: this one may not be.
-func (e *estate) take(log *slog.Logger, socket string) error {
+func (e *estate) take(ctx context.Context, log *slog.Logger, socket string) error {
 	if e.predecessor == nil || e.predecessor.retire(log) {
 		return nil
 	}
-	conn, err := net.DialTimeout("unix", socket, handTime)
+	conn, err := (&net.Dialer{Timeout: handTime}).DialContext(ctx, "unix", socket)
 	if err != nil {
 		return nil //nolint:nilerr // it is dead
 	}
