@@ -1,13 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"fmt"
-	"os"
 	"runtime"
-	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,73 +17,41 @@ func TestMemoryGoesBackWhenTheProcessRests(t *testing.T) {
 			held = append(held, make([]byte, much/128))
 		}
 		held = nil
-		rest(t, 3*restLook, func() {})
 		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		if m.HeapInuse+m.HeapIdle-m.HeapReleased > much/2 {
-			t.Errorf("the process still has %d MiB of heap in use and %d of free pages", m.HeapInuse>>20, (m.HeapIdle-m.HeapReleased)>>20)
+		for stays := uint64(much); stays > much/2; stays = m.HeapInuse + m.HeapIdle - m.HeapReleased {
+			ctx, end := context.WithTimeout(t.Context(), 3*restLook)
+			giveBack(ctx)
+			end()
+			runtime.ReadMemStats(&m)
 		}
 	})
 }
 
-func TestAProcessThatAllocatesIsLeftAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		rest(t, 5*restLook, func() { held = [][]byte{make([]byte, 2*restQuiet)} })
-		held = nil
-		runtime.ReadMemStats(&after)
-		if after.NumForcedGC != before.NumForcedGC {
-			t.Errorf("it was collected %d times", after.NumForcedGC-before.NumForcedGC)
-		}
-	})
-}
-
-// rest has giveBack look on for a while, with something done before each look.
-func rest(t *testing.T, long time.Duration, do func()) {
-	t.Helper()
-	ctx, end := context.WithTimeout(t.Context(), long+restLook/2)
-	defer end()
-	var doing sync.WaitGroup
-	doing.Go(func() {
-		for ; ctx.Err() == nil; time.Sleep(restLook / 2) {
-			do()
-		}
-	})
-	giveBack(ctx)
-	doing.Wait()
-}
-
-func TestPagesThatNobodyNeedsAreLeft(t *testing.T) {
-	before := programPages(t)
-	leavePages()
-	if after := programPages(t); after > before*3/4 {
-		t.Errorf("%d KiB of the program are mapped, %d before", after, before)
+func TestAProcessThatWorksOrAllocatedLittleIsLeftAlone(t *testing.T) {
+	var r rest
+	var ran time.Duration
+	var all uint64
+	look := func(used time.Duration, more uint64) bool {
+		ran, all = ran+used, all+more
+		return r.due(ran, all, 10<<20)
 	}
-}
-
-// programPages is how much of the program's code and tables is mapped, in KiB.
-func programPages(t *testing.T) (sum int) {
-	file, err := os.Open("/proc/self/smaps")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	mine := false
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		line, n := lines.Text(), 0
-		if strings.HasSuffix(line, program) {
-			mine = !strings.Contains(line, " rw")
-		} else if strings.HasPrefix(line, "VmFlags:") {
-			mine = false
-		}
-		if _, err := fmt.Sscanf(line, "Rss: %d kB", &n); mine && err == nil {
-			sum += n
+	for _, c := range []struct {
+		when string
+		used time.Duration
+		more uint64
+		due  bool
+	}{
+		{"after its start", 5 * restUse, 50 << 20, false},
+		{"at rest after its start", 0, 0, true},
+		{"with nothing new", 0, 1 << 20, false},
+		{"at work", 2 * restUse, 50 << 20, false},
+		{"still at work", restUse, 0, false},
+		{"at rest after work", restUse / 2, 0, true},
+		{"with less than half of what lives", 0, 5 << 20, false},
+		{"with more than that", 0, 1 << 10, true},
+	} {
+		if due := look(c.used, c.more); due != c.due {
+			t.Errorf("%s: memory goes back: %t, want %t", c.when, due, c.due)
 		}
 	}
-	return sum
 }
