@@ -2,7 +2,7 @@
 // one proxy after another, and prints what comes of it. Its parts are processes
 // of their own: the app, our router, nginx and haproxy, and itself, the clients.
 //
-//	surge [-short] [-loads 1,2,4,10] [-systems off,told,...] [-surge 8s]
+//	surge [-short] [-loads 1,2,4,10] [-systems off,told,...] [-surge 8s] [-strict]
 package main
 
 import (
@@ -39,6 +39,7 @@ func run() error {
 	names := flag.String("systems", "off,told,found,nginxlimit,haproxy100", "of the table; nginx and haproxy1s are there too")
 	length := flag.Duration("surge", 8*time.Second, "how long the surge is")
 	short := flag.Bool("short", false, "only this router, at 4 and 10 times, in a minute and a half")
+	strict := flag.Bool("strict", false, "exit 1 when an aim is missed")
 	port := flag.Int("port", 18100, "the first of ten ports")
 	flag.Parse()
 	if *short {
@@ -67,5 +68,5 @@ func run() error {
 			}
 		}
 	}
-	return b.verdict()
+	return b.verdict(*strict)
 }
