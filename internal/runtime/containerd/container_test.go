@@ -64,7 +64,7 @@ func (w ward) start(t *testing.T, s platform.InstanceSpec, text string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.Stop(context.Background(), s.ID, 0) })
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if out, _ := os.ReadFile(running.Output); strings.Contains(string(out), text) {
 			return running.Address
 		} else if time.Now().After(deadline) {
