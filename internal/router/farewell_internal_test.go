@@ -1,39 +1,51 @@
 package router
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
 type parted struct {
+	mu *sync.Mutex
 	of *[]time.Duration
 	t0 time.Time
 }
 
-func (p *parted) part() { *p.of = append(*p.of, time.Since(p.t0)) }
+func (p *parted) part() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	*p.of = append(*p.of, time.Since(p.t0))
+}
 
 func TestUpgradedConnectionsPartEachInItsTimeAndNotAllAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s tunnels
+		var mu sync.Mutex
 		var short, long []time.Duration
 		t0 := time.Now()
 		for range 50 {
-			s.add(&parted{&short, t0}, 0)
-			s.add(&parted{&long, t0}, time.Hour)
+			s.add(&parted{&mu, &short, t0}, 0)
+			s.add(&parted{&mu, &long, t0}, time.Hour)
 		}
-		gone := &parted{&long, t0}
+		gone := &parted{&mu, &long, t0}
 		s.add(gone, time.Minute)
 		s.leave(time.Minute)
 		s.remove(gone)
 		s.leave(time.Second) // whoever asks again changes nothing
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
-		if s.add(&parted{&short, t0}, 0); len(short)+len(long) > 0 {
-			t.Errorf("%v parted at once", short)
+		mu.Lock()
+		early := len(short) + len(long)
+		mu.Unlock()
+		if s.add(&parted{&mu, &short, t0}, 0); early > 0 {
+			t.Errorf("%d parted at once", early)
 		}
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
 		for limit, all := range map[time.Duration][]time.Duration{time.Minute: short, time.Hour: long} {
 			spread := min(limit/10, longestSpread)
 			if len(all) < 50 || all[0] < limit-spread || all[len(all)-1] > limit || all[len(all)-1]-all[0] < spread/2 {

@@ -11,6 +11,7 @@ type alarms struct {
 	turn  int64               // all until it have gone off: on the clock, in ticks
 	rung  []alarm             // they have gone off, and rung[heard:] have not been heard
 	heard int
+	hands int // how many that are late may yet be handed over until the next ring
 }
 
 type alarm struct{ fd, number int32 }
@@ -22,6 +23,10 @@ const (
 	// maxHeard is how many are heard before others get their turn: what is to be
 	// done for one that is late costs as much as a few requests.
 	maxHeard = 16
+
+	// maxHands is how many that are late are handed over at a ring: thousands of
+	// new goroutines at once would all be before the loop in the scheduler's queue.
+	maxHands = 500
 )
 
 // by has a socket's tick be called at a time, 0: at none. It is on the loop's
@@ -52,7 +57,7 @@ func (l *loop) ring() {
 		a.rung = append(a.rung, *slot...)
 		*slot = emptied(*slot)
 	}
-	l.next = never
+	a.hands, l.next = maxHands, never
 	for turn := a.turn + 1; turn < a.turn+alarmSlots; turn++ {
 		if len(a.slots[turn%alarmSlots]) > 0 {
 			l.next = time.Duration(turn) * tick

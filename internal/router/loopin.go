@@ -461,7 +461,10 @@ func (c *inSocket) late(l *loop) {
 	switch {
 	case c.lingering || c.r == c.w:
 		c.shut(l)
+	case c.waits && l.alarms.hands == 0:
+		c.until(l, l.clock) // with the next ones
 	case c.waits:
+		l.alarms.hands--
 		c.handOver(l) // which knows how slow a body may be
 	default:
 		c.refuse(l, new(h1.Request), slowHead())
