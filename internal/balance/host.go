@@ -24,6 +24,7 @@ type Host struct {
 	row     atomic.Int32  // failures in a row
 	times   atomic.Int32  // ejections lately
 	slow    atomic.Bool   // an outlier by latency
+	doubted atomic.Bool   // out by hearsay
 
 	// Of the current interval.
 	counts atomic.Uint64 // requests, and those that failed shifted by 32
@@ -53,6 +54,7 @@ func (h *Host) Revive(now time.Duration) {
 	h.times.Store(0)
 	h.latency.Store(0)
 	h.slow.Store(false)
+	h.doubted.Store(false)
 }
 
 // Out reports whether new requests pass it over now, and until when.

@@ -183,9 +183,9 @@ func (b *Balancer) tell(h *Host) {
 }
 
 // restore takes a host back that answered while it was passed over. It starts
-// slowly again, if hosts do.
+// slowly again, if hosts do and it was not by hearsay alone.
 func (b *Balancer) restore(h *Host, now time.Duration) {
-	if h.out.Swap(0) != 0 {
+	if doubted := h.doubted.Swap(false); h.out.Swap(0) != 0 && !doubted {
 		h.since.Store(int64(now))
 	}
 }
@@ -225,6 +225,7 @@ func (b *Balancer) eject(h *Host, now time.Duration) bool {
 	}
 	times := min(h.times.Add(1), int32(maxEjection/ejection))
 	h.pass(now+time.Duration(times)*ejection, ejected)
+	h.doubted.Store(false)
 	b.shared.counts.ejections.Add(1)
 	return true
 }

@@ -55,3 +55,12 @@ func (h *Host) Restore(now time.Duration, s HostState) {
 		h.out.Store(0)
 	}
 }
+
+// Doubt has a host that nothing is held against prove itself with one request at
+// a time before it gets more: somebody else has found that it fails. Without a
+// host that is sound it is as if nothing were.
+func (h *Host) Doubt(now time.Duration) {
+	if h.out.CompareAndSwap(0, max(int64(now), 1)<<1|1) {
+		h.doubted.Store(true)
+	}
+}

@@ -83,6 +83,8 @@ type Fleet struct {
 	wished    bell // rung when nodes have something to fetch
 	heard     bell // rung when a node said something
 	subs      map[*subscriber]struct{}
+	newsAt    int64 // of the newest news that nodes may hear: see hearsay
+	gathers   bool  // more of it comes in a moment
 }
 
 // app is what is wanted of an app and what was seen of it.

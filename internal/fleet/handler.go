@@ -31,7 +31,7 @@ var nodeID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,63}$`)
 
 // Handler serves the nodes:
 //
-//	GET  /node/v1/state?node=&since=&certificates=each   NodeState, at once when there is something newer, else within a minute; 204: nothing
+//	GET  /node/v1/state?node=&since=&certificates=each&news=   NodeState, at once when there is something newer, else within a minute; 204: nothing
 //	POST /node/v1/report               NodeReport; 204, or 409: report everything
 //	POST /node/v1/logs                 NodeLogs; 204: stored
 //	GET  /node/v1/cursors?instance=    {"instance": offset} of the highest line stored
@@ -61,7 +61,9 @@ func (f *Fleet) serveState(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), maxPoll)
 	defer cancel()
-	state, err := f.poll(ctx, id, r.Header.Get(epochHeader), since, r.FormValue("certificates") == "each")
+	newsAt, err := strconv.ParseInt(r.FormValue("news"), 10, 64)
+	asked := asked{r.Header.Get(epochHeader), since, r.FormValue("certificates") == "each", newsAt, err == nil}
+	state, err := f.poll(ctx, id, asked)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		w.WriteHeader(http.StatusNoContent)
@@ -72,9 +74,17 @@ func (f *Fleet) serveState(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// poll blocks until there is something the node does not know. each says that
-// it knows of certificates one by one.
-func (f *Fleet) poll(ctx context.Context, id, epoch string, since int64, each bool) (platform.NodeState, error) {
+// asked is what a node knows when it asks for news.
+type asked struct {
+	epoch  string
+	since  int64 // version
+	each   bool  // it knows of certificates one by one
+	newsAt int64 // what it has heard of other routers
+	hears  bool  // it knows of those
+}
+
+// poll blocks until there is something the node does not know.
+func (f *Fleet) poll(ctx context.Context, id string, has asked) (platform.NodeState, error) {
 	f.mu.Lock()
 	n := f.node(id)
 	if n == nil {
@@ -82,7 +92,7 @@ func (f *Fleet) poll(ctx context.Context, id, epoch string, since int64, each bo
 		return platform.NodeState{}, platform.ErrUnavailable
 	}
 	n.polls++
-	f.lift(since)
+	f.lift(has.since)
 	f.mu.Unlock()
 	f.heard.ring()
 	defer func() {
@@ -94,7 +104,10 @@ func (f *Fleet) poll(ctx context.Context, id, epoch string, since int64, each bo
 	for {
 		wished := f.wished.next()
 		f.mu.Lock()
-		state, news := f.news(n, epoch, since, each)
+		state, news := f.news(n, has.epoch, has.since, has.each)
+		if has.hears && f.tellNews(&state, n, has.newsAt) {
+			news = true
+		}
 		f.mu.Unlock()
 		if news {
 			return state, nil
@@ -105,7 +118,7 @@ func (f *Fleet) poll(ctx context.Context, id, epoch string, since int64, each bo
 		case <-f.closed.Done():
 			return platform.NodeState{}, platform.ErrUnavailable
 		case <-wished:
-		case <-f.settling(n, epoch):
+		case <-f.settling(n, has.epoch):
 		}
 	}
 }

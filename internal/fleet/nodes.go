@@ -30,6 +30,7 @@ type node struct {
 	runtime  platform.RuntimeInfo
 	problems []string
 	refused  map[string]platform.Refusal // by app
+	hearsay  hearsay
 }
 
 func (n *node) connected() bool { return n.polls > 0 || time.Since(n.last) < absent }
@@ -269,6 +270,7 @@ func (f *Fleet) report(r platform.NodeReport, epoch string) bool {
 	}
 	n.runtime, n.problems = r.Runtime, r.Problems
 	f.takeCutovers(r)
+	f.takeNews(n, r.News)
 	if !r.Full && !n.full {
 		return false
 	}

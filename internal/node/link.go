@@ -60,11 +60,12 @@ func (l *link) knownEpoch() string {
 	return ""
 }
 
-// poll blocks for what is newer than since. A nil state is nothing new.
-func (l *link) poll(ctx context.Context, since int64) (state *told, epoch string, err error) {
+// poll blocks for what is newer than since, and what other routers said after
+// newsAt. A nil state is nothing new.
+func (l *link) poll(ctx context.Context, since, newsAt int64) (state *told, epoch string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	query := url.Values{"node": {l.node}, "since": {strconv.FormatInt(since, 10)}, "certificates": {"each"}}
+	query := url.Values{"node": {l.node}, "since": {strconv.FormatInt(since, 10)}, "certificates": {"each"}, "news": {strconv.FormatInt(newsAt, 10)}}
 	answer, err := l.do(ctx, http.MethodGet, "state?"+query.Encode(), nil)
 	if err != nil {
 		return nil, "", err

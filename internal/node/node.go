@@ -62,7 +62,7 @@ type Options struct {
 	// DrainTimeout bounds how long a node that leaves waits for the requests,
 	// WebSockets and one-off runs it has. Default 60 s; then they are cut off.
 	DrainTimeout time.Duration
-	// Router are the router's settings. Access, Sampled and LedBack are the node's to set.
+	// Router are the router's settings. Access, Sampled, LedBack and Stirred are the node's to set.
 	Router router.Options
 	// Access says how requests are written down. An empty path: not at all;
 	// AppLog: each app's in its own log.
@@ -171,6 +171,7 @@ func (n *node) assemble() (err error) {
 	}
 	led := make(chan struct{}, 1)
 	n.opt.Router.LedBack = func() { nudge(led) }
+	n.opt.Router.Stirred = func() { nudge(n.reports.stirred) }
 	n.router = router.New(n.log, n.opt.Router)
 	n.exporter = access.NewExporter(n.router.Metrics(), n.access, n.router.Snapshot)
 	n.front = &front{Router: n.router}
@@ -183,12 +184,12 @@ func (n *node) assemble() (err error) {
 	marks := marks{n.log, filepath.Join(n.opt.Dir, "hooks")}
 	n.super = newSupervisor(n.log, n.opt.ID, n.runtime, n.front, n.logs, n.reports, marks)
 	n.reports.look, n.reports.cutovers, n.reports.edge = n.super.look, n.router.Cutovers, n.router.Problems
-	n.reports.asked = n.router.Asked
+	n.reports.asked, n.reports.news = n.router.Asked, n.router.News
 	n.router.OnAsked(func() { nudge(n.reports.prompt) })
 	n.puller = &puller{
 		log: n.log, link: n.link, socket: n.opt.ControlSocket, file: n.file, router: n.front,
 		super: n.super, reports: n.reports, logs: n.logs, registry: n.setRegistry, run: n.run, reseal: n.reseal, routed: n.ports.follow,
-		led: led, cutovers: n.router.Cutovers,
+		led: led, cutovers: n.router.Cutovers, heard: n.router.Heard,
 	}
 	return nil
 }

@@ -36,7 +36,8 @@ type puller struct {
 	routed   func()          // told when routes may have changed
 	led      <-chan struct{} // a token: the router has led an app's requests back
 	cutovers func() []platform.CutoverReport
-	reseal   func() // what others keep, under a newer key
+	heard    func(map[string]platform.RouterNews) // what other routers say
+	reseal   func()                               // what others keep, under a newer key
 
 	why string // it was not reached last
 
@@ -98,8 +99,9 @@ func (p *puller) attend(ctx context.Context) (answered bool) {
 		// Nothing newer than this was ever begun here, so what is not in it may go.
 		p.super.want(have.specs())
 	}
+	newsAt := int64(0)
 	for {
-		news, epoch, err := p.link.poll(ctx, have.Version)
+		news, epoch, err := p.link.poll(ctx, have.Version, newsAt)
 		if errors.Is(err, errUnreadable) {
 			p.refuse(ctx, have, err)
 			continue
@@ -113,6 +115,10 @@ func (p *puller) attend(ctx context.Context) (answered bool) {
 		p.followKeys()
 		if news == nil {
 			continue
+		}
+		if news.NewsAt != 0 {
+			newsAt = news.NewsAt
+			p.heard(news.News)
 		}
 		if news.Version != have.Version || news.Full {
 			err = p.take(have, *news, epoch)

@@ -14,6 +14,7 @@ const (
 	coalesce  = time.Millisecond // changes within it are one report
 	heartbeat = 15 * time.Second
 	counting  = 100 * time.Millisecond // between reports of a cutover
+	telling   = platform.NewsHold / 4  // between news for other routers
 	// counted is how long a cutover is reported at least: long enough to judge it by.
 	counted = 10 * time.Second
 )
@@ -29,6 +30,8 @@ type reporter struct {
 	kick     chan struct{}   // capacity 1: there is something to say
 	prompt   chan struct{}   // capacity 1: and somebody waits for it
 	shifted  chan struct{}   // capacity 1: a cutover began
+	news     func() platform.RouterNews
+	stirred  chan struct{} // capacity 1: there is news for other routers
 
 	sending sync.Mutex // one report at a time, so that none overtakes another
 
@@ -40,12 +43,14 @@ type reporter struct {
 	full     bool               // the control plane must hear everything
 	problems map[string]string
 	sent     map[string]platform.CutoverReport // as last reported
+	rumours  *platform.RouterNews              // for the next report; nil: nothing new
+	rumoured bool                              // the last ones were not empty
 }
 
 func newReporter(l *link, info platform.RuntimeInfo) *reporter {
 	return &reporter{
 		link: l, info: info, full: true,
-		kick: make(chan struct{}, 1), prompt: make(chan struct{}, 1), shifted: make(chan struct{}, 1),
+		kick: make(chan struct{}, 1), prompt: make(chan struct{}, 1), shifted: make(chan struct{}, 1), stirred: make(chan struct{}, 1),
 		dirty: make(map[string]bool), problems: make(map[string]string), sent: make(map[string]platform.CutoverReport),
 	}
 }
@@ -110,7 +115,7 @@ func nudge(c chan struct{}) {
 func (r *reporter) run(ctx context.Context) {
 	alive := time.NewTicker(heartbeat)
 	defer alive.Stop()
-	var count <-chan time.Time
+	var count, tell <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -124,6 +129,15 @@ func (r *reporter) run(ctx context.Context) {
 		case <-r.shifted:
 			count = time.After(counting)
 			continue
+		case <-r.stirred:
+			if tell == nil {
+				tell = time.After(coalesce)
+			}
+			continue
+		case <-tell:
+			if tell = nil; r.gather() {
+				tell = time.After(telling)
+			}
 		case <-count:
 			count = nil
 			if r.counts() {
@@ -135,6 +149,19 @@ func (r *reporter) run(ctx context.Context) {
 		}
 		_ = r.send(ctx, false)
 	}
+}
+
+// gather readies what the other routers are to hear, and reports whether there
+// will be more.
+func (r *reporter) gather() (more bool) {
+	news := r.news()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	more = !news.Empty()
+	if more || r.rumoured {
+		r.rumours, r.rumoured = &news, more
+	}
+	return more
 }
 
 // counts reports whether a cutover is under way.
@@ -164,6 +191,7 @@ func (r *reporter) sendOnce(ctx context.Context, everything bool) error {
 	r.mu.Lock()
 	report.Acked, report.Refused = r.acked, r.refused
 	report.Full = r.full || everything
+	report.News, r.rumours = r.rumours, nil
 	dirty := r.dirty
 	report.Gone = r.left
 	r.dirty, r.left = make(map[string]bool), nil

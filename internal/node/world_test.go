@@ -53,6 +53,7 @@ func TestMain(m *testing.M) {
 }
 
 type nodeOrder struct {
+	ID                 string
 	Dir, Control, HTTP string
 	Runtime            string // directory
 	Keys               string // file
@@ -90,7 +91,7 @@ func beNode(text string) {
 	signal.Notify(reopen, syscall.SIGHUP)
 	options := node.Options{
 		Access: access.LogOptions{Path: order.Access, Sample: 1000}, Reopen: reopen, Metrics: order.Metrics,
-		ID: "test", Dir: order.Dir, ControlSocket: order.Control, HTTP: order.HTTP,
+		ID: order.ID, Dir: order.Dir, ControlSocket: order.Control, HTTP: order.HTTP,
 		Router: router.Options{Loops: order.Loops},
 		Keys:   ring, DrainTimeout: order.Drain, Serving: func(node.Info) { fmt.Println("serving") },
 	}
@@ -233,9 +234,12 @@ func (w *world) node() *nodeProcess {
 	return p
 }
 
-func (w *world) launch() *nodeProcess {
+func (w *world) launch() *nodeProcess { return w.launchAs("test", "node", "rt") }
+
+// launchAs starts the node of a name with directories of its own.
+func (w *world) launchAs(id, dir, runtime string) *nodeProcess {
 	w.Helper()
-	order, err := json.Marshal(nodeOrder{w.path("node"), w.path("c.sock"), "127.0.0.1:0", w.path("rt"), w.path("secret.key"), 20 * time.Second, w.access, w.metrics, w.loops, w.late})
+	order, err := json.Marshal(nodeOrder{id, w.path(dir), w.path("c.sock"), "127.0.0.1:0", w.path(runtime), w.path("secret.key"), 20 * time.Second, w.access, w.metrics, w.loops, w.late})
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -118,6 +118,9 @@ func (g *Gate) roll(now time.Duration) (called calls) {
 	}
 	dt := now - w.began
 	g.tick()
+	if g.partTo > 0 && now >= g.partTo {
+		g.size(now)
+	}
 	if dt < longWindow && (w.all < fewRequests || w.out < fewAnswers) {
 		w.end = now + window
 		g.expire(now, &called)

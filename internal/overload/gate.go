@@ -60,6 +60,8 @@ type Gate struct {
 	set       Settings
 	instances int
 	limit     limiter
+	part      float64       // of a limit that was told, until partTo; 0: there is none
+	partTo    time.Duration // see Share
 
 	inflight int
 	queue    queue
@@ -90,7 +92,7 @@ func NewGate(set Settings, seed uint64) *Gate {
 func (g *Gate) Set(now time.Duration, set Settings) {
 	g.mu.Lock()
 	g.set = set.withDefaults()
-	g.limit.set(g.set.Limit, g.instances)
+	g.size(now)
 	g.settle(now)
 }
 
@@ -98,7 +100,7 @@ func (g *Gate) Set(now time.Duration, set Settings) {
 func (g *Gate) Instances(now time.Duration, n int) {
 	g.mu.Lock()
 	g.instances = max(n, 1)
-	g.limit.set(g.set.Limit, g.instances)
+	g.size(now)
 	g.settle(now)
 }
 

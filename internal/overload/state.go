@@ -3,6 +3,8 @@ package overload
 import (
 	"math"
 	"time"
+
+	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 // GateState is what a gate has learnt of an app that holds for another gate of
@@ -50,4 +52,43 @@ func (g *Gate) Restore(now time.Duration, s GateState) {
 		l.settle()
 	}
 	g.settle(now)
+}
+
+// Limited reports whether the gate keeps to a limit that its team has told.
+func (g *Gate) Limited() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.limit.told && g.set.Mode == platform.OverloadOn
+}
+
+// Asked is how many requests have come so far.
+func (g *Gate) Asked() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := g.seen.easy + g.seen.shed.Total() + g.seen.would.Total()
+	for _, served := range g.seen.served {
+		n += served
+	}
+	return n
+}
+
+// Share says that of a limit that was told only a part is this gate's, until a
+// time: the rest is that of others who lead to the same instances. At least one
+// request at a time is let in.
+func (g *Gate) Share(now time.Duration, part float64, until time.Duration) {
+	g.mu.Lock()
+	g.part, g.partTo = part, until
+	g.size(now)
+	g.settle(now)
+}
+
+// size makes the limit what the settings, the instances and the part of it say.
+func (g *Gate) size(now time.Duration) {
+	g.limit.set(g.set.Limit, g.instances)
+	if g.partTo > 0 && now >= g.partTo {
+		g.part, g.partTo = 0, 0
+	}
+	if g.limit.told && g.partTo > 0 {
+		g.limit.total = max(int(float64(g.limit.total)*min(max(g.part, 0), 1)+0.5), 1)
+	}
 }

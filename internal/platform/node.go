@@ -25,6 +25,10 @@ type NodeState struct {
 	CertificatesGone []string          `json:"certificates_gone,omitempty"`
 	// Runs are one-off commands to be started now; a node dials back for each once.
 	Runs []RunOrder `json:"runs,omitempty"`
+	// News are what the other routers said last, by node, when one of them said
+	// something new: then NewsAt is what the node asks with next.
+	News   map[string]RouterNews `json:"news,omitempty"`
+	NewsAt int64                 `json:"news_at,omitempty"`
 }
 
 // StateFormat is the newest format of a NodeState that this version knows.
@@ -210,6 +214,9 @@ type NodeReport struct {
 	// certificate:
 	// see EdgeState.OnDemand.
 	Asked []string `json:"asked,omitempty"`
+	// News are for the other routers, who hear of them with their next NodeState;
+	// empty ones end those of before, which none leaves as they are.
+	News *RouterNews `json:"news,omitempty"`
 }
 
 // Refusal says of one app that a node could not have what it was told in a state

@@ -230,6 +230,7 @@ func (x *exchange) ask(gate *overload.Gate, now time.Duration) (s step, ok bool)
 		d.ready, d.waiter.Ready = ready, func(why overload.Reason) { ready <- why }
 	}
 	d.gate = gate
+	x.app.tellShort(gate, x.visit.process, now)
 	switch verdict, why := gate.Ask(now, x.levelOf(), &d.waiter); verdict {
 	case overload.Go:
 		d.in, d.since = true, now

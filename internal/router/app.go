@@ -25,6 +25,7 @@ type app struct {
 	refused     atomic.Pointer[refusals] // before a gate; nil: nobody was
 	tcpOpen     atomic.Int64             // connections of its TCP routes
 	saidCrowded seldom
+	short       atomic.Int64   // when it was taken note of that it is: see hearsay
 	full        atomic.Int64   // requests for which each instance had too many
 	lingering   atomic.Int64   // requests that wait a moment because nobody can be reached
 	last        atomic.Int64   // end of the last request, on the router's clock; 0: none

@@ -233,6 +233,7 @@ func (r *Router) passedOver(a *app) balance.Told {
 		return nil // that the control plane restarts is nothing new
 	}
 	return func(h *balance.Host, until time.Duration, refused bool) {
+		r.tellOut(h)
 		reason := "its answers failed"
 		if refused {
 			reason = "it refused a connection"

@@ -136,6 +136,11 @@ type Options struct {
 	// nil: nobody is told.
 	LedBack func()
 
+	// Stirred is called when there is something to tell other routers, which News
+	// tells from then on until there is nothing more. It must not block. Default
+	// nil: there are none.
+	Stirred func()
+
 	// Sampled says whether Access is told of a request that ended. Share is the
 	// app's own word, how many of a thousand; nil: it has none. Default nil:
 	// Access is told of all.

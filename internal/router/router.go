@@ -51,6 +51,7 @@ type Router struct {
 	demanding map[*app]bool // those for HTTPS only
 
 	metrics   *access.Metrics
+	hearsay   hearsay
 	secret    atomic.Pointer[string] // what all routers share
 	underWay  time.Duration          // see underWay
 	held      atomic.Int64           // requests that wait for an instance, of all apps
