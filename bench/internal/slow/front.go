@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-paas/slipway/bench/internal/proc"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/router"
 )
@@ -136,41 +137,11 @@ func (f *front) highest(stop chan struct{}) (most int) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
-		most = max(most, f.pss())
+		most = max(most, proc.PSS(f.pids...))
 		select {
 		case <-ticker.C:
 		case <-stop:
 			return most
 		}
 	}
-}
-
-// pss is its share of memory in KiB: proc(5), smaps_rollup.
-func (f *front) pss() (kib int) {
-	for _, pid := range f.pids {
-		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-		for line := range strings.Lines(string(text)) {
-			if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
-				n := 0
-				_, _ = fmt.Sscan(rest, &n)
-				kib += n
-			}
-		}
-	}
-	return kib
-}
-
-// cpu is for how many seconds it ran.
-func (f *front) cpu() (ran float64) {
-	for _, pid := range f.pids {
-		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-		for _, file := range files {
-			text, _ := os.ReadFile(file)
-			if words := strings.Fields(string(text)); len(words) > 0 {
-				ns, _ := strconv.ParseFloat(words[0], 64)
-				ran += ns / 1e9
-			}
-		}
-	}
-	return ran
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/slipway-paas/slipway/bench/internal/proc"
 )
 
 // part is a process of the measurement; it ends when its input does.
@@ -112,8 +114,8 @@ func hold(k *kind, proxy func(slow, quick string) (*front, error)) (res outcome,
 	}
 	defer asker.end()
 	time.Sleep(aloneFor)
-	memory := before.pss()
-	began, ran := time.Now(), before.cpu()
+	memory := proc.PSS(before.pids...)
+	began, ran := time.Now(), proc.CPU(before.pids...)
 	clients, err := start(aside, os.Args[0], "crowd", k.name, before.addr)
 	if err != nil {
 		return res, err
@@ -134,7 +136,7 @@ func hold(k *kind, proxy func(slow, quick string) (*front, error)) (res outcome,
 		return res, err
 	}
 	res.took = time.Since(began)
-	res.cpu = (before.cpu() - ran) * 1e3 / res.took.Seconds()
+	res.cpu = (proc.CPU(before.pids...) - ran).Seconds() * 1e3 / res.took.Seconds()
 	close(stop)
 	res.each = float64(<-most-memory) / float64(k.count)
 	text, err := asker.rest()
