@@ -130,7 +130,8 @@ func (c *certificates) list() (all []platform.EdgeCertificate) {
 
 // SetCertificates sets what routers show for hosts, by name; nil takes one
 // away. Nodes hear of all of it at once. Setting what is already set changes
-// nothing.
+// nothing; who waits for the version that it returns waits for what others set,
+// too, so that nothing taken away a moment ago is shown after that.
 func (f *Fleet) SetCertificates(wish map[string]*platform.EdgeCertificate) (version int64, err error) {
 	f.write.Lock()
 	defer f.write.Unlock()
@@ -160,7 +161,7 @@ func (f *Fleet) setCertificates(wish map[string]*platform.EdgeCertificate) (vers
 }
 
 // certificateChanges are the records that wish makes anew, and the version with
-// them; without, that of what was wished for.
+// them.
 func (f *Fleet) certificateChanges(wish map[string]*platform.EdgeCertificate) (fresh []certificateRecord, version int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -174,17 +175,16 @@ func (f *Fleet) certificateChanges(wish map[string]*platform.EdgeCertificate) (f
 				r.Certificate.OCSP = was.OCSP // which Staple added
 			}
 		}
-		version = max(version, old.Version)
 		if !known && r.Removed || known && old.Removed == r.Removed && platform.Same(old.Certificate, r.Certificate) {
 			continue
 		}
 		r.Version = f.version + 1
 		fresh = append(fresh, r)
 	}
-	if len(fresh) > 0 {
-		version = f.version + 1
+	if len(fresh) == 0 {
+		return nil, f.version
 	}
-	return fresh, version
+	return fresh, f.version + 1
 }
 
 // Certificates names those that are set.

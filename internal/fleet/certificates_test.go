@@ -37,6 +37,17 @@ func certificateNames(list []platform.EdgeCertificate) (names []string) {
 	return names
 }
 
+// Two who state what there shall be, one after the other: the second changes
+// nothing, and waits for what the first took away all the same.
+func TestWhoSetsWhatIsSetWaitsForWhatOthersTookAway(t *testing.T) {
+	d := newDesk(t)
+	d.certify(chains("stays", "goes"))
+	gone := d.certify(map[string]*platform.EdgeCertificate{"goes": nil})
+	if again := d.certify(chains("stays")); again < gone {
+		t.Errorf("its version is %d, before that of what was taken away, %d", again, gone)
+	}
+}
+
 func TestANodeHearsOfTheCertificatesThatChangedAlone(t *testing.T) {
 	d := newDesk(t)
 	var many []string
