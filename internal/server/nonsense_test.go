@@ -28,7 +28,7 @@ var sound = map[string]string{
 	"POST /v2/tokens/":                       `{"name":"ci","role":"viewer","apps":["blog"],"expires_in":60}`,
 	"POST /v2/keys/":                         `{"id":"k","public":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIHTHHACSMAh1PoYqVMpdD7GTHS+UYLl8N8ZoS5KNbMG x"}`,
 	"POST /v2/certs/":                        `{"name":"mine","certificate":"x","key":"y"}`,
-	"POST /v2/certs/{name}/domain/":          `{"domain":"blog"}`,
+	"POST /v2/certs/{name}/domain/":          `{"domain":"blog","replace":false}`,
 	"POST /v2/apps/":                         `{"id":"blog"}`,
 	"POST /v2/apps/{app}/":                   `{"owner":"ada"}`,
 	"POST /v2/apps/{app}/rename/":            `{"id":"blog"}`,
