@@ -14,10 +14,13 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/router"
@@ -155,6 +158,38 @@ func TestAClientThatReadsTooSlowlyIsCutOff(t *testing.T) {
 	}
 	if _, err := io.Copy(io.Discard, conn); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the kernel goes on sending to it: it ended with %v", err)
+	}
+}
+
+// The kernel has room for megabytes of what a client does not take: an answer
+// that would fit there is not for that sent, nor its client an idle one.
+func TestWhoTakesNothingOfAnAnswerThatTheKernelHasRoomForIsCutOff(t *testing.T) {
+	e := serve(t, router.Options{RateGrace: 50 * time.Millisecond, IdleTimeout: time.Hour})
+	whole := make([]byte, 1<<20)
+	e.SetRoute("blog", route("blog", 1, backend(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(whole)))
+		_, _ = w.Write(whole)
+	})))
+	small := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<10) })
+	}}
+	conn, err := small.DialContext(t.Context(), "tcp", e.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: blog.test\r\n\r\n")
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reset := []unix.PollFd{{}}
+	_ = raw.Control(func(fd uintptr) {
+		reset[0].Fd = int32(fd)
+		_, err = unix.Poll(reset, int(hangs.Milliseconds()))
+	})
+	if err != nil || reset[0].Revents&unix.POLLERR == 0 {
+		t.Errorf("it was not reset: %v", err)
 	}
 }
 

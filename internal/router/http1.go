@@ -72,6 +72,7 @@ type inward struct {
 
 // attend serves one connection until it ends.
 func (r *Router) attend(conn net.Conn, secure bool) {
+	_ = withSocket(conn, r.bound)
 	c := r.inwardOf(conn, r.metrics.Open(secure))
 	if c.enter() {
 		c.attend(secure)
@@ -544,6 +545,7 @@ func (c *inward) put(p []byte) error {
 
 func (c *inward) tunnel() *wire {
 	c.given.Store(true)
+	_ = withSocket(c.socket, func(fd int) { setUnheard(fd, 0) })
 	c.broken = true
 	c.router.watch.changed()
 	return &c.wire

@@ -209,6 +209,7 @@ func (l *loop) welcome(fd int, from unix.Sockaddr) {
 	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+	l.router.bound(fd)
 	c := &inSocket{fd: fd, peer: peer{addr: addrPortOf(from)}, door: l.router.metrics.Open(false)}
 	c.peer.name = bareHost(c.peer.addr)
 	l.arrive()

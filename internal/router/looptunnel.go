@@ -55,6 +55,7 @@ func (c *inSocket) join(l *loop) {
 	j.app = limb{fd: o.fd, of: j, other: &j.client, readable: o.readable, hungUp: o.hungUp, slab: a.slab, rest: a.text}
 	c.slab, a.slab, a.text, a.out = nil, nil, nil, nil
 	c.ended, o.ended, o.client = true, true, nil
+	setUnheard(c.fd, 0) // two who talk for hours may be apart for a while
 	o.yield(l)
 	l.sockets[c.fd].handler, l.sockets[o.fd].handler = &j.client, &j.app
 	l.clients.Add(-1)           // nobody waits for its end who waits until all are quiet

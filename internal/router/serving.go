@@ -59,6 +59,29 @@ func (r *Router) ServeTLS(ln net.Listener) error {
 	return r.serve(ln, true)
 }
 
+// mostUnsent is how much of an answer the kernel may hold that a client has no
+// room for, in bytes. Without a bound it would be tcp_wmem's: megabytes for each
+// who takes nothing, and the router would take that for sent.
+const mostUnsent = 256 << 10
+
+// leastUnheard is the shortest time after which the kernel gives up a client that
+// acknowledges nothing.
+const leastUnheard = 5 * time.Second
+
+// bound has the kernel bound what it does for a client. It ends those that take
+// nothing of what is left when the router is done with them, too, which are
+// nobody else's any more: tcp(7), TCP_USER_TIMEOUT.
+func (r *Router) bound(fd int) {
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, mostUnsent)
+	setUnheard(fd, max(r.opt.RateGrace, leastUnheard))
+}
+
+// setUnheard is for how long the other end of a connection may acknowledge
+// nothing; 0: for as long as the kernel is patient.
+func setUnheard(fd int, limit time.Duration) {
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(limit.Milliseconds())) // what has none has no such clients
+}
+
 func (r *Router) serve(ln net.Listener, secure bool) error {
 	if tcp, ok := ln.(*net.TCPListener); ok && !secure && r.opt.Loops > 0 {
 		return r.serveByLoops(tcp)
