@@ -74,7 +74,7 @@ func (l *loop) hear() {
 		a.heard++
 		if s := &l.sockets[of.fd]; s.handler != nil && s.number == of.number && s.alarm != 0 && s.alarm <= a.turn {
 			s.alarm = 0
-			l.guard(s.handler, func() { s.handler.tick(l) })
+			l.guard(s.handler, func() { s.tick(l) })
 		}
 	}
 	if a.heard == len(a.rung) {

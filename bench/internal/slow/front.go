@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -91,7 +92,7 @@ func startNginx(slow, quick string) (*front, error) {
 	p.addr = addr
 	f := &front{part: p, dir: dir}
 	for range 100 {
-		conn, err := net.Dial("tcp", addr)
+		conn, err := new(net.Dialer).DialContext(context.Background(), "tcp", addr)
 		if err == nil {
 			_ = conn.Close()
 			f.pids = append(children(p.cmd.Process.Pid), p.cmd.Process.Pid)
