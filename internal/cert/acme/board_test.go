@@ -169,18 +169,7 @@ func TestOfTwoControlPlanesOneOrders(t *testing.T) {
 	other := p.elsewhere()
 	hosts := []string{"a.test", "b.test", "c.test", "d.test"}
 	first, second := p.plane("first", p, "http-01"), p.plane("second", other, "http-01")
-	first.Want("app", hosts, false)
-	second.Want("app", hosts, false)
-	for _, host := range hosts {
-		p.until("both have "+host, func() bool {
-			a, _ := first.State(host)
-			b, _ := second.State(host)
-			return a.Source == platform.SourceAutomatic && b.Source == a.Source && a.Expires.Equal(b.Expires)
-		})
-	}
-	if orders := p.authority.Orders(); orders != len(hosts) {
-		t.Errorf("%d were ordered for %d", orders, len(hosts))
-	}
+	p.orderedOnce(first, second, hosts)
 }
 
 // child is what a process is told that orders until it is killed.

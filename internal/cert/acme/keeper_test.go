@@ -477,6 +477,13 @@ func TestSeveralProcessesGetOneCertificate(t *testing.T) {
 	one.Process, two.Process = "one", "two"
 	hosts := []string{"a.test", "b.test", "c.test"}
 	first, second := p.keeper(one), p.keeper(two)
+	p.orderedOnce(first, second, hosts)
+}
+
+// orderedOnce has two keepers want the same hosts: both get each one's
+// certificate, for which one order is made.
+func (p *place) orderedOnce(first, second *acme.Keeper, hosts []string) {
+	p.Helper()
 	first.Want("app", hosts, false)
 	second.Want("app", hosts, false)
 	for _, host := range hosts {
@@ -487,7 +494,7 @@ func TestSeveralProcessesGetOneCertificate(t *testing.T) {
 		})
 	}
 	if orders := p.authority.Orders(); orders != len(hosts) {
-		t.Errorf("%d were ordered for %d", orders, len(hosts))
+		p.Errorf("%d were ordered for %d", orders, len(hosts))
 	}
 }
 
