@@ -95,10 +95,9 @@ func (c *inward) park() bool {
 	if p.due == 0 {
 		p.due = time.Duration(c.inDue.Load())
 	}
-	if !ok || !r.watch.add(p) {
+	if !ok || !r.watch.swap(c, p) { // from then on nobody else touches the socket
 		return false
 	}
-	r.watch.remove(c) // from now on nobody else touches the socket
 	c.rouse()
 	if c.inDue.Load() > 0 && r.parking.park(p) {
 		return true

@@ -42,6 +42,9 @@ func (r *Router) Parked() int {
 	return len(r.parking.all)
 }
 
+// Connections is how many clients are connected, as MaxConnections counts them.
+func (r *Router) Connections() int { return int(r.watch.count.Load()) }
+
 // Resumed is how many went from there.
 func (r *Router) Resumed() int {
 	r.parking.mu.Lock()

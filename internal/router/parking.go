@@ -159,11 +159,10 @@ func (p *parked) resume() {
 	c.idle.Store(p.idle)
 	c.inDue.Store(min(int64(p.due), c.from(p.router.opt.HeaderTimeout)))
 	c.doze.parks.Store(true)
-	if !p.router.watch.add(c) {
+	if !p.router.watch.swap(p, c) {
 		p.close()
 		return
 	}
-	p.router.watch.remove(p)
 	c.serve()
 }
 

@@ -93,6 +93,24 @@ func (w *watch) add(who watched) bool {
 	return true
 }
 
+// swap has by come in for who, whose place it takes: nobody who counts, or looks
+// at all, sees both or neither. It reports false when it is too late; then who
+// stays.
+func (w *watch) swap(who, by watched) bool {
+	at := who.seat().shard
+	by.seat().shard = at
+	s := &w.shards[at]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end {
+		return false
+	}
+	delete(s.all, who)
+	s.all[by] = struct{}{}
+	w.changed() // by may be quiet
+	return true
+}
+
 // remove may be called again.
 func (w *watch) remove(who watched) {
 	s := &w.shards[who.seat().shard]
