@@ -119,8 +119,7 @@ var noRoom = []byte("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRe
 // sendAway closes a connection that there is no room for.
 func sendAway(conn net.Conn, secure bool) {
 	if !secure {
-		_ = conn.SetWriteDeadline(time.Now().Add(time.Millisecond))
-		_, _ = conn.Write(noRoom) // into its empty buffer
+		_ = withSocket(conn, func(fd int) { _, _ = unix.Write(fd, noRoom) }) // into its empty buffer, and never waits
 	}
 	_ = conn.Close()
 }
