@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"slices"
@@ -243,10 +244,14 @@ func TestWhoLeavesTheQueueTakesNoSlot(t *testing.T) {
 	var all sync.WaitGroup
 	all.Go(func() { ask(t, e) })
 	<-app.entered
-	req, _ := http.NewRequest(http.MethodGet, "http://"+e.addr+"/", nil)
-	req.Host = "shop.test"
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 50 * time.Millisecond}
-	if _, err := client.Do(req); err == nil {
+	ctx, leave := context.WithCancel(t.Context())
+	go func() {
+		for e.Live("shop")[0].Waiting == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		leave()
+	}()
+	if _, err := client(t).Do(e.request("GET", "shop.test", "/", nil).WithContext(ctx)); err == nil {
 		t.Error("a request got past one that has the only slot")
 	}
 	if status := <-ended; status != 499 {

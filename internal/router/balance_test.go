@@ -66,6 +66,13 @@ func process(t *testing.T, address string) (cmd *exec.Cmd, at string) {
 	return cmd, strings.TrimSpace(at)
 }
 
+// alone is an address with a port of the kernel's that no connection of another
+// test is given as its own meanwhile: who dies and comes again finds it free.
+func alone() string {
+	pid := os.Getpid()
+	return fmt.Sprintf("127.%d.%d.%d:0", 1+pid>>14&0x7f, pid>>7&0x7f, 2+pid&0x7f)
+}
+
 // load asks from several clients until stop is called, which tells how many
 // were asked and what was no 200.
 func (e *edge) load(clients int) (asked *atomic.Int64, stop func() (wrong []string)) {
@@ -119,8 +126,8 @@ func reach(t *testing.T, n *atomic.Int64, value int64) {
 }
 
 func TestAKillOfOneOfTwoUnderLoadFailsNothing(t *testing.T) {
-	first, one := process(t, "127.0.0.1:0")
-	_, two := process(t, "127.0.0.1:0")
+	first, one := process(t, alone())
+	_, two := process(t, alone())
 	e := serve(t, router.Options{})
 	e.SetRoute("blog", route("blog", 1, one, two))
 	asked, stop := e.load(16)
@@ -141,7 +148,7 @@ func TestAKillOfOneOfTwoUnderLoadFailsNothing(t *testing.T) {
 }
 
 func TestARestartOfTheOnlyInstanceUnderLoadFailsNothing(t *testing.T) {
-	only, at := process(t, "127.0.0.1:0")
+	only, at := process(t, alone())
 	e := serve(t, router.Options{})
 	e.SetRoute("blog", route("blog", 1, at))
 	asked, stop := e.load(4)
@@ -159,11 +166,11 @@ func TestARestartOfTheOnlyInstanceUnderLoadFailsNothing(t *testing.T) {
 
 func TestARequestThatEndsItsInstanceEndsTwoAtMost(t *testing.T) {
 	for range 3 {
-		e := serve(t, router.Options{})
+		e := serve(t, router.Options{UpstreamIdle: time.Hour})
 		var all []string
 		ended := make(chan struct{}, 3)
 		for range 3 {
-			cmd, at := process(t, "127.0.0.1:0")
+			cmd, at := process(t, alone())
 			all = append(all, at)
 			go func() { _, _ = cmd.Process.Wait(); ended <- struct{}{} }()
 		}

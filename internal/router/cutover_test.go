@@ -186,10 +186,13 @@ func TestP99OfACutoverIsWhatRequestsTook(t *testing.T) {
 			time.Sleep(pause) // the app's work
 		}
 	})))
+	longest := time.Duration(0)
 	for range 5 {
+		began := time.Now()
 		e.do(e.request("GET", "blog.test", "/slow", nil))
+		longest = max(longest, time.Since(began))
 	}
-	if c := e.cutover(); c.P99After < pause*9/10 || c.P99After > 10*pause {
-		t.Errorf("p99 %v, want about %v", c.P99After, pause)
+	if c := e.cutover(); c.P99After < pause*9/10 || c.P99After > longest*11/10 {
+		t.Errorf("p99 %v, want from %v to %v", c.P99After, pause, longest)
 	}
 }

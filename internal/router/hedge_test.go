@@ -40,13 +40,14 @@ func TestASecondInstanceIsAskedWhenTheFirstIsSlowAndTheFirstIsCutOff(t *testing.
 		}
 		e.get("blog.test").want(t, 200, "fast")
 	}
-	reach(t, cut, arrived.Load())
-	pool := e.Snapshot().Pools[0]
-	if pool.Hedges != arrived.Load() || pool.Open != 0 || pool.Retries != 0 {
-		t.Errorf("%d were slow, and %+v", arrived.Load(), pool)
+	for deadline := time.Now().Add(hangs); e.InFlight("at-"+slow) != 0 || cut.Load() < arrived.Load(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the one that lost is still open")
+		}
 	}
-	if e.InFlight("at-"+slow) != 0 {
-		t.Error("the one that lost is still open")
+	// On a slow machine some are hedged who are answered before that arrives.
+	if pool := e.Snapshot().Pools[0]; pool.Hedges < arrived.Load() || pool.Open != 0 || pool.Retries != 0 {
+		t.Errorf("%d were slow, and %+v", arrived.Load(), pool)
 	}
 }
 

@@ -212,14 +212,18 @@ func TestAClientOfHTTP3ThatLeavesEndsItsRequestAtTheApp(t *testing.T) {
 }
 
 func TestABodyOverHTTP3IsBoundedAndMustKeepUp(t *testing.T) {
-	e := serve(t, router.Options{RateGrace: 100 * time.Millisecond, MinRate: 1 << 20})
-	e.SetEdge(platform.EdgeState{Certificates: []platform.EdgeCertificate{selfSigned(t, "blog.test")}})
 	rt := route("blog", 1, backend(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	rt.Edge.MaxBody = 1000
-	e.SetRoute("blog", rt)
-	tr := over(t, e.serveHTTP3("127.0.0.1:0"))
+	of := func(opt router.Options) (*edge, *http3.Transport) {
+		e := serve(t, opt)
+		e.SetEdge(platform.EdgeState{Certificates: []platform.EdgeCertificate{selfSigned(t, "blog.test")}})
+		e.SetRoute("blog", rt)
+		return e, over(t, e.serveHTTP3("127.0.0.1:0"))
+	}
+	e, tr := of(router.Options{})
 	roundTrip(t, tr, e.request3("POST", "/", strings.NewReader(strings.Repeat("x", 2000)))).want(t, 413, "")
 	roundTrip(t, tr, e.request3("POST", "/", io.MultiReader(strings.NewReader(strings.Repeat("x", 2000))))).want(t, 413, "")
+	e, tr = of(router.Options{RateGrace: 100 * time.Millisecond, MinRate: 1 << 20})
 	rd, wr := io.Pipe()
 	defer wr.Close()
 	roundTrip(t, tr, e.request3("POST", "/", rd)).want(t, 408, "")
@@ -472,7 +476,7 @@ func TestAClientOfHTTP3ThatLeavesItsRequestsAllTheTimeHasToGo(t *testing.T) {
 }
 
 func TestHalvesOfHeadsOverHTTP3EndInTime(t *testing.T) {
-	e := serve(t, router.Options{HeaderTimeout: 100 * time.Millisecond, MaxHeaderBytes: 16 << 10})
+	e := serve(t, router.Options{HeaderTimeout: time.Second, MaxHeaderBytes: 16 << 10})
 	e.SetEdge(platform.EdgeState{Certificates: []platform.EdgeCertificate{selfSigned(t, "blog.test")}})
 	e.SetRoute("blog", route("blog", 1, backend(t, says("blog"))))
 	addr := e.serveHTTP3("127.0.0.1:0")

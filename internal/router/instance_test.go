@@ -240,7 +240,7 @@ func TestClientsOfHTTP10AreServed(t *testing.T) {
 }
 
 func TestAnAppSetsHowLongItsInstancesMayTake(t *testing.T) {
-	e := serve(t, router.Options{HeaderTimeout: 100 * time.Millisecond})
+	e := serve(t, router.Options{Quiet: 100 * time.Millisecond}) // so that the watch looks often
 	hold := make(chan struct{})
 	defer close(hold)
 	silent := backend(t, func(_ http.ResponseWriter, r *http.Request) {

@@ -259,19 +259,17 @@ func TestTheEndOfAParkedConnectionIsSeen(t *testing.T) {
 }
 
 func TestTheHalfOfARecordDoesNotHoldAConnection(t *testing.T) {
-	e, addr := lotOf(t, router.Options{HeaderTimeout: 200 * time.Millisecond, IdleTimeout: time.Hour})
-	for _, half := range []string{"\x17", "\x17\x03\x03\x00\x80half"} {
-		i := e.idler(addr)
-		e.untilParked(1)
-		_, _ = io.WriteString(i.socket, half)
+	e, addr := lotOf(t, router.Options{HeaderTimeout: 2 * time.Second, IdleTimeout: time.Hour}) // a handshake's, too
+	all := []*idler{e.idler(addr), e.idler(addr)}
+	e.untilParked(2)
+	all = append(all, e.idler(addr)) // and one before it is parked
+	for n, half := range []string{"\x17", "\x17\x03\x03\x00\x80half", "\x17\x03"} {
+		_, _ = io.WriteString(all[n].socket, half)
+	}
+	for _, i := range all {
 		if _, err := io.Copy(io.Discard, i.socket.Conn); err != nil {
 			t.Error(err)
 		}
-	}
-	i := e.idler(addr) // and before it is parked
-	_, _ = io.WriteString(i.socket, "\x17\x03")
-	if _, err := io.Copy(io.Discard, i.socket.Conn); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -286,16 +284,16 @@ func TestParkedConnectionsAreClosedWhenTheirTimeIsOver(t *testing.T) {
 }
 
 func TestADrainingRouterServesParkedConnectionsOnceMore(t *testing.T) {
-	e, addr := lotOf(t, router.Options{Quiet: 200 * time.Millisecond, HeaderTimeout: 100 * time.Millisecond, IdleTimeout: time.Hour})
+	e, addr := lotOf(t, router.Options{Quiet: 200 * time.Millisecond, IdleTimeout: time.Hour})
 	asks, silent := e.idler(addr), e.idler(addr)
 	e.untilParked(2)
-	drained := make(chan error, 1)
 	e.StartDraining()
-	go func() { drained <- e.Drained(t.Context()) }()
 	asks.ask(1)
 	if body, closes := asks.answer(); body != "1 <nil>" || !closes {
 		t.Errorf("got %q, close %v", body, closes)
 	}
+	drained := make(chan error, 1)
+	go func() { drained <- e.Drained(t.Context()) }() // from now on who is quiet is closed
 	if _, err := silent.rd.ReadByte(); err == nil {
 		t.Error("the silent connection goes on")
 	}

@@ -113,12 +113,13 @@ func TestConnectionsThatNobodyTakesAreServedAndThenClosed(t *testing.T) {
 		asked <- struct{}{}
 		return errors.New("the successor has died")
 	})
-	drained := make(chan error, 1)
-	go func() { drained <- older.Drained(t.Context()) }()
+	older.StartDraining()
 	<-asked
 	if body, closes := first.get("blog.test"); body != "older" || !closes {
 		t.Errorf("got %q, close %v", body, closes)
 	}
+	drained := make(chan error, 1)
+	go func() { drained <- older.Drained(t.Context()) }() // from now on who is quiet is closed
 	if _, err := second.rd.ReadByte(); err != io.EOF {
 		t.Errorf("the silent connection ended with %v", err)
 	}

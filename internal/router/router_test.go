@@ -179,6 +179,31 @@ func (e *edge) raw(text string) string {
 	return string(got)
 }
 
+// already is raw for bytes that are there before the router looks.
+func (e *edge) already(text string) string {
+	e.t.Helper()
+	ln := listen(e.t)
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(hangs))
+	if _, err := io.WriteString(conn, text); err != nil {
+		e.t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- e.Serve(ln) }()
+	e.t.Cleanup(func() {
+		e.Close()
+		if err := <-done; err != nil {
+			e.t.Errorf("Serve: %v", err)
+		}
+	})
+	got, _ := io.ReadAll(conn)
+	return string(got)
+}
+
 func TestSetAllReplacesEverything(t *testing.T) {
 	e := serve(t, router.Options{})
 	e.SetRoute("old", route("old", 1, backend(t, says("old"))))

@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -171,12 +172,13 @@ func TestAConnectionFromBeforeTheDemandIsSentBack(t *testing.T) {
 	config := &tls.Config{InsecureSkipVerify: true, ServerName: "app.test", Certificates: []tls.Certificate{ours.client("alice", time.Now().Add(time.Hour))}}
 	ask := func(conn *tls.Conn) string {
 		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
-		line := make([]byte, len("HTTP/1.1 200"))
-		_, _ = io.ReadFull(conn, line)
-		_ = conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-		_, _ = io.Copy(io.Discard, conn)
-		_ = conn.SetReadDeadline(time.Time{})
-		return string(line[len(line)-3:])
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			return err.Error()
+		}
+		defer res.Body.Close()
+		_, _ = io.Copy(io.Discard, res.Body)
+		return fmt.Sprint(res.StatusCode)
 	}
 	dial := func() *tls.Conn {
 		conn, err := tls.Dial("tcp", addr, config)
@@ -447,8 +449,8 @@ func TestNamesUnderAWildcardAreAskedForAsOne(t *testing.T) {
 		r.Hosts, r.Uncertified = hosts, app == "none"
 		e.SetRoute(app, r)
 	}
-	shown := func(name string) error {
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	shown := func(name string, within time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), within)
 		defer cancel()
 		dialer := &tls.Dialer{Config: &tls.Config{ServerName: name, InsecureSkipVerify: true}}
 		conn, err := dialer.DialContext(ctx, "tcp", addr)
@@ -457,14 +459,16 @@ func TestNamesUnderAWildcardAreAskedForAsOne(t *testing.T) {
 		}
 		return err
 	}
-	for n := range 20 {
-		if err := shown(fmt.Sprintf("n%d.wild.test", n)); err == nil {
+	for n := 0; n < 20 || len(asked) == 0; n++ { // on a slow machine some leave before they are seen
+		if err := shown(fmt.Sprintf("n%d.wild.test", n), 100*time.Millisecond); err == nil {
 			t.Error("it was not waited for")
 		}
 	}
-	_ = shown("own.wild.test")
+	for len(asked) < 2 {
+		_ = shown("own.wild.test", 100*time.Millisecond)
+	}
 	for _, name := range []string{"none.test", "a.b.wild.test", "stranger.test"} {
-		if err := shown(name); err != nil {
+		if err := shown(name, hangs); err != nil {
 			t.Errorf("%s was waited for: %v", name, err)
 		}
 	}
