@@ -27,20 +27,21 @@ func TestNobodysPasswordTakesAsLongAndNeverMatches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fastest := func(encoded string) time.Duration {
-		best := time.Hour
-		for range 3 {
-			start := time.Now()
-			if matches, err := h.matches(t.Context(), "wrong", encoded); err != nil || matches {
-				t.Fatalf("got %v, %v", matches, err)
-			}
-			best = min(best, time.Since(start))
+	took := func(encoded string) time.Duration {
+		start := time.Now()
+		if matches, err := h.matches(t.Context(), "wrong", encoded); err != nil || matches {
+			t.Fatalf("got %v, %v", matches, err)
 		}
-		return best
+		return time.Since(start)
 	}
-	if known, unknown := fastest(encoded), fastest(""); unknown < known/3 {
-		t.Errorf("took %v for somebody and %v for nobody", known, unknown)
+	known, unknown := took(encoded), took("")
+	for range 100 { // on a busy machine each may have been kept waiting
+		if unknown >= known/3 {
+			return
+		}
+		known, unknown = min(known, took(encoded)), min(unknown, took(""))
 	}
+	t.Errorf("took %v for somebody and %v for nobody", known, unknown)
 }
 
 func TestAStoredHashThatIsNoneIsAnError(t *testing.T) {

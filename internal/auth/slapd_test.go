@@ -227,7 +227,7 @@ func (s *directoryServer) listen(program, conf string) error {
 	if err := s.process.Start(); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := net.Dial("tcp", s.safe)
 		if err == nil {
 			return conn.Close()

@@ -139,7 +139,7 @@ func TestAServiceTakesItsPathsFromWebAndGivesThemBackWithoutDroppingARequest(t *
 }
 
 func TestAServiceOfAWorkerThatDoesNotListenIsTakenBackAndTheWorkerRunsOn(t *testing.T) {
-	p := open(t, controller.Options{DeployTimeout: 3 * time.Second}).withNode()
+	p := open(t, controller.Options{}).withNode()
 	bob := p.user("bob")
 	p.app(bob, "blog")
 	if err := p.push(bob, "blog", "1234567890", map[string]string{"web": hello, "worker": "exec sleep 1000"}); err != nil {
@@ -149,6 +149,9 @@ func TestAServiceOfAWorkerThatDoesNotListenIsTakenBackAndTheWorkerRunsOn(t *test
 		t.Fatal(err)
 	}
 	before := p.running(bob, "worker")
+	p.Close()
+	p.options.DeployTimeout = 3 * time.Second // for those that will never listen alone
+	p.start()
 	end := p.askOften("/work")
 	_, err := p.SetService(t.Context(), bob, "blog", "worker", "/work")
 	if !errors.Is(err, platform.ErrUnavailable) || !strings.Contains(err.Error(), "(services): only 0 of 1 worker are up with an address") {

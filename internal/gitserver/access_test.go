@@ -45,16 +45,16 @@ func TestHandshakeWaitsForNoDelayedAcknowledgement(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	fastest := time.Hour
-	for range 20 { // a delayed one takes 40 ms, and there would be two
+	for range 200 { // a delayed one takes 40 ms, and there would be two; a busy machine keeps some waiting
 		began := time.Now()
 		out, code := r.sshRun("git", "ping")
 		wantCode(t, out, code, 0)
-		if fastest = min(fastest, time.Since(began)); fastest < 40*time.Millisecond {
+		if fastest = min(fastest, time.Since(began)); fastest < 80*time.Millisecond {
 			break
 		}
 	}
 	t.Logf("ssh takes %s", fastest)
-	if fastest > 80*time.Millisecond {
+	if fastest >= 80*time.Millisecond {
 		t.Errorf("ssh takes %s", fastest)
 	}
 }
@@ -250,7 +250,7 @@ func TestConnectionsAndSessionsAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer raw.Close()
-	raw.SetDeadline(time.Now().Add(10 * time.Second))
+	raw.SetDeadline(time.Now().Add(5 * time.Minute))
 	if n, err := raw.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("one connection too many was served: %d, %v", n, err)
 	}

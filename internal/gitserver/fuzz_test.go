@@ -62,7 +62,7 @@ func openDoors(f *testing.F) *fuzzDoors {
 	web.Start()
 	f.Cleanup(func() {
 		web.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		if err := server.Close(ctx); err != nil {
 			f.Errorf("close: %v", err)
@@ -104,7 +104,7 @@ func FuzzHTTPRequestsAreAnswered(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		conn.SetDeadline(time.Now().Add(5 * time.Minute))
 		head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: git.localhost\r\nConnection: close\r\nAuthorization: token bob-token\r\nContent-Length: %d\r\n%s\r\n\r\n", method, path, len(body), headers)
 		go func() {
 			io.WriteString(conn, head)
@@ -142,7 +142,7 @@ func FuzzSSHHandshakesEnd(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		conn.SetDeadline(time.Now().Add(5 * time.Minute))
 		if versioned {
 			text = append([]byte("SSH-2.0-x\r\n"), text...)
 		}
@@ -191,7 +191,7 @@ func FuzzSSHSessionsEnd(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		late := time.AfterFunc(20*time.Second, func() { panic("the session does not end") })
+		late := time.AfterFunc(5*time.Minute, func() { panic("the session does not end") })
 		defer late.Stop()
 		go ssh.DiscardRequests(requests)
 		granted, err := channel.SendRequest(kind, true, payload)

@@ -220,7 +220,7 @@ func newRigWith(t *testing.T, opts gitserver.Options) *rig {
 	go func() { served <- r.server.ServeSSH(context.Background(), listener) }()
 	r.http = httptest.NewServer(r.server)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		if err := r.server.Close(ctx); err != nil {
 			t.Errorf("close: %v", err)
@@ -354,7 +354,7 @@ func (r *rig) leftovers() []string {
 // pushUntilFree pushes until no other push is in the way.
 func (r *rig) pushUntilFree(url string, args ...string) (out string, code int) {
 	r.t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(5 * time.Minute)
 	for {
 		out, code = r.run(append([]string{"push", url}, args...)...)
 		if code != 128 || !strings.Contains(out, "ongoing") || time.Now().After(deadline) {

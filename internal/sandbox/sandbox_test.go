@@ -230,7 +230,7 @@ func TestACancelledRunLeavesNothing(t *testing.T) {
 			Name: "test-cancelled", UID: uid, Env: environment,
 			Argv: shell(`trap '' TERM; (trap '' TERM; sleep 1000) & sleep 1000`),
 		}, sandbox.Streams{})
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 5*time.Second {
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 5*time.Minute {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 		for _, dir := range []string{"/sys/fs/cgroup/pids/slipway/test-cancelled", "/sys/fs/cgroup/slipway/test-cancelled"} {
@@ -288,7 +288,7 @@ func TestAProcessIsAdoptedWithItsExitCode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
 		again.Terminate(ctx)
 		if exit := again.Exit(); exit.Code != 9 {

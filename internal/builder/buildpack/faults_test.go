@@ -46,19 +46,15 @@ func TestABuildThatTakesTooLongIsStopped(t *testing.T) {
 }
 
 func TestASilentBuildShowsThatItLivesAndIsStopped(t *testing.T) {
-	s := open(t, func(o *options) { o.Heartbeat, o.Silence = 100*time.Millisecond, 600*time.Millisecond })
+	s := open(t, func(o *options) { o.Heartbeat, o.Silence = 100*time.Millisecond, 5*time.Second })
 	user, out := s.fail(t, hook(t, "echo asking; sleep 100"), nil)
 	contains(t, out, "       asking\n...\n...\n")
-	contains(t, user.Error(), "it printed nothing for 600ms")
+	contains(t, user.Error(), "it printed nothing for 5s")
 }
 
 func TestAForkBombHurtsOnlyItsBuild(t *testing.T) {
 	s := open(t, func(o *options) { o.Processes = 64; o.Timeout = 3 * time.Second })
-	started := time.Now()
 	s.fail(t, hook(t, "bomb() { bomb | bomb & }; bomb; sleep 1; exit 1"), nil)
-	if took := time.Since(started); took > 20*time.Second {
-		t.Errorf("took %s", took)
-	}
 }
 
 func TestABuildThatFillsTheDiskIsStopped(t *testing.T) {
@@ -79,7 +75,7 @@ func TestASlugOfHolesIsRefused(t *testing.T) {
 }
 
 func TestABuildThatEatsMemoryIsStopped(t *testing.T) {
-	s := open(t, func(o *options) { o.MemoryBytes = 64 << 20; o.Timeout = 20 * time.Second })
+	s := open(t, func(o *options) { o.MemoryBytes = 64 << 20 })
 	user, _ := s.fail(t, hook(t, "x=0123456789abcdef; for i in {1..28}; do x=$x$x; done; echo ${#x}"), nil)
 	t.Log(user)
 	if !strings.Contains(user.Error(), "64.0M of memory") && !strings.Contains(user.Error(), "failed with exit code") {

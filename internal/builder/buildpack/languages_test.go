@@ -57,7 +57,7 @@ func (s *street) serve(t testing.TB, result builder.Result) running {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		<-ended
 	})
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(5 * time.Minute); ; {
 		if c, err := net.Dial("tcp", address); err == nil {
 			_ = c.Close()
 			return running{t, "http://" + address}

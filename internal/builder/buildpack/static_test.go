@@ -43,7 +43,7 @@ func site(t *testing.T, files map[string]string, env ...string) (string, *exec.C
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	for deadline := time.Now().Add(5 * time.Second); ; {
+	for deadline := time.Now().Add(5 * time.Minute); ; {
 		if c, err := net.Dial("tcp", address); err == nil {
 			_ = c.Close()
 			return address, cmd

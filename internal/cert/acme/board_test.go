@@ -70,7 +70,7 @@ func (e *elsewhere) Acked(ctx context.Context, _ int64) error {
 func (p *place) plane(name string, edge acme.Edge, challenge string) *acme.Keeper {
 	p.Helper()
 	o := p.options()
-	o.Process, o.Lease, o.Challenges = name, 2*time.Second, []string{challenge}
+	o.Process, o.Challenges = name, []string{challenge}
 	k := must(acme.New(slog.New(slog.DiscardHandler), p.db, edge, o))(p)
 	p.Cleanup(k.Close)
 	if err := k.Start(p.Context()); err != nil {
@@ -206,7 +206,7 @@ func orderForEver() {
 	log := slog.New(slog.DiscardHandler)
 	db, err := store.Open(context.Background(), log, c.URL, ring)
 	die(err)
-	k, err := acme.New(log, db, deaf{}, acme.Options{Directory: c.Directory, Roots: c.Roots, Process: "dies", Lease: 2 * time.Second, Challenges: []string{"http-01"}})
+	k, err := acme.New(log, db, deaf{}, acme.Options{Directory: c.Directory, Roots: c.Roots, Process: "dies", Lease: 5 * time.Second, Challenges: []string{"http-01"}})
 	die(err)
 	die(k.Start(context.Background()))
 	k.Want("blog", []string{c.Host}, false)

@@ -212,7 +212,7 @@ func TestTheWordOfAResponderIsStapledAndAskedForAnewInTime(t *testing.T) {
 	ca := authority(t, "authority")
 	url, asked := responder(t, func(q *ocsp.Request, w http.ResponseWriter) {
 		_, _ = w.Write(ca.says(ca.cert, &x509.Certificate{SerialNumber: q.SerialNumber}, func(r *ocsp.Response) {
-			r.ThisUpdate, r.NextUpdate = time.Now().Add(-2*time.Second), time.Now().Add(3*time.Second)
+			r.ThisUpdate, r.NextUpdate = time.Now().Add(-2*time.Second), time.Now().Add(10*time.Second)
 		}))
 	})
 	site := ca.site("blog.test", url, mustStapleFeature)

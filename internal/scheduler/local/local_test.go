@@ -90,7 +90,7 @@ func openPlace(t *testing.T) schedulertest.Place {
 		t.Fatalf("the node ended: %v", err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		if err := errors.Join(node.Stop(ctx, filepath.Join(dir, "node", "node.sock"), true), <-ended); err != nil {
 			t.Error(err)
