@@ -129,7 +129,7 @@ func TestASmallBodyThatComesAfterItsHeadStaysWithTheLoop(t *testing.T) {
 }
 
 func TestWithoutDescriptorsALoopServesWhomItHasAndTakesOthersLater(t *testing.T) {
-	e := serve(t, router.Options{Loops: 1, UpstreamIdle: time.Hour})
+	e := serve(t, router.Options{Loops: 1, UpstreamIdle: time.Hour, HeaderTimeout: hangs})
 	e.SetRoute("blog", route("blog", 1, backend(t, says("blog"))))
 	s := e.speak(t)
 	s.say(askBlog)
