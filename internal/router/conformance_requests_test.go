@@ -180,6 +180,7 @@ var requests = []asked{
 	{name: "a coding in trailers", clause: "RFC 9110, 6.5.1", send: post("5\r\nhello\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n", chunked), want: "400 closed"},
 	{name: "Host in trailers", clause: "RFC 9110, 6.5.1", send: post("5\r\nhello\r\n0\r\nHost: other.test\r\n\r\n", chunked), want: "400 closed"},
 	{name: "Authorization in trailers", clause: "RFC 9110, 6.5.1", send: post("5\r\nhello\r\n0\r\nAuthorization: x\r\n\r\n", chunked), want: "400 closed"},
+	{name: "trailers that are dropped of heads", clause: "RFC 9110, 6.5.1; CVE-2016-5385", send: post("5\r\nhello\r\n0\r\nProxy: evil\r\nX_Forwarded_User: evil\r\nX-Client-Cert-Issuer: evil\r\nX-Request-Start: t=evil\r\nX-Correlation-Id: evil\r\ntraceparent: evil\r\nX-Sum: 1\r\n\r\n", chunked), want: "200 kept", sees: []string{"X-Sum: 1\r\n"}, hides: []string{"evil"}},
 	{name: "a folded trailer", clause: "RFC 9112, 7.1.2", send: post("5\r\nhello\r\n0\r\nX: a\r\n b\r\n\r\n", chunked), want: "400 closed"},
 	{name: "trailers without end", clause: "RFC 6585, 5", send: post("5\r\nhello\r\n0\r\n"+strings.Repeat("X: a\r\n", 4000)+"\r\n", chunked), want: "431 closed"},
 

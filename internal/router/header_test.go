@@ -52,6 +52,7 @@ func TestTheAppIsToldWhereARequestCameFrom(t *testing.T) {
 var forged = http.Header{
 	"X-Forwarded-For": {"6.6.6.6", "7.7.7.7"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"evil.test"},
 	"X-Forwarded-Port": {"443"}, "Forwarded": {"for=6.6.6.6"}, "X-Real-Ip": {"6.6.6.6"},
+	"X-Forwarded-User": {"root"}, "X_forwarded_scheme": {"https"}, "X-Forwarded-Preferred-Username": {"root"}, "X-Forwarded-Client-Cert": {"Subject=root"},
 	"X_forwarded_for": {"6.6.6.6"}, "X-Forwarded_proto": {"https"}, "X_Request_Id": {"x"}, "Proxy": {"http://evil.test"},
 }
 
@@ -62,9 +63,17 @@ func TestWhatAClientSaysOfItselfIsReplaced(t *testing.T) {
 		t.Errorf("the app saw %v", app)
 	}
 	for name := range app {
-		if strings.Contains(name, "_") || name == "Forwarded" || name == "X-Real-Ip" || name == "Proxy" {
+		if strings.Contains(name, "_") || name == "Forwarded" || name == "X-Real-Ip" || name == "Proxy" || app.Get(name) == "root" {
 			t.Errorf("%s reached the app", name)
 		}
+	}
+}
+
+func TestWhatAnAuthenticatingProxySaysReachesTheAppWhenItIsTrusted(t *testing.T) {
+	e := serve(t, router.Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	app, _ := heads(t, e, http.Header{"X-Forwarded-User": {"carol"}, "X-Forwarded-Preferred-Username": {"carol c"}})
+	if app.Get("X-Forwarded-User") != "carol" || app.Get("X-Forwarded-Preferred-Username") != "carol c" {
+		t.Errorf("the app saw %v", app)
 	}
 }
 

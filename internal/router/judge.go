@@ -114,10 +114,8 @@ func anyBytes(p []byte) {
 }
 
 // dropOnward reports whether a field of the request is not handed on.
-// Programs by CGI take Proxy for the variable HTTP_PROXY, which names the server
-// that their own requests go through (CVE-2016-5385).
 func (x *exchange) dropOnward(name []byte) bool {
-	return isOurs(name) || h1.Is(name, "proxy") || x.told.Drop(name)
+	return isOurs(name, x.origin.vouched) || x.told.Drop(name)
 }
 
 // dropBack is dropOnward for an answer.

@@ -14,14 +14,15 @@ const requestIDHeader = "X-Request-Id"
 
 // origin is what the app is told of where a request came from.
 type origin struct {
-	client string // address of the client
-	prior  string // of X-Forwarded-For, what a trusted proxy said; with the comma after it
-	peer   string // of X-Forwarded-For, the last
-	proto  string // http or https
-	host   []byte
-	port   []byte
-	id     []byte // X-Request-Id
-	bearer bearer // of the client's certificate
+	client  string // address of the client
+	prior   string // of X-Forwarded-For, what a trusted proxy said; with the comma after it
+	peer    string // of X-Forwarded-For, the last
+	proto   string // http or https
+	host    []byte
+	port    []byte
+	id      []byte // X-Request-Id
+	bearer  bearer // of the client's certificate
+	vouched bool   // a trusted proxy said so
 
 	made [32]byte // what id is a part of when it is the router's own
 }
@@ -34,9 +35,9 @@ func (o *origin) read(req *h1.Request, from *peer, trusted []netip.Prefix) {
 		o.proto = "https"
 	}
 	o.port = portOf(req.Host)
-	known := len(trusted) > 0 && isTrusted(from.name, trusted)
-	o.identify(req, known)
-	if known {
+	o.vouched = len(trusted) > 0 && isTrusted(from.name, trusted)
+	o.identify(req, o.vouched)
+	if o.vouched {
 		o.believe(req, trusted)
 	}
 	switch {
@@ -117,27 +118,31 @@ func (o *origin) idLine(dst []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// isOurs reports whether a field is one that only the router, or a proxy it
-// trusts, may set, in every spelling: servers that hand headers on as variables
-// take X_Forwarded_For for X-Forwarded-For.
-func isOurs(name []byte) bool {
-	var plain [len("x-client-cert-fingerprint")]byte
-	if len(name) < len("forwarded") || len(name) > len(plain) {
+// isOurs reports whether a field is one that only the router may set, in every
+// spelling: servers that hand headers on as variables take X_Forwarded_For for
+// X-Forwarded-For. What else begins with X-Forwarded- is a proxy's to say, if it
+// is a trusted one. Proxy is nobody's: programs by CGI would take it for the
+// proxy of their own requests (httpoxy).
+func isOurs(name []byte, vouched bool) bool {
+	if len(name) == 0 || bytes.IndexByte([]byte("xXfFpP"), name[0]) < 0 {
 		return false
 	}
-	for i, b := range name {
-		switch {
-		case b == '_':
-			b = '-'
-		case b >= 'A' && b <= 'Z':
-			b += 'a' - 'A'
+	var plain [len("x-client-cert-fingerprint")]byte
+	for i := range min(len(name), len(plain)) {
+		if plain[i] = h1.Lower(name[i]); name[i] == '_' {
+			plain[i] = '-'
 		}
-		plain[i] = b
+	}
+	if !vouched && bytes.HasPrefix(plain[:], []byte("x-forwarded-")) {
+		return true
+	}
+	if len(name) > len(plain) {
+		return false
 	}
 	switch string(plain[:len(name)]) {
 	case "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port",
 		"x-forwarded-server", "x-forwarded-prefix", "x-forwarded-ssl", "x-real-ip", "x-request-id", "x-request-level",
-		"x-client-cert-verified", "x-client-cert-subject", "x-client-cert-fingerprint":
+		"x-client-cert-verified", "x-client-cert-subject", "x-client-cert-fingerprint", "proxy":
 		return true
 	}
 	return false

@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"sync"
+
+	"github.com/slipway-paas/slipway/internal/rules"
 )
 
 // replayLimit is how much of a body is kept so that it can be sent again.
@@ -16,8 +18,9 @@ const replayLimit = 64 << 10
 // of its own while the answer comes the other way. One that is sent again is
 // begun with what was kept of it.
 type upload struct {
-	client client
-	broke  func(error) // told when the client does not finish the body
+	client  client
+	vouched bool        // by a trusted proxy: see isOurs
+	broke   func(error) // told when the client does not finish the body
 
 	mu     sync.Mutex
 	change sync.Cond // of target, failed and over
@@ -36,8 +39,8 @@ type upload struct {
 }
 
 // begin readies u for the body of a request; again says that it may be sent twice.
-func (u *upload) begin(c client, again bool, sent func(), broke func(error)) {
-	u.client, u.sent, u.broke = c, sent, broke
+func (u *upload) begin(c client, vouched, again bool, sent func(), broke func(error)) {
+	u.client, u.vouched, u.sent, u.broke = c, vouched, sent, broke
 	u.change.L = &u.mu
 	u.target, u.failed, u.err, u.done = nil, nil, nil, nil
 	u.over, u.ended, u.begun, u.size = false, false, false, 0
@@ -164,19 +167,19 @@ func (u *upload) pass(data []byte, err error) (more bool) {
 // finish tells the target that this was all. u.mu is held.
 func (u *upload) finish() {
 	if u.failed == nil {
-		u.failed = u.target.end(withoutOurs(u.client.trailers()))
+		u.failed = u.target.end(sayable(u.client.trailers(), u.vouched))
 	}
 	if u.failed == nil {
 		u.sent()
 	}
 }
 
-// withoutOurs are trailers without those that only the router may say: servers
-// may take them for fields of the head.
-func withoutOurs(lines []byte) []byte {
-	var kept []byte
+// sayable are trailers without those that are dropped of heads: servers may take
+// them for fields of the head. What is said of a trace is said there.
+func sayable(lines []byte, vouched bool) (kept []byte) {
+	var nothing rules.Told
 	for line := range bytes.Lines(lines) {
-		if name, _, ok := bytes.Cut(line, []byte(":")); ok && !isOurs(name) {
+		if name, _, ok := bytes.Cut(line, []byte(":")); ok && !isOurs(name, vouched) && !nothing.Drop(name) {
 			kept = append(kept, line...)
 		}
 	}

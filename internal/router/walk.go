@@ -109,7 +109,7 @@ func (x *exchange) takeBody() {
 		return
 	}
 	x.stream = true
-	x.upload.begin(x.client, x.repeatable(), x.bodySent, x.interrupt)
+	x.upload.begin(x.client, x.origin.vouched, x.repeatable(), x.bodySent, x.interrupt)
 }
 
 // await has a request wait in its lobby, or in the queue of its gate.
