@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -116,7 +117,7 @@ func hold(k *kind, proxy func(slow, quick string) (*front, error)) (res outcome,
 	time.Sleep(aloneFor)
 	memory := proc.PSS(before.pids...)
 	began, ran := time.Now(), proc.CPU(before.pids...)
-	clients, err := start(aside, os.Args[0], "crowd", k.name, before.addr)
+	clients, err := start(aside, os.Args[0], "crowd", k.name, strconv.Itoa(k.count), before.addr)
 	if err != nil {
 		return res, err
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -33,13 +35,17 @@ var kinds = []kind{
 	{"an answer that nobody takes", 8000, "GET /large HTTP/1.1\r\nHost: slow.test\r\n\r\n", "", 0, false, "cut off", 30 * time.Second},
 }
 
-func kindNamed(name string) *kind {
-	for i := range kinds {
-		if kinds[i].name == name {
-			return &kinds[i]
-		}
+// kindNamed is a kind, of so many where that is said.
+func kindNamed(part, count string) *kind {
+	at := slices.IndexFunc(kinds, func(k kind) bool { return strings.Contains(k.name, part) })
+	if at < 0 {
+		return nil
 	}
-	return nil
+	k := kinds[at]
+	if n, err := strconv.Atoi(count); err == nil {
+		k.count = n
+	}
+	return &k
 }
 
 func main() {
@@ -51,10 +57,12 @@ func main() {
 		err = edge(args[1], args[2])
 	case len(args) == 2 && args[0] == "ask":
 		err = ask(args[1])
-	case len(args) == 3 && args[0] == "crowd":
-		err = crowd(kindNamed(args[1]), args[2])
+	case len(args) == 4 && args[0] == "crowd":
+		err = crowd(kindNamed(args[1], args[2]), args[3])
+	case len(args) == 2:
+		err = measure(args[0], args[1])
 	default:
-		err = measure(strings.Join(args, " "))
+		err = measure(strings.Join(args, " "), "")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench/slow:", err)
@@ -62,13 +70,13 @@ func main() {
 	}
 }
 
-func measure(part string) error {
+func measure(part, count string) error {
 	runtime.LockOSThread() // whose end would end the others
 	fmt.Printf("%-30s %6s  %15s  %15s  %15s %15s %15s\n", "", "", "KB each", "CPU ms a second", "p99 ms alone", "as they come", "beside them")
 	fmt.Printf("%-30s %6s  %15s  %15s  %15s %15s %15s\n", "", "", "nginx", "nginx", "nginx", "nginx", "nginx")
 	var aims []string
 	for i := range kinds {
-		if k := &kinds[i]; strings.Contains(k.name, part) {
+		if k := kindNamed(kinds[i].name, count); strings.Contains(k.name, part) {
 			missed, err := compare(k)
 			if err != nil {
 				return fmt.Errorf("%s: %w", k.name, err)
