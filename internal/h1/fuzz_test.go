@@ -50,6 +50,17 @@ func FuzzARequestMeansTheSameToOthers(f *testing.F) {
 	})
 }
 
+// Nothing depends on how a head comes.
+func FuzzARequestInPiecesMeansWhatItMeansWhole(f *testing.F) {
+	f.Add([]byte("\r\n"+crlf("GET /a?b HTTP/1.1", "Host: a", "X: y")), 1)
+	f.Add([]byte(crlf("POST / HTTP/1.1", "Host: a", "Content-Length: 3")+"abc"), 7)
+	f.Fuzz(func(t *testing.T, in []byte, size int) {
+		if size >= 1 && len(in) <= 1<<12 {
+			comes(t, in, min(size, 1<<12))
+		}
+	})
+}
+
 func FuzzAResponseIsRefusedOrFramed(f *testing.F) {
 	f.Add([]byte(crlf("HTTP/1.1 200 OK", "Content-Length: 3")), "GET")
 	f.Add([]byte(crlf("HTTP/1.1 304 Not Modified", "Content-Length: 3")), "GET")
