@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,6 +72,11 @@ type socket struct {
 	number int32
 	alarm  int64 // when its next goes off: see alarms; 0: it has none
 }
+
+// share is for how long of a turn connections are taken, and what is late is
+// ended, and those go on who have much to carry: others wait for no more of it,
+// however many come at once.
+const share = 200 * time.Microsecond
 
 const edges = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff
 
@@ -182,15 +188,23 @@ func (l *loop) run() {
 	l.close()
 }
 
-// goOn gives those another turn that broke off.
+// goOn gives those another turn that broke off, as far as there is time for it.
 func (l *loop) goOn() {
 	if len(l.again) == 0 {
 		return
 	}
 	all := l.again
 	l.again = nil
-	for _, h := range all {
+	for until := l.router.now() + share; len(all) > 0; {
+		h := all[0]
+		all = all[1:]
 		l.guard(h, func() { h.event(l, 0) })
+		if l.router.now() >= until {
+			break
+		}
+	}
+	if len(all) > 0 {
+		l.again = append(slices.Clip(all), l.again...) // they were there before
 	}
 }
 

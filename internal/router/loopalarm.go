@@ -20,10 +20,6 @@ const (
 	alarmSlots = 512 // two minutes, of ticks of a quarter second
 	keptAlarms = 128 // what a slot keeps room for when it is empty
 
-	// maxHeard is how many are heard before others get their turn: what is to be
-	// done for one that is late costs as much as a few requests.
-	maxHeard = 16
-
 	// maxHands is how many that are late are handed over at a ring: thousands of
 	// new goroutines at once would all be before the loop in the scheduler's queue.
 	maxHands = 500
@@ -66,15 +62,19 @@ func (l *loop) ring() {
 	}
 }
 
-// hear has sockets do what is due of them.
+// hear has sockets do what is due of them, for as long as it may take: to end one
+// that is late costs as much as a few requests.
 func (l *loop) hear() {
 	a := &l.alarms
-	for range min(maxHeard, len(a.rung)-a.heard) {
+	for until := l.router.now() + share; a.heard < len(a.rung); {
 		of := a.rung[a.heard]
 		a.heard++
 		if s := &l.sockets[of.fd]; s.handler != nil && s.number == of.number && s.alarm != 0 && s.alarm <= a.turn {
 			s.alarm = 0
 			l.guard(s.handler, func() { s.tick(l) })
+			if l.router.now() >= until {
+				break
+			}
 		}
 	}
 	if a.heard == len(a.rung) {

@@ -12,11 +12,13 @@ type due struct {
 	fd    int
 	ticks int
 	after time.Duration // 0: never again
+	takes time.Duration // each
 }
 
-func (d *due) event(*loop, uint32) {}
+func (d *due) event(*loop, uint32) { d.ticks++; time.Sleep(d.takes) }
 func (d *due) shut(*loop)          {}
 func (d *due) tick(l *loop) {
+	time.Sleep(d.takes)
 	if d.ticks++; d.after > 0 {
 		l.by(d.fd, l.clock+d.after)
 	}
@@ -53,25 +55,45 @@ func (l *loop) pass(at time.Duration) {
 	l.hear()
 }
 
+// ticked is how often all were told.
+func ticked(all []*due) (n int) {
+	for _, d := range all {
+		n += d.ticks
+	}
+	return n
+}
+
 func TestThoseThatAreLateAtTheSameTimeLeaveOthersTheirTurn(t *testing.T) {
-	l, all := still(t, 10*maxHeard)
+	l, all := still(t, 20)
 	began := l.clock
 	for _, d := range all {
+		d.takes = share // so that one is all that a turn has time for
 		l.by(d.fd, began+time.Second)
 	}
-	told := func() (n int) {
-		for _, d := range all {
-			n += d.ticks
-		}
-		return n
-	}
 	l.pass(began + time.Second/2)
-	if told() != 0 || l.busy() {
-		t.Fatalf("%d were told early", told())
+	if ticked(all) != 0 || l.busy() {
+		t.Fatalf("%d were told early", ticked(all))
 	}
-	for turns := 1; turns <= 10; turns++ {
-		if l.pass(began + 2*time.Second); told() != turns*maxHeard {
-			t.Fatalf("%d were told in %d turns, want %d in each", told(), turns, maxHeard)
+	for turns := 1; turns <= len(all); turns++ {
+		if l.pass(began + 2*time.Second); ticked(all) != turns {
+			t.Fatalf("%d were told in %d turns", ticked(all), turns)
+		}
+	}
+	if l.busy() {
+		t.Error("the loop does not rest")
+	}
+}
+
+func TestThoseThatBrokeOffGoOnInTurnAndLeaveOthersTheirs(t *testing.T) {
+	l, all := still(t, 5)
+	for _, d := range all {
+		d.takes = share
+		l.again = append(l.again, d)
+	}
+	l.again = append(l.again, all[0])
+	for turns := 1; turns <= len(all)+1; turns++ {
+		if l.goOn(); ticked(all) != turns || all[0].ticks != 1+turns/6 {
+			t.Fatalf("%d had their turn in %d, the first %d times", ticked(all), turns, all[0].ticks)
 		}
 	}
 	if l.busy() {

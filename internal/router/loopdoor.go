@@ -181,11 +181,9 @@ func (d *loopListener) tick(l *loop) {
 	}
 }
 
-// maxAccepts is how many connections are taken before others get their turn.
-const maxAccepts = 64
-
+// event takes connections for as long as it may take: the others are told of again.
 func (d *loopListener) event(l *loop, _ uint32) {
-	for range maxAccepts {
+	for until := l.router.now() + share; l.router.now() < until; {
 		fd, from, err := unix.Accept4(d.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch err {
 		case nil:
