@@ -43,11 +43,13 @@ type inward struct {
 	final   bool // the connection is closed after it
 	broken  bool // it is not fit for another request, for what was done to it
 
-	inLeft, outLeft time.Duration // how long the client may yet be slow
+	inLeft time.Duration // how long the client may yet be slow with its body
+	pace   pace          // the watch's
 
 	// Read by those who watch over connections; on the router's clock.
 	inDue  atomic.Int64 // when reading is given up; 0: not reading
-	outDue atomic.Int64 // when writing is
+	outDue atomic.Int64 // when the handshake is
+	writes atomic.Int64 // since when it writes; 0: it does not
 	idle   atomic.Int64 // since when there is no request; 0: there is one
 	given  atomic.Bool  // it is a tunnel now
 
@@ -277,13 +279,13 @@ func (c *inward) await(first bool) (n int, err error) {
 	c.rouse()
 	c.router.stir()
 	c.inDue.Store(c.from(c.router.opt.HeaderTimeout))
-	for {
+	for scan := (h1.Scan{}); ; {
 		if first && c.peer.tls == nil && bytes.HasPrefix(preface, c.buffered()[:min(len(preface), c.w-c.r)]) {
 			if c.w-c.r >= len(preface) {
 				err = errHTTP2
 				break
 			}
-		} else if n, err = c.req.Parse(c.buffered(), c.router.limits); n > 0 || err != nil {
+		} else if n, err = scan.Parse(&c.req, c.buffered(), c.router.limits); n > 0 || err != nil {
 			break
 		}
 		if err = c.fill(); err != nil {
@@ -322,8 +324,7 @@ func (c *inward) exchange(n int) {
 	c.framing.begin(c.req.Length)
 	c.all, c.begun, c.waits = nil, false, c.req.Expect && c.req.Length != 0
 	c.chunked, c.unended, c.final, c.broken = false, false, false, false
-	grace := c.router.opt.RateGrace
-	c.inLeft, c.outLeft = grace, grace
+	c.inLeft = c.router.opt.RateGrace
 	if length := c.req.Length; length > 0 && length <= int64(c.w-c.r) {
 		c.all = c.data[c.r : c.r+int(length)]
 		c.r += int(length)
@@ -527,20 +528,13 @@ func (c *inward) send() error {
 	return err
 }
 
-// put writes to the client, who may not take too long to take it.
+// put writes to the client, who may not take too long to take it: see look.
 func (c *inward) put(p []byte) error {
-	before := c.router.watch.now()
-	c.outDue.Store(int64(before + c.outLeft))
+	c.writes.Store(max(1, int64(c.router.watch.now())))
 	_, err := c.conn.Write(p)
-	if c.outDue.Swap(0); err != nil {
-		c.broken = true
-		return err
-	}
-	if took := c.router.watch.now() - before; took > 0 {
-		c.outLeft -= took
-	}
-	c.outLeft = min(c.router.opt.RateGrace, c.outLeft+time.Duration(len(p))*time.Second/time.Duration(c.router.opt.MinRate))
-	return nil
+	c.writes.Store(0)
+	c.broken = c.broken || err != nil
+	return err
 }
 
 func (c *inward) tunnel() *wire {

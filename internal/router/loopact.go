@@ -2,7 +2,6 @@ package router
 
 import (
 	"io"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -33,7 +32,7 @@ func (l *loop) drop(a *act) {
 	l.put(a.slab)
 	a.slab, a.text, a.sent, a.rest = nil, nil, 0, nil
 	a.inline, a.out, a.due = nil, nil, 0
-	a.begun, a.complete, a.chunked, a.unended, a.final, a.blocked = false, false, false, false, false, 0
+	a.begun, a.complete, a.chunked, a.unended, a.final = false, false, false, false, false
 	a.interims, a.queued, a.gate, a.owner = 0, false, nil, nil
 	if len(l.acts) < maxFreed {
 		l.acts = append(l.acts, a)
@@ -94,8 +93,9 @@ func (a *act) pending() bool { return len(a.text) > a.sent || len(a.rest) > 0 ||
 // relay sends on what there is for the client, and takes more of the answer,
 // until one of both sides has to wait, or the request is through.
 func (c *inSocket) relay(l *loop) {
-	for pieces := 0; !c.ended && c.act != nil; pieces++ {
-		a := c.act
+	a := c.act
+	before := a.x.bytes
+	for pieces := 0; !c.ended && c.act == a; pieces++ {
 		if !c.flush(l) {
 			return
 		}
@@ -106,7 +106,7 @@ func (c *inSocket) relay(l *loop) {
 		if a.out == nil {
 			return
 		}
-		if pieces == maxPieces {
+		if pieces == maxPieces || a.x.bytes-before >= maxPieces*slabSize {
 			a.out.readable = true // there may be more
 			l.again = append(l.again, a.out)
 			return
@@ -132,9 +132,9 @@ func (c *inSocket) flush(l *loop) bool {
 		switch {
 		case err == unix.EAGAIN: //nolint:errorlint // an Errno
 			c.writable = false
-			if a.blocked == 0 {
-				a.blocked, a.patience = l.clock, max(a.patience, time.Second)
-				l.by(c.fd, a.blocked+a.patience)
+			if c.blocked == 0 {
+				c.blocked = l.clock
+				l.by(c.fd, c.blocked)
 			}
 			return false
 		case err == unix.EINTR: //nolint:errorlint // an Errno
@@ -143,7 +143,7 @@ func (c *inSocket) flush(l *loop) bool {
 			c.leaves(l)
 			return false
 		}
-		c.paid(l, n)
+		c.blocked = 0
 		if len(a.text) > a.sent {
 			a.sent += n
 		} else {
@@ -153,17 +153,6 @@ func (c *inSocket) flush(l *loop) bool {
 	l.put(a.slab)
 	a.slab, a.text, a.sent = nil, nil, 0 // it may take long until there is more
 	return true
-}
-
-// paid gives a client that takes what it is sent more time to take the rest.
-func (c *inSocket) paid(l *loop, n int) {
-	a := c.act
-	if a.blocked > 0 {
-		a.patience -= l.clock - a.blocked
-		a.blocked = 0
-	}
-	grace := l.router.opt.RateGrace
-	a.patience = min(grace, a.patience+time.Duration(n)*time.Second/time.Duration(l.router.opt.MinRate))
 }
 
 // through ends a request whose answer the client has, and goes on with the next.

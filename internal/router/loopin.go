@@ -25,6 +25,8 @@ type inSocket struct {
 
 	slab *slab // what came: data[r:w]; nil: nothing is there
 	r, w int
+	scan h1.Scan // of the head that came in part
+	need int     // how many bytes have to be there of the body with its head
 
 	due       time.Duration // on the loop's clock; 0: none
 	rested    time.Duration // since when there is no request, if there is none
@@ -33,6 +35,9 @@ type inSocket struct {
 
 	known  bool // who the client is was found out
 	handed int  // how often it was handed over
+
+	blocked time.Duration // since when it takes nothing of what there is for it; 0: it does
+	pace    pace
 
 	act *act // of the request that is under way; nil: there is none
 }
@@ -63,8 +68,6 @@ type act struct {
 	unended  bool // the answer ends with the connection
 	final    bool // the connection is closed after it
 	complete bool // all of the answer is in text and rest
-	blocked  time.Duration
-	patience time.Duration
 }
 
 func (c *inSocket) event(l *loop, events uint32) {
@@ -142,8 +145,11 @@ func (c *inSocket) read(l *loop) {
 // begin begins with the request whose first bytes are there. It reports false
 // when more has to come first.
 func (c *inSocket) begin(l *loop) bool {
+	if c.w-c.r < c.need {
+		return c.continued(l)
+	}
 	a := l.act()
-	n, err := a.req.Parse(c.slab[c.r:c.w], l.router.limits)
+	n, err := c.scan.Parse(&a.req, c.slab[c.r:c.w], l.router.limits)
 	switch {
 	case err == nil && n == 0:
 		l.drop(a)
@@ -152,6 +158,7 @@ func (c *inSocket) begin(l *loop) bool {
 		c.refuse(l, &a.req, badBody(err))
 		l.drop(a)
 	case err == nil && c.more(&a.req, n):
+		c.need = n + int(a.req.Length)
 		l.drop(a)
 		if !c.waits {
 			c.waits = true
@@ -198,8 +205,8 @@ func (c *inSocket) lead(l *loop, a *act, n int) {
 	if a.req.Upgrade != nil { // it may go on for long, without the buffer
 		_, _ = a.req.Parse(bytes.Clone(c.slab[c.r:c.r+n]), l.router.limits) // as before
 	}
-	c.act, c.due, c.waits = a, 0, false
-	a.owner, a.patience = c, l.router.opt.RateGrace
+	c.act, c.due, c.waits, c.need = a, 0, false, 0
+	a.owner = c
 	x := &a.x
 	x.router, x.from, x.client, x.sink = l.router, &c.peer, a, a
 	x.begin(&a.req, protoOf(&a.req))
@@ -441,7 +448,7 @@ func (c *inSocket) tick(l *loop) {
 	case a.due > 0 && a.due <= l.clock && !a.begun:
 		c.failed(l, errTimeout)
 		c.serve(l)
-	case a.blocked > 0 && l.clock-a.blocked > a.patience:
+	case c.slow(l):
 		reset(c.fd)
 		c.shut(l)
 	case c.hungUp && c.noticed:
@@ -450,10 +457,16 @@ func (c *inSocket) tick(l *loop) {
 		if c.noticed = c.hungUp; c.noticed {
 			l.by(c.fd, l.clock)
 		}
-		if l.by(c.fd, a.due); a.blocked > 0 {
-			l.by(c.fd, a.blocked+a.patience)
+		if l.by(c.fd, a.due); c.blocked > 0 {
+			l.by(c.fd, c.pace.next(c.blocked, &l.router.opt))
 		}
 	}
+}
+
+// slow reports whether the client takes too little of its answer.
+func (c *inSocket) slow(l *loop) bool {
+	opt := &l.router.opt
+	return c.blocked > 0 && c.pace.next(c.blocked, opt) <= l.clock && c.pace.slow(c.blocked, l.clock, acknowledged(c.fd), opt)
 }
 
 // late ends what took too long to come.

@@ -242,7 +242,8 @@ func (c *inward) look(now, tick time.Duration) {
 	if due := c.inDue.Load(); due > 0 && due <= int64(now) && !c.talking.Load() && c.inDue.CompareAndSwap(due, cutOff) {
 		_ = c.socket.SetReadDeadline(time.Unix(1, 0))
 	}
-	if due := c.outDue.Load(); due > 0 && due <= int64(now) && c.outDue.CompareAndSwap(due, cutOff) {
+	due := c.outDue.Load()
+	if due > 0 && due <= int64(now) && c.outDue.CompareAndSwap(due, cutOff) || c.slow(now) {
 		if tcp, ok := c.socket.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0) // see reset
 		}
@@ -258,6 +259,17 @@ func (c *inward) look(now, tick time.Duration) {
 		c.leaves()
 	}
 	c.seen = true
+}
+
+// slow reports whether the client takes too little of what is written to it.
+func (c *inward) slow(now time.Duration) (slow bool) {
+	since, opt := c.writes.Load(), &c.router.opt
+	if since <= 0 || c.pace.next(time.Duration(since), opt) > now {
+		return false
+	}
+	taken := uint64(0) // what has no descriptor takes nothing until it has taken all
+	_ = withSocket(c.socket, func(fd int) { taken = acknowledged(fd) })
+	return c.pace.slow(time.Duration(since), now, taken, opt) && c.writes.CompareAndSwap(since, cutOff)
 }
 
 // hungUp reports whether the other end has closed a connection, or its half of
