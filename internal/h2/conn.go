@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -31,11 +32,13 @@ type Conn struct {
 	// Of the reading goroutine.
 	in     *intake // nil: it waits for a frame, and holds nothing
 	await  func() error
+	waits  atomic.Bool // it does, and nobody has woken it: see Rest
 	dec    *hpack.Decoder
 	into   *block // where dec puts fields
 	spare  block  // for blocks that no stream keeps
 	open   opening
-	first  bool // SETTINGS have come
+	met    bool // the preface has come
+	first  bool // SETTINGS have
 	closed history
 
 	refusal  error // it is not served at all
@@ -52,6 +55,7 @@ type Conn struct {
 	writes   bool      // there is a writer
 	busy     bool      // somebody writes just now
 	rest     bool      // it shall end for now
+	parked   bool      // nothing of it runs: see Options.Park
 	writing  time.Time // since when a write has been under way
 	heading  time.Time // since when a block has been under way
 	idle     time.Time // since when there has been no stream
@@ -62,7 +66,7 @@ type Conn struct {
 	streams  map[uint32]*Stream
 	zombies  int            // streams that ended before their handlers have noticed
 	running  int            // handlers
-	parked   []chan *Stream // goroutines that wait for another stream: see work
+	hands    []chan *Stream // goroutines that wait for another stream: see work
 	free     []*Stream      // to be used again
 	last     uint32         // the highest stream of the peer's, or of ours if client
 	resets   budget
@@ -144,14 +148,19 @@ func NewConn(nc net.Conn, opt Options, serve func(*Stream)) *Conn {
 }
 
 // Serve reads the connection until it ends and every request has; it closes
-// it. An error is a rule that the client broke.
+// it. An error is a rule that the client broke, or ErrParked.
 func (c *Conn) Serve() error {
-	c.begin()
-	if c.refusal != nil {
-		c.end(c.refusal)
-	} else {
-		c.end(c.readAll())
+	if !c.goesOn() {
+		c.begin()
 	}
+	err := c.refusal
+	if err == nil {
+		err = c.readAll()
+	}
+	if err == ErrParked { //nolint:errorlint // nobody wraps it; the connection may be another's already
+		return err
+	}
+	c.end(err)
 	c.handlers.Wait()
 	if mistake, ok := errors.AsType[*connError](c.err); ok {
 		return mistake
@@ -204,17 +213,9 @@ func (c *Conn) readAll() (err error) {
 			}
 		}()
 	}
-	_ = c.nc.SetReadDeadline(time.Now().Add(c.opt.HeaderTimeout)) // one that fails fails the read
-	if !c.client {
-		if err := c.ready(); err != nil {
+	if !c.met {
+		if err := c.meet(); err != nil {
 			return err
-		}
-		var preface [len(http2.ClientPreface)]byte
-		if _, err := io.ReadFull(c.in.rd, preface[:]); err != nil {
-			return err
-		}
-		if string(preface[:]) != http2.ClientPreface {
-			return protocol("3.4", "the connection does not begin with the preface")
 		}
 	}
 	for {
@@ -226,6 +227,26 @@ func (c *Conn) readAll() (err error) {
 			return err
 		}
 	}
+}
+
+// meet reads what comes before the first frame.
+func (c *Conn) meet() error {
+	c.met = true
+	_ = c.nc.SetReadDeadline(time.Now().Add(c.opt.HeaderTimeout)) // one that fails fails the read
+	if c.client {
+		return nil
+	}
+	if err := c.ready(); err != nil {
+		return err
+	}
+	var preface [len(http2.ClientPreface)]byte
+	if _, err := io.ReadFull(c.in.rd, preface[:]); err != nil {
+		return err
+	}
+	if string(preface[:]) != http2.ClientPreface {
+		return protocol("3.4", "the connection does not begin with the preface")
+	}
+	return nil
 }
 
 // end tells the peer of its mistake, if it was one, waits until that is
@@ -282,7 +303,7 @@ func (c *Conn) failLocked(err error) {
 		c.forget(s)
 	}
 	c.poke()
-	c.unpark()
+	c.dismiss()
 }
 
 var longAgo = time.Unix(1, 0)
@@ -306,6 +327,7 @@ func (c *Conn) Close() {
 
 // poke has the writer look. c.mu is held.
 func (c *Conn) poke() {
+	c.unpark()
 	if !c.writes {
 		c.writes = true
 		go c.write()
@@ -448,8 +470,11 @@ func (c *Conn) shut() {
 	_ = c.nc.Close()
 }
 
-// tick is how often the clock is looked at.
+// tick is when the clock is looked at next: often, but for who is parked.
 func (c *Conn) tick() time.Duration {
+	if c.parked {
+		return c.opt.IdleTimeout - time.Since(c.idle)
+	}
 	return max(min(c.opt.IdleTimeout, c.opt.HeaderTimeout, c.opt.WriteTimeout)/2, time.Millisecond)
 }
 
@@ -477,18 +502,12 @@ func (c *Conn) check() {
 	c.timer.Reset(c.tick())
 }
 
-// Rest lets go of what is kept for further requests, if there are none now.
-func (c *Conn) Rest() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.strip()
-}
-
+// strip lets go of what is kept for further requests, if there are none now.
 func (c *Conn) strip() {
 	if c.running > 0 {
 		return
 	}
-	c.unpark()
+	c.dismiss()
 	if c.writes {
 		c.rest = true
 		signal(c.wake)

@@ -14,7 +14,7 @@ func (c *Conn) Held() int {
 func (c *Conn) Kept() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	kept := len(c.parked) + len(c.free)
+	kept := len(c.hands) + len(c.free)
 	if c.writes {
 		kept++
 	}

@@ -36,7 +36,7 @@ func (c *Conn) ready() error {
 		c.in = nil
 	}
 	if c.await != nil {
-		if err := c.await(); err != nil {
+		if err := c.wait(); err != nil {
 			return err
 		}
 	}

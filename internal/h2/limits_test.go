@@ -20,8 +20,7 @@ import (
 // when nothing else happens.
 func bubble(t *testing.T, opt h2.Options, handler func(*h2.Stream), do func(*peer, *h2.Conn)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe()
+	bubbleOf(t, func(ours, theirs net.Conn) {
 		c := h2.NewConn(ours, opt, handler)
 		ended := make(chan error, 1)
 		go func() { ended <- c.Serve() }()
@@ -29,6 +28,11 @@ func bubble(t *testing.T, opt h2.Options, handler func(*h2.Stream), do func(*pee
 		theirs.Close()
 		<-ended
 	})
+}
+
+func bubbleOf(t *testing.T, do func(ours, theirs net.Conn)) {
+	t.Helper()
+	synctest.Test(t, func(*testing.T) { do(net.Pipe()) })
 }
 
 // hello is what every client begins with; what comes back must be read at the

@@ -66,6 +66,15 @@ type Options struct {
 	// Quiet, if set, is told by a server's connection whenever the last of its
 	// requests has ended (true) and the first began (false). It must not block.
 	Quiet func(bool)
+
+	// Park, if set, is asked by a server's connection that was told to rest, has
+	// no request and nothing to write, and holds nothing of what came: whether
+	// what is below it can wait by itself until there is something to read. If so
+	// Serve returns ErrParked, and is to be called again then, or when Wake says
+	// that the connection has something to do, whichever is first. Neither may
+	// block, nor call the connection.
+	Park func() bool
+	Wake func()
 }
 
 func (o Options) withDefaults() Options {

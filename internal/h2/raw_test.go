@@ -280,8 +280,12 @@ func TestWhatBreaksARuleIsToldWhich(t *testing.T) {
 			}
 		}, "goaway # ENHANCE_YOUR_CALM, closed"},
 	} {
-		t.Run(c.clause+" "+c.name, func(t *testing.T) {
-			s := serve(t, h2.Options{MaxStreams: 2, HeaderList: 2 << 10, MaxTarget: 256, MaxFields: 20, Resets: 20, Controls: 50}, func(s *h2.Stream) {
+		breaks := func(t *testing.T, parked bool) {
+			on := serve
+			if parked {
+				on = serveParked
+			}
+			s := on(t, h2.Options{MaxStreams: 2, HeaderList: 2 << 10, MaxTarget: 256, MaxFields: 20, Resets: 20, Controls: 50}, func(s *h2.Stream) {
 				if why := s.Refusal(); why != nil {
 					answer(s, why.Status, "x")
 					return
@@ -294,6 +298,10 @@ func TestWhatBreaksARuleIsToldWhich(t *testing.T) {
 			})
 			p := s.raw()
 			_ = p.WriteSettings()
+			if parked {
+				_ = p.said(0)
+				s.lot().untilParked()
+			}
 			c.do(p)
 			got := p.said(strings.Count(c.want, " 200") + strings.Count(c.want, " 4"))
 			if strings.Contains(c.want, "#") {
@@ -306,7 +314,9 @@ func TestWhatBreaksARuleIsToldWhich(t *testing.T) {
 			if !slices.Contains([]string{c.want, "1 200, " + c.want, "5 200, " + c.want}, got) && got != turned(c.want) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
-		})
+		}
+		t.Run(c.clause+" "+c.name, func(t *testing.T) { breaks(t, false) })
+		t.Run(c.clause+" "+c.name+", parked", func(t *testing.T) { breaks(t, true) })
 	}
 }
 

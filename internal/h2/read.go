@@ -426,9 +426,9 @@ func (c *Conn) accept(s *Stream) error {
 	}
 	c.streams[s.id] = s
 	c.started()
-	if last := len(c.parked) - 1; last >= 0 {
-		c.parked[last] <- s
-		c.parked = c.parked[:last]
+	if last := len(c.hands) - 1; last >= 0 {
+		c.hands[last] <- s
+		c.hands = c.hands[:last]
 		return nil
 	}
 	c.handlers.Go(func() { c.work(s) })

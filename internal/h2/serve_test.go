@@ -33,19 +33,34 @@ type site struct {
 	tls   *tls.Config // of a client that trusts it
 	mu    sync.Mutex
 	conns []*h2.Conn
+	parks bool // connections can be parked
+	lots  []*lot
 	ended chan error // of each connection
 }
 
 func serve(t *testing.T, opt h2.Options, handler func(*h2.Stream)) *site {
 	t.Helper()
-	return serveOn(t, listen(t), opt, handler)
+	return serveOn(t, &site{t: t}, listen(t), opt, handler)
+}
+
+// serveParked is serve with connections that can be parked.
+func serveParked(t *testing.T, opt h2.Options, handler func(*h2.Stream)) *site {
+	t.Helper()
+	return serveOn(t, &site{t: t, parks: true}, listen(t), opt, handler)
+}
+
+// lot is the last connection that came.
+func (s *site) lot() *lot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lots[len(s.lots)-1]
 }
 
 func serveTLS(t *testing.T, opt h2.Options, handler func(*h2.Stream)) *site {
 	t.Helper()
 	cert, roots := selfSigned(t)
 	ln := tls.NewListener(listen(t), &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}})
-	s := serveOn(t, ln, opt, handler)
+	s := serveOn(t, &site{t: t}, ln, opt, handler)
 	s.tls = &tls.Config{RootCAs: roots, ServerName: "a.test", NextProtos: []string{"h2"}}
 	return s
 }
@@ -59,9 +74,9 @@ func listen(t *testing.T) net.Listener {
 	return ln
 }
 
-func serveOn(t *testing.T, ln net.Listener, opt h2.Options, handler func(*h2.Stream)) *site {
+func serveOn(t *testing.T, s *site, ln net.Listener, opt h2.Options, handler func(*h2.Stream)) *site {
 	t.Helper()
-	s := &site{t: t, addr: ln.Addr().String(), ended: make(chan error, 1000)}
+	s.addr, s.ended = ln.Addr().String(), make(chan error, 1000)
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -73,11 +88,11 @@ func serveOn(t *testing.T, ln net.Listener, opt h2.Options, handler func(*h2.Str
 				nc.Close()
 				continue
 			}
-			c := h2.NewConn(nc, opt, handler)
 			s.mu.Lock()
+			c, run := s.conn(nc, opt, handler)
 			s.conns = append(s.conns, c)
 			s.mu.Unlock()
-			all.Go(func() { s.ended <- c.Serve() })
+			all.Go(func() { s.ended <- run() })
 		}
 	})
 	t.Cleanup(func() {
@@ -90,6 +105,20 @@ func serveOn(t *testing.T, ln net.Listener, opt h2.Options, handler func(*h2.Str
 		all.Wait()
 	})
 	return s
+}
+
+// conn is a connection and what serves it to its end.
+func (s *site) conn(nc net.Conn, opt h2.Options, handler func(*h2.Stream)) (*h2.Conn, func() error) {
+	if !s.parks {
+		c := h2.NewConn(nc, opt, handler)
+		return c, c.Serve
+	}
+	l := parkable(nc, opt, handler)
+	s.lots = append(s.lots, l)
+	return l.of, func() error {
+		l.lead()
+		return <-l.over
+	}
 }
 
 func selfSigned(t *testing.T) (tls.Certificate, *x509.CertPool) {

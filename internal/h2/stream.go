@@ -83,7 +83,7 @@ func newStream(c *Conn, id uint32) *Stream {
 
 // reuse keeps what a stream that nobody uses any more has made for another one.
 func (c *Conn) reuse(s *Stream) {
-	if len(c.free) == mostParked || cap(s.block.buf) > frameSize || !s.over || s.queued {
+	if len(c.free) == mostHands || cap(s.block.buf) > frameSize || !s.over || s.queued {
 		return
 	}
 	select {
@@ -549,9 +549,9 @@ func (c *Conn) started() {
 	}
 }
 
-// mostParked is how many goroutines of a connection wait for requests to come:
+// mostHands is how many goroutines of a connection wait for requests to come:
 // one that has served some has a stack that is large enough.
-const mostParked = 16
+const mostHands = 16
 
 // work serves s, and then others.
 func (c *Conn) work(s *Stream) {
@@ -581,20 +581,20 @@ func (c *Conn) finish(s *Stream, next chan *Stream) bool {
 			c.opt.Quiet(true)
 		}
 	}
-	if c.err != nil || c.closing || len(c.parked) == mostParked {
+	if c.err != nil || c.closing || len(c.hands) == mostHands {
 		return false
 	}
-	c.parked = append(c.parked, next)
+	c.hands = append(c.hands, next)
 	c.reuse(s)
 	return true
 }
 
-// unpark lets those go that wait for requests, and what is kept for them.
-func (c *Conn) unpark() {
-	for _, next := range c.parked {
+// dismiss lets those go that wait for requests, and what is kept for them.
+func (c *Conn) dismiss() {
+	for _, next := range c.hands {
 		close(next)
 	}
-	c.parked, c.free = nil, nil
+	c.hands, c.free = nil, nil
 }
 
 // release ends what is left of a stream that nobody uses any more.

@@ -90,7 +90,8 @@ func (c *inward) park() bool {
 	c.drop()
 	r := c.router
 	secure, ok := c.conn.(*sealed)
-	p := &parked{router: r, conn: secure, socket: c.socket, peer: c.peer, door: c.door, idle: c.idle.Load()}
+	p := &parked{router: r, socket: c.socket, peer: c.peer, door: c.door, idle: c.idle.Load()}
+	p.spot = spot{conn: secure, by: p}
 	p.due = c.doze.due
 	if p.due == 0 {
 		p.due = time.Duration(c.inDue.Load())
@@ -99,7 +100,7 @@ func (c *inward) park() bool {
 		return false
 	}
 	c.rouse()
-	if c.inDue.Load() > 0 && r.parking.park(p) {
+	if c.inDue.Load() > 0 && r.parking.park(&p.spot) {
 		return true
 	}
 	r.watch.remove(p)

@@ -178,10 +178,7 @@ func (c *inward) named(read []byte) net.Conn {
 func (c *inward) handOver(conn net.Conn) {
 	c.router.watch.remove(c)
 	c.drop()
-	go func() { // ends with the connection
-		defer c.door.Close()
-		c.router.multiplex(conn, &c.peer)
-	}()
+	go c.router.multiplex(conn, &c.peer, c.door) // ends with the connection
 }
 
 // close ends the connection. What was not read is lost, and its client's

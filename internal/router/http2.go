@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/slipway-paas/slipway/internal/access"
 	"github.com/slipway-paas/slipway/internal/h1"
 	"github.com/slipway-paas/slipway/internal/h2"
 )
@@ -22,8 +24,11 @@ type muxed struct {
 	router *Router
 	peer   peer
 	conn   *h2.Conn
+	door   *access.Door
+	secure *sealed      // nil: it cannot be parked
+	spot   *spot        // where it was last; guarded by conn's lock
+	parked atomic.Bool  // it may be there now
 	idle   atomic.Int64 // since when there is no request; 0: there is one
-	bare   atomic.Bool  // it has been quiet for a while, and nothing is kept
 	place  seat
 
 	mu   sync.Mutex
@@ -34,30 +39,66 @@ type muxed struct {
 // mostFree is how many are kept.
 const mostFree = 8
 
-// multiplex serves a connection of HTTP/2 until it ends.
-func (r *Router) multiplex(conn net.Conn, from *peer) {
-	m := &muxed{router: r, peer: *from, open: map[*stream]struct{}{}}
+// multiplex serves a connection of HTTP/2 until it ends or is parked.
+func (r *Router) multiplex(conn net.Conn, from *peer, door *access.Door) {
+	m := &muxed{router: r, peer: *from, door: door, open: map[*stream]struct{}{}}
 	from = &m.peer // what it was a part of is let go
 	m.idle.Store(max(1, int64(r.now())))
-	m.conn = h2.NewConn(conn, h2.Options{
+	opt := h2.Options{
 		HeaderList: r.opt.MaxHeaderBytes, MaxTarget: r.opt.MaxTarget, MaxFields: r.opt.MaxFields,
 		IdleTimeout: r.opt.IdleTimeout, HeaderTimeout: r.opt.HeaderTimeout,
 		StallTimeout: r.opt.RateGrace, WriteTimeout: 2 * r.opt.RateGrace,
 		Quiet: m.falls, Malformed: m.malformed, Bug: r.readingPanicked,
-	}, m.serve)
+	}
+	if secure, ok := conn.(*sealed); ok && secure.under.in.raw != nil {
+		m.secure, opt.Park, opt.Wake = secure, m.park, m.wake
+	}
+	m.conn = h2.NewConn(conn, opt, m.serve)
 	if !r.watch.add(m) {
 		_ = conn.Close()
+		door.Close()
 		return
 	}
-	defer r.watch.remove(m)
 	if weakCipher(from.tls) {
 		m.conn.Refuse(h2.Weak, "9.2.2", "the cipher is not one for HTTP/2")
 	}
 	if r.draining.Load() {
 		m.conn.Drain()
 	}
-	if err := m.conn.Serve(); err != nil {
-		r.log.Debug("connection was ended", "peer", from.name, "err", err)
+	m.resume()
+}
+
+// resume leads the connection on until it ends or is parked.
+func (m *muxed) resume() {
+	m.parked.Store(false)
+	switch err := m.conn.Serve(); {
+	case errors.Is(err, h2.ErrParked):
+		return // it may be another goroutine's already
+	case err != nil:
+		m.router.log.Debug("connection was ended", "peer", m.peer.name, "err", err)
+	}
+	m.router.watch.remove(m)
+	m.door.Close()
+}
+
+// park has the connection wait in the lot, and reports whether it does.
+func (m *muxed) park() bool {
+	if !m.secure.under.between() {
+		return false
+	}
+	m.spot = &spot{conn: m.secure, by: m}
+	m.parked.Store(true)
+	if m.router.parking.park(m.spot) {
+		return true
+	}
+	m.parked.Store(false)
+	return false
+}
+
+// wake has it go on, for it has something to say.
+func (m *muxed) wake() {
+	if m.router.parking.take(m.spot) {
+		go m.resume()
 	}
 }
 
@@ -83,7 +124,6 @@ func weakCipher(state *tls.ConnectionState) bool {
 func (m *muxed) falls(quiet bool) {
 	if !quiet {
 		m.idle.Store(0)
-		m.bare.Store(false)
 		m.router.stir()
 		return
 	}
@@ -173,20 +213,19 @@ func (m *muxed) quiet() (since time.Duration, ok bool) {
 	return time.Duration(idle), idle != 0
 }
 
-func (m *muxed) look(now, _ time.Duration) {
-	if idle := m.idle.Load(); idle != 0 {
-		if now-time.Duration(idle) > time.Second && !m.bare.Swap(true) {
-			m.conn.Rest()
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			m.free = nil
+func (m *muxed) look(now, tick time.Duration) {
+	switch idle := m.idle.Load(); {
+	case idle == 0:
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		for st := range m.open {
+			st.look(now)
 		}
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for st := range m.open {
-		st.look(now)
+	case now-time.Duration(idle) >= dozeAfter*tick && !m.parked.Load():
+		m.conn.Rest()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.free = nil
 	}
 }
 

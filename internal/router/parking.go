@@ -20,28 +20,27 @@ type parking struct {
 	mu   sync.Mutex
 	poll *os.File // nil: nobody came yet
 	over bool
-	went int             // how many were led on
-	all  map[int]*parked // by descriptor
+	went int           // how many were led on
+	all  map[int]*spot // by descriptor
 	done chan struct{}
 }
 
-// parked is a connection in the lot, and all that is kept of it.
-type parked struct {
-	router *Router
-	conn   *sealed
-	socket net.Conn
-	peer   peer
-	door   *access.Door
-	idle   int64         // since when
-	due    time.Duration // when it is closed
-	place  seat
-
+// spot is a connection's place in the lot, for once.
+type spot struct {
+	conn *sealed
+	by   parker
 	fd   int
-	gone bool // guarded by the lot's: it is somebody's again
+	gone bool // guarded by the lot's: the connection is somebody's again
+}
+
+// parker is who parks a connection.
+type parker interface {
+	// resume leads the connection on, in a goroutine of its own.
+	resume()
 }
 
 // park takes p in; false: it is not the lot's, and will not be.
-func (l *parking) park(p *parked) (in bool) {
+func (l *parking) park(p *spot) (in bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if p.gone || !l.begin() {
@@ -90,7 +89,7 @@ func (l *parking) begin() bool {
 	if err != nil {
 		return false
 	}
-	l.all, l.done = map[int]*parked{}, make(chan struct{})
+	l.all, l.done = map[int]*spot{}, make(chan struct{})
 	go l.run(raw) // end ends it
 	return true
 }
@@ -110,14 +109,14 @@ func (l *parking) run(raw syscall.RawConn) {
 			p := l.all[int(event.Fd)]
 			l.mu.Unlock()
 			if p != nil && l.take(p) { // else it was taken meanwhile
-				go p.resume() // ends with the connection, which the router's end cuts
+				go p.by.resume() // ends with the connection, which the router's end cuts
 			}
 		}
 	}
 }
 
 // take makes p the caller's; false: it is somebody's already.
-func (l *parking) take(p *parked) bool {
+func (l *parking) take(p *spot) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if p.gone {
@@ -142,6 +141,18 @@ func (l *parking) end() {
 		_ = poll.Close()
 		<-l.done
 	}
+}
+
+// parked is a connection of HTTP/1.1 in the lot, and all that is kept of it.
+type parked struct {
+	spot
+	router *Router
+	socket net.Conn
+	peer   peer
+	door   *access.Door
+	idle   int64         // since when
+	due    time.Duration // when it is closed
+	place  seat
 }
 
 // close ends the connection of one that was taken.
@@ -171,7 +182,7 @@ func (p *parked) counts() bool                 { return true }
 func (p *parked) quiet() (time.Duration, bool) { return time.Duration(p.idle), true }
 
 func (p *parked) cut() {
-	if p.router.parking.take(p) {
+	if p.router.parking.take(&p.spot) {
 		go p.close() // ends at once
 	}
 }
