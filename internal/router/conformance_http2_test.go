@@ -190,7 +190,7 @@ func (p framed) run(t *testing.T) {
 
 // frames is a client that sends any frame.
 type frames struct {
-	t *testing.T
+	t testing.TB
 	*http2.Framer
 	block bytes.Buffer
 	enc   *hpack.Encoder
@@ -204,6 +204,10 @@ func dialFrames(t *testing.T, addr string) *frames {
 	}
 	t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(hangs)) // for a test that would hang
+	return framesOn(t, conn)
+}
+
+func framesOn(t testing.TB, conn net.Conn) *frames {
 	c := &frames{t: t, Framer: http2.NewFramer(conn, conn)}
 	c.enc = hpack.NewEncoder(&c.block)
 	c.ReadMetaHeaders = hpack.NewDecoder(4096, nil)

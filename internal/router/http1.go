@@ -176,9 +176,8 @@ func (c *inward) named(read []byte) net.Conn {
 
 // handOver gives a connection to the driver of HTTP/2.
 func (c *inward) handOver(conn net.Conn) {
-	c.router.watch.remove(c)
 	c.drop()
-	go c.router.multiplex(conn, &c.peer, c.door) // ends with the connection
+	go c.router.multiplex(c, conn) // ends with the connection
 }
 
 // close ends the connection. What was not read is lost, and its client's

@@ -39,10 +39,10 @@ type muxed struct {
 // mostFree is how many are kept.
 const mostFree = 8
 
-// multiplex serves a connection of HTTP/2 until it ends or is parked.
-func (r *Router) multiplex(conn net.Conn, from *peer, door *access.Door) {
-	m := &muxed{router: r, peer: *from, door: door, open: map[*stream]struct{}{}}
-	from = &m.peer // what it was a part of is let go
+// multiplex serves what came of c as a connection of HTTP/2, until it ends or is
+// parked.
+func (r *Router) multiplex(c *inward, conn net.Conn) {
+	m := &muxed{router: r, peer: c.peer, door: c.door, open: map[*stream]struct{}{}}
 	m.idle.Store(max(1, int64(r.now())))
 	opt := h2.Options{
 		HeaderList: r.opt.MaxHeaderBytes, MaxTarget: r.opt.MaxTarget, MaxFields: r.opt.MaxFields,
@@ -54,12 +54,11 @@ func (r *Router) multiplex(conn net.Conn, from *peer, door *access.Door) {
 		m.secure, opt.Park, opt.Wake = secure, m.park, m.wake
 	}
 	m.conn = h2.NewConn(conn, opt, m.serve)
-	if !r.watch.add(m) {
-		_ = conn.Close()
-		door.Close()
+	if !r.watch.swap(c, m) { // from then on c is let go
+		c.close()
 		return
 	}
-	if weakCipher(from.tls) {
+	if weakCipher(m.peer.tls) {
 		m.conn.Refuse(h2.Weak, "9.2.2", "the cipher is not one for HTTP/2")
 	}
 	if r.draining.Load() {
