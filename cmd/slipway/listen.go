@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// listen opens a TCP door; when the port is taken it says by whom, as far as
+// listen opens a TCP door, one of plain TCP as main.go says; when the port is taken it says by whom, as far as
 // this user may see.
 func listen(option, address string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", address)

@@ -2,6 +2,8 @@
 // control plane, `slipway node` the data plane of one machine, and every other
 // verb a client of the REST API. This package wires the parts by hand: flags
 // become options, options become parts, parts run until a signal.
+//
+//go:debug multipathtcp=0
 package main
 
 import (

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,6 +75,7 @@ func runNode(ctx context.Context, log *slog.Logger, o *options, owned bool) erro
 	}
 	defer serveProfiles(log, o.debugSocket("node"))()
 	go giveBack(ctx)
+	defer runtime.KeepAlive(make([]byte, ballast))
 	reopen := make(chan os.Signal, 1)
 	signal.Notify(reopen, syscall.SIGHUP)
 	defer signal.Stop(reopen)

@@ -164,8 +164,19 @@ func (r *Router) handshake(socket net.Conn, conn *tls.Conn) error {
 		return err
 	}
 	defer r.handshakes.leave(seat)
+	deepen()
 	return conn.HandshakeContext(context.Background()) // any other would be waited for by a goroutine
 }
+
+// deepen makes the goroutine's stack large enough for a handshake at once. Else it
+// would grow with it, step by step, and each time all that is on it by then is
+// found and copied.
+//
+//go:noinline
+func deepen() { occupy(new([12 << 10]byte)) }
+
+//go:noinline
+func occupy(*[12 << 10]byte) {} // so that there has to be room for it
 
 // handshaking is a handshake that is under way.
 type handshaking struct {

@@ -19,21 +19,22 @@ import (
 var errNotSpoken = errors.New("not spoken")
 
 // full is connections that ask for one thing each and begin from nothing, all
-// with this one key exchange, so that they are the same to every proxy.
-func full(exchange tls.CurveID) func(proxy, time.Duration) (sample, error) {
-	return func(p proxy, d time.Duration) (sample, error) { return visits(p, d, exchange, nil) }
+// with this one version and key exchange, so that they are the same to every proxy.
+func full(version uint16, exchange tls.CurveID) func(proxy, time.Duration) (sample, error) {
+	return func(p proxy, d time.Duration) (sample, error) { return visits(p, d, version, exchange, nil) }
 }
 
 // resumed is the same for clients that were there before.
 func resumed(p proxy, d time.Duration) (sample, error) {
-	return visits(p, d, tls.X25519, tls.NewLRUClientSessionCache(1))
+	return visits(p, d, tls.VersionTLS13, tls.X25519, tls.NewLRUClientSessionCache(1))
 }
 
 // visitors is how many come at a time.
 const visitors = 16
 
-func visits(p proxy, d time.Duration, exchange tls.CurveID, sessions tls.ClientSessionCache) (sample, error) {
+func visits(p proxy, d time.Duration, version uint16, exchange tls.CurveID, sessions tls.ClientSessionCache) (sample, error) {
 	config := &tls.Config{
+		MinVersion: version, MaxVersion: version,
 		InsecureSkipVerify: true, ServerName: host, NextProtos: []string{"http/1.1"}, //nolint:gosec // its own certificate
 		CurvePreferences:   []tls.CurveID{exchange, tls.CurveP256}, // OpenSSL looks there for the certificate's curve
 		ClientSessionCache: sessions,
