@@ -21,6 +21,11 @@ func (c *Controller) Looking() (lanes int, all bool) {
 // Destroying reports whether something is left of an app without a row.
 func (c *Controller) Destroying(app string) bool { return c.isDestroying(app) }
 
+// Reconcile is a pass of an app's lane; between is called when it has looked.
+func (c *Controller) Reconcile(ctx context.Context, app string, between func()) error {
+	return c.reconcile(ctx, app, between)
+}
+
 // AwaitCronRun blocks until the newest run of a cron is as wanted.
 func (c *Controller) AwaitCronRun(ctx context.Context, app, process string, wanted func(platform.CronRun) bool) (run platform.CronRun, err error) {
 	err = c.await(ctx, app, nil, func() (bool, error) {

@@ -223,17 +223,32 @@ func loadDeployable(tx *store.Tx, release platform.Release) (*deployable, error)
 
 // leave takes away what is left of an id that no app has, unless an app that
 // is being renamed still runs by it: then it wakes that one, for what changed
-// may be what it waits for.
+// may be what it waits for. Since the lane looked an app may have got the id, or
+// its old one back. So it looks again, in a transaction that marks the id: from
+// then on nobody gets it.
 func (c *Controller) leave(ctx context.Context, app string) error {
-	id, err := c.renameTo(ctx, app)
-	if err != nil {
+	var heir string
+	var taken bool
+	err := c.store.Write(ctx, func(tx *store.Tx) (err error) {
+		if _, err = tx.App(app); !errors.Is(err, platform.ErrNotFound) {
+			taken = err == nil
+			return err
+		}
+		taken = false
+		if heir, err = tx.AppRenamedFrom(app); errors.Is(err, platform.ErrNotFound) {
+			c.mark(true, app)
+			heir, err = "", nil
+		}
 		return err
-	}
-	if id == "" {
+	})
+	switch {
+	case err != nil || taken: // whoever took it wakes the lane
+		return err
+	case heir == "":
 		return c.sweep(ctx, app)
 	}
-	c.notices.publish(id)
-	c.wake(id)
+	c.notices.publish(heir)
+	c.wake(heir)
 	return nil
 }
 

@@ -372,15 +372,6 @@ func (c *Controller) ledByFormer(ctx context.Context, app string) (led bool, err
 	return led, unless(err, platform.ErrNotFound)
 }
 
-// renameTo is the id that the app of this one gets, if it is being renamed.
-func (c *Controller) renameTo(ctx context.Context, old string) (id string, err error) {
-	err = c.store.Read(ctx, func(tx *store.Tx) (err error) {
-		id, err = tx.AppRenamedFrom(old)
-		return err
-	})
-	return id, unless(err, platform.ErrNotFound)
-}
-
 // freeID checks an id that an app shall get, but for whether a row has it. It
 // blocks while the last instances of an app that had it before are leaving, as
 // after a rename, for as long as DestroyApp does.

@@ -144,6 +144,26 @@ func TestAnIDIsFreeForWhoeverTakesItAtOnce(t *testing.T) {
 	}
 }
 
+func TestAnIDThatAnAppGetsAfterItsLaneSawItFreeIsNotSwept(t *testing.T) {
+	p := open(t, controller.Options{Destroyed: func(app string) { t.Errorf("%s was taken for destroyed", app) }}).withNode()
+	ann := p.user("ann")
+	var before []platform.InstanceSpec
+	err := p.Reconcile(t.Context(), "blog", func() {
+		p.app(ann, "blog")
+		if err := p.push(ann, "blog", "1234567890", map[string]string{"web": hello}); err != nil {
+			t.Fatal(err)
+		}
+		before, _ = p.fleet.Wanted("blog")
+	})
+	after, _ := p.fleet.Wanted("blog")
+	if err != nil || len(before) != 1 || len(after) != 1 || after[0].ID != before[0].ID || p.Destroying("blog") {
+		t.Errorf("%v; it ran %+v and runs %+v", err, before, after)
+	}
+	if status, body, err := p.get("blog.localhost"); status != 200 || err != nil {
+		t.Errorf("it answers %d %q %v", status, body, err)
+	}
+}
+
 func TestARenameIsRefusedWhereTheIDIsTakenOrBeingLeft(t *testing.T) {
 	p := open(t, controller.Options{Reserved: []string{"grafana"}})
 	ann := p.user("ann")
