@@ -33,13 +33,18 @@ func run() int {
 	if len(os.Args) > 1 && os.Args[1] == phase.Verb {
 		return phase.Main(os.Args[2:])
 	}
+	return cli.Execute(context.Background(), rootCommand())
+}
+
+// rootCommand has every verb below it.
+func rootCommand() *cobra.Command {
 	root := cli.New(cli.Options{Version: version, Doctor: localDoctor})
 	for _, daemon := range []*cobra.Command{serveCommand(), nodeCommand(), secretsCommand()} {
 		daemon.GroupID = cli.GroupPlatform
 		root.AddCommand(daemon)
 	}
 	root.AddCommand(waitReadyCommand(), buildkitdCommand())
-	return cli.Execute(context.Background(), root)
+	return root
 }
 
 // logger writes what the daemons have to say to stderr, where systemd and a
