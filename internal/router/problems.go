@@ -58,7 +58,7 @@ func (r *Router) complain(what string, lines []string) {
 	for i, line := range lines {
 		lines[i] = shortened(line)
 		if !slices.Contains(before, lines[i]) {
-			r.log.Warn("part of the router's table was left out", "of", what, "err", lines[i])
+			r.log.Warn("part of the router's table is not as it was meant", "of", what, "err", lines[i])
 		}
 	}
 	if len(lines) == 0 {
