@@ -11,6 +11,9 @@
 // be written, and frames that cost it nothing by budgets that only useful work
 // refills. A peer that goes over is told so by ENHANCE_YOUR_CALM.
 //
+// A connection that has nothing to do can be parked (park.go): nothing of it runs
+// then, and Serve is called again when something comes or is to be said.
+//
 // Frames are read by x/net's Framer. They are written by hand, because the
 // writer joins them in one buffer; so are header blocks, with HPACK's static
 // table alone, which needs no state and no copy of any field.

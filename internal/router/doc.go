@@ -45,8 +45,9 @@
 // sink before the client, set in relay after back. Lines are added to x.set.
 //
 // Bytes that wait have a buffer, connections that wait have none (wire.go), and
-// those of TLS that are idle no goroutine either (parking.go): crypto/tls gets
-// their bytes record by record, so it holds none of them (records.go). No
+// those of TLS that are idle no goroutine either, whichever HTTP they speak
+// (parking.go): crypto/tls gets their bytes record by record, so it holds none
+// of them (records.go). No
 // request sets a timer: watch (watch.go) looks at all of them now and then, and
 // cuts off what is late and what nobody waits for any more.
 package router
