@@ -35,7 +35,7 @@ func (p *pace) next(since time.Duration, opt *Options) time.Duration {
 // off, as it is RateGrace behind the least rate.
 func (p *pace) slow(since, now time.Duration, taken uint64, opt *Options) bool {
 	if p.since != since { // the waits before have ended: it took much
-		*p = pace{since: since, at: since, taken: taken}
+		*p = pace{since: since, at: now, taken: taken} // since may be a tick early
 	}
 	worth := float64(taken-p.taken) / float64(opt.MinRate) * float64(time.Second)
 	p.behind = max(0, p.behind-time.Duration(min(worth, float64(opt.RateGrace)))) + now - p.at

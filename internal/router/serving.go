@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"maps"
 	"net"
 	"slices"
@@ -22,6 +23,7 @@ type serving struct {
 	cut        context.CancelFunc
 	base       context.Context // of every request; ended by cut
 	watch      watch
+	crowd      crowd
 	parking    parking
 	loops      atomic.Pointer[[]*loop]
 	passing    atomic.Pointer[passing]
@@ -38,6 +40,7 @@ type serving struct {
 
 func (s *serving) begin(o *Options) {
 	s.open = new(turnstile)
+	s.crowd.seed = maphash.MakeSeed()
 	s.calm.Store(int64(o.Quiet))
 	s.base, s.cut = context.WithCancel(context.Background())
 	s.watch.begin(o)
@@ -62,7 +65,7 @@ func (r *Router) ServeTLS(ln net.Listener) error {
 // mostUnsent is how much of an answer the kernel may hold that a client has no
 // room for, in bytes. Without a bound it would be tcp_wmem's: megabytes for each
 // who takes nothing, and the router would take that for sent.
-const mostUnsent = 256 << 10
+const mostUnsent = 64 << 10
 
 // leastUnheard is the shortest time after which the kernel gives up a client that
 // acknowledges nothing.
@@ -94,11 +97,8 @@ func (r *Router) serve(ln net.Listener, secure bool) error {
 	for {
 		conn, err := ln.Accept()
 		switch {
-		case err == nil && r.full():
-			r.hasNoRoom()
-			sendAway(conn, secure)
 		case err == nil:
-			go r.attend(conn, secure) // ends with the connection, which the router's end cuts
+			r.admit(conn, secure)
 		case r.draining.Load() || errors.Is(err, net.ErrClosed):
 			_ = ln.Close()
 			return nil
@@ -109,6 +109,21 @@ func (r *Router) serve(ln net.Listener, secure bool) error {
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
+	}
+}
+
+// admit leads a connection on that just came, if it may.
+func (r *Router) admit(conn net.Conn, secure bool) {
+	door, ok := r.enter(addrOf(conn.RemoteAddr()).Addr(), secure, r.opt.MaxPerAddress)
+	switch {
+	case !ok:
+		_ = conn.Close()
+	case r.full():
+		door.Close()
+		r.hasNoRoom()
+		sendAway(conn, secure)
+	default:
+		go r.attend(conn, door, secure) // ends with the connection, which the router's end cuts
 	}
 }
 
