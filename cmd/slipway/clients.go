@@ -26,6 +26,9 @@ type clientOptions struct {
 	// MaxConnections is how many clients may be connected; three for each five
 	// files that the process may open, if that is less.
 	MaxConnections int
+	// MaxPerAddress is how many of them may be from one address, or one /64 of
+	// IPv6, but for proxies; 0: a quarter.
+	MaxPerAddress int
 	// HeadTimeout is how long a client has for a request's head, and ClientIdle
 	// how long its connection is kept without a request.
 	HeadTimeout, ClientIdle time.Duration
@@ -48,6 +51,7 @@ type clientOptions struct {
 func (o *clientOptions) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.ProxyProtocol, "proxy-protocol", "", "addresses and networks, separated by commas, of balancers whose connections begin with the PROXY protocol; empty: nobody's")
 	flags.IntVar(&o.MaxConnections, "max-connections", 100_000, "clients that may be connected to the edge")
+	flags.IntVar(&o.MaxPerAddress, "max-per-address", 0, "how many of them may be from one address, or one /64 of IPv6; 0: a quarter")
 	flags.DurationVar(&o.HeadTimeout, "head-timeout", 10*time.Second, "how long a client has for a request's head")
 	flags.DurationVar(&o.ClientIdle, "client-idle", 75*time.Second, "how long a client's connection is kept without a request")
 	flags.IntVar(&o.MaxHead, "max-head", 64, "largest head of a request, in KiB")
@@ -63,7 +67,7 @@ func (o *clientOptions) flags(flags *pflag.FlagSet) {
 // arguments hand the options on to a node.
 func (o *clientOptions) arguments() []string {
 	return []string{
-		"--proxy-protocol", o.ProxyProtocol, "--max-connections", strconv.Itoa(o.MaxConnections),
+		"--proxy-protocol", o.ProxyProtocol, "--max-connections", strconv.Itoa(o.MaxConnections), "--max-per-address", strconv.Itoa(o.MaxPerAddress),
 		"--head-timeout", o.HeadTimeout.String(), "--client-idle", o.ClientIdle.String(),
 		"--max-head", strconv.Itoa(o.MaxHead), "--max-target", strconv.Itoa(o.MaxTarget), "--max-fields", strconv.Itoa(o.MaxFields),
 		"--min-rate", strconv.Itoa(o.MinRate), "--slow-grace", o.SlowGrace.String(), "--upgrade-idle", o.UpgradeIdle.String(),
@@ -78,6 +82,7 @@ func (o *clientOptions) validate() error {
 		from, upTo int
 	}{
 		{"max-connections", o.MaxConnections, 1, 10_000_000},
+		{"max-per-address", o.MaxPerAddress, 0, 10_000_000},
 		{"max-head", o.MaxHead, 4, 1024},
 		{"max-target", o.MaxTarget, 1, min(o.MaxHead, 1024)},
 		{"max-fields", o.MaxFields, 20, 10_000},
@@ -118,6 +123,7 @@ func proxyNetworks(option, list string) (networks []netip.Prefix, err error) {
 
 func (o *clientOptions) fill(r *router.Options) {
 	r.ProxyNetworks, r.MaxConnections = o.proxyNetworks, withinFiles(o.MaxConnections)
+	r.MaxPerAddress = o.MaxPerAddress
 	r.HeaderTimeout, r.IdleTimeout = o.HeadTimeout, o.ClientIdle
 	r.MaxHeaderBytes, r.MaxTarget, r.MaxFields = o.MaxHead<<10, o.MaxTarget<<10, o.MaxFields
 	r.MinRate, r.RateGrace, r.UpgradeIdle = o.MinRate, o.SlowGrace, o.UpgradeIdle

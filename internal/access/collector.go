@@ -99,6 +99,7 @@ var (
 
 	connDesc      = desc("connections_total", "Connections of clients.", "door")
 	connOpenDesc  = desc("connections_open", "Connections of clients that are open.", "door")
+	crowdedDesc   = desc("connections_crowded_total", "Connections closed because there were too many from their address.")
 	handshakeDesc = desc("tls_handshakes_total", "TLS handshakes that succeeded.", "version")
 	handFailDesc  = desc("tls_handshakes_failed_total", "TLS handshakes that did not.")
 	refusedDesc   = desc("requests_refused_total", "Requests refused for their heads, before they were any app's.", "protocol", "status")
@@ -194,6 +195,7 @@ func (m *Metrics) collect(to chan<- prometheus.Metric) {
 		counter(to, connDesc, float64(m.Doors[i].opened.Load()), name)
 		gauge(to, connOpenDesc, float64(m.Doors[i].open.Load()), name)
 	}
+	counter(to, crowdedDesc, float64(m.Crowded.Load()))
 	counter(to, handshakeDesc, float64(m.Handshakes.done[0].Load()), "1.2")
 	counter(to, handshakeDesc, float64(m.Handshakes.done[1].Load()), "1.3")
 	counter(to, handFailDesc, float64(m.Handshakes.Failed.Load()))

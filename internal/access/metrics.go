@@ -21,6 +21,7 @@ type Metrics struct {
 	// What is no app's. The fields may be used by anybody.
 	Doors      [doors]Door
 	Handshakes Handshakes
+	Crowded    atomic.Int64 // connections closed for there were too many from one address
 	connects   connects
 	refused    refusals
 }

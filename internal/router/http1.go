@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/slipway-paas/slipway/internal/access"
 	"github.com/slipway-paas/slipway/internal/h1"
 )
 
@@ -56,7 +55,7 @@ type inward struct {
 	talking atomic.Bool // the answer has begun: the two may converse as slowly as they like
 	hurried atomic.Bool // reading has a deadline
 
-	door   *access.Door
+	door   entrance
 	known  bool     // who the client is was found out
 	home   *loop    // where it came from; nil: nowhere, or from a client itself
 	handed int      // how often it did
@@ -73,16 +72,16 @@ type inward struct {
 }
 
 // attend serves one connection until it ends.
-func (r *Router) attend(conn net.Conn, secure bool) {
+func (r *Router) attend(conn net.Conn, door entrance, secure bool) {
 	_ = withSocket(conn, r.bound)
-	c := r.inwardOf(conn, r.metrics.Open(secure))
+	c := r.inwardOf(conn, door)
 	if c.enter() {
 		c.attend(secure)
 	}
 }
 
 // inwardOf is a client's connection, which was counted at a door.
-func (r *Router) inwardOf(conn net.Conn, door *access.Door) *inward {
+func (r *Router) inwardOf(conn net.Conn, door entrance) *inward {
 	c := &inward{router: r, socket: conn, door: door}
 	c.peer = peer{addr: addrOf(conn.RemoteAddr()), local: addrOf(conn.LocalAddr())}
 	c.idle.Store(max(1, int64(r.now())))

@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/slipway-paas/slipway/internal/access"
 	"github.com/slipway-paas/slipway/internal/h1"
 	"github.com/slipway-paas/slipway/internal/h2"
 )
@@ -24,7 +23,7 @@ type muxed struct {
 	router *Router
 	peer   peer
 	conn   *h2.Conn
-	door   *access.Door
+	door   entrance
 	secure *sealed      // nil: it cannot be parked
 	spot   *spot        // where it was last; guarded by conn's lock
 	parked atomic.Bool  // it may be there now

@@ -199,7 +199,14 @@ func (d *loopListener) event(l *loop, _ uint32) {
 
 // welcome begins with a connection that was accepted.
 func (l *loop) welcome(fd int, from unix.Sockaddr) {
+	at := addrPortOf(from)
+	door, ok := l.router.enter(at.Addr(), false, l.router.opt.MaxPerAddress)
+	if !ok {
+		unix.Close(fd)
+		return
+	}
 	if l.full() {
+		door.Close()
 		l.router.hasNoRoom()
 		_, _ = rawWrite(fd, noRoom) // into its empty buffer
 		unix.Close(fd)
@@ -208,7 +215,7 @@ func (l *loop) welcome(fd int, from unix.Sockaddr) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 	l.router.bound(fd)
-	c := &inSocket{fd: fd, peer: peer{addr: addrPortOf(from)}, door: l.router.metrics.Open(false)}
+	c := &inSocket{fd: fd, peer: peer{addr: at}, door: door}
 	c.peer.name = bareHost(c.peer.addr)
 	l.arrive()
 	of := l.router.opt.ProxyNetworks

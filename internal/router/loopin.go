@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/slipway-paas/slipway/internal/access"
 	"github.com/slipway-paas/slipway/internal/h1"
 	"github.com/slipway-paas/slipway/internal/overload"
 )
@@ -16,7 +15,7 @@ import (
 type inSocket struct {
 	fd       int
 	peer     peer
-	door     *access.Door
+	door     entrance
 	readable bool
 	writable bool
 	hungUp   bool // the client has closed its half

@@ -69,6 +69,12 @@ type Options struct {
 	// some 10 KB and a descriptor, as does one of HTTPS; one of HTTP/2 24 KB.
 	MaxConnections int
 
+	// MaxPerAddress is how many of them may be from one address, or one /64 of
+	// IPv6; more are closed at once. Those of ProxyNetworks and TrustedProxies may
+	// have any number. Default: a quarter of MaxConnections, and 256 at least.
+	// Fewer turn away those who share an address, as large offices do.
+	MaxPerAddress int
+
 	// Loops is how many threads lead plain HTTP/1.1 by epoll, which costs less
 	// than a goroutine for each connection and keeps a thread of the machine
 	// awake while there is traffic. 0: none, all goes by goroutines.
@@ -161,6 +167,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.RateGrace, 30*time.Second)
 	orDefault(&o.UpgradeIdle, time.Hour)
 	orDefault(&o.MaxConnections, 100_000)
+	orDefault(&o.MaxPerAddress, max(o.MaxConnections/4, 256))
 	orDefault(&o.HoldRequests, 1000)
 	orDefault(&o.TCPConnections, 1000)
 	orDefault(&o.TCPIdle, time.Hour)

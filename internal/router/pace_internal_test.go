@@ -55,7 +55,7 @@ func TestAWriteMayTakeAnyTimeForWhoTakesEnoughOfIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := r.inwardOf(conn, r.metrics.Open(false))
+	c := r.inwardOf(conn, entrance{Door: r.metrics.Open(false)})
 	ended := make(chan error, 1)
 	go func() { ended <- c.put(make([]byte, 64<<20)) }()
 	for c.writes.Load() == 0 {

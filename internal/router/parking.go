@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/slipway-paas/slipway/internal/access"
 )
 
 // parking is where connections of TLS wait that are idle for a while: in an epoll(7)
@@ -149,7 +147,7 @@ type parked struct {
 	router *Router
 	socket net.Conn
 	peer   peer
-	door   *access.Door
+	door   entrance
 	idle   int64         // since when
 	due    time.Duration // when it is closed
 	place  seat

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -87,7 +88,8 @@ func (r *Router) resume(p Passed) {
 		r.log.Debug("connection could not be taken over", "err", err)
 		return
 	}
-	c := r.inwardOf(conn, r.metrics.Open(false))
+	door, _ := r.enter(p.Client.Addr(), false, math.MaxInt32) // nobody is cut off for it
+	c := r.inwardOf(conn, door)
 	c.peer.addr, c.peer.name, c.known = p.Client, bareHost(p.Client), true
 	if c.enter() {
 		c.inDue.Store(c.from(r.opt.IdleTimeout))
@@ -98,7 +100,8 @@ func (r *Router) resume(p Passed) {
 // resume takes connections on the loop's thread.
 func (l *loop) resume(some []Passed) {
 	for _, p := range some {
-		c := &inSocket{fd: p.FD, peer: peer{addr: p.Client, name: bareHost(p.Client)}, door: l.router.metrics.Open(false), known: true}
+		door, _ := l.router.enter(p.Client.Addr(), false, math.MaxInt32)
+		c := &inSocket{fd: p.FD, peer: peer{addr: p.Client, name: bareHost(p.Client)}, door: door, known: true}
 		l.arrive()
 		c.begins(l, l.router.opt.IdleTimeout)
 	}
