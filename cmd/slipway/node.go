@@ -145,7 +145,7 @@ func startNode(ctx context.Context, log *slog.Logger, o *options) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	running, status := node.Status(ctx, o.nodeSocket())
+	running, status := awaitBefore(ctx, o)
 	if status != nil {
 		return err
 	}
@@ -153,11 +153,28 @@ func startNode(ctx context.Context, log *slog.Logger, o *options) error {
 	return nil
 }
 
+// awaitBefore asks the node that serves, for which the one before has a moment
+// when its successor has just died.
+func awaitBefore(ctx context.Context, o *options) (running node.Info, err error) {
+	for range 20 {
+		if running, err = node.Status(ctx, o.nodeSocket()); err == nil {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return running, err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return running, err
+}
+
 // ensureNode starts a node in a session of its own unless one runs that is of
-// this version; one of another version is taken over by the new one. A node
-// that is started again ends at once if nobody wants it by then.
+// this version; one of another version, or one that only stands in for a dead one,
+// is taken over by the new one. A node that is started again ends at once if nobody
+// wants it by then.
 func ensureNode(ctx context.Context, log *slog.Logger, o *options, again bool) error {
-	if running, err := node.Status(ctx, o.nodeSocket()); err == nil && running.Version == version {
+	if running, err := node.Status(ctx, o.nodeSocket()); err == nil && running.Version == version && !running.Substitute {
 		log.Info("found the node", "pid", running.Pid)
 		return nil
 	}
@@ -213,7 +230,7 @@ func ownsNode(o *options) bool {
 		return false
 	}
 	running, err := node.Status(context.Background(), o.nodeSocket())
-	return err == nil && strconv.Itoa(running.Pid) == strings.TrimSpace(string(text))
+	return err == nil && (running.Substitute || strconv.Itoa(running.Pid) == strings.TrimSpace(string(text)))
 }
 
 // awaitNode blocks until the node with this pid answers on its socket. A node
@@ -244,14 +261,24 @@ func stopNode(ctx context.Context, o *options) error {
 	if err := os.Remove(o.ownedNodePath()); err != nil && !isMissing(err) {
 		return err
 	}
+	if running, err := node.Status(ctx, o.nodeSocket()); err == nil && running.Substitute {
+		// It does not know all that runs. One that nobody wants ends what there is.
+		err := ensureNode(ctx, slog.New(slog.DiscardHandler), o, true)
+		if running, _ := node.Status(ctx, o.nodeSocket()); err != nil && running.Substitute {
+			return err
+		}
+	}
 	return node.Stop(ctx, o.nodeSocket(), true)
 }
 
 // watchNode starts a node again when one that a control plane started is gone
-// without having been stopped, until ctx ends.
+// without having been stopped, until ctx ends. One for which the node before
+// stands in is tried again after growing pauses: each costs the connections that
+// it has accepted when it dies.
 func watchNode(ctx context.Context, log *slog.Logger, o *options, connected func() bool) {
 	tick := time.NewTicker(watchNodePause)
 	defer tick.Stop()
+	var tries retries
 	for {
 		select {
 		case <-ctx.Done():
@@ -261,10 +288,11 @@ func watchNode(ctx context.Context, log *slog.Logger, o *options, connected func
 		if connected() {
 			continue
 		}
-		if _, err := node.Status(ctx, o.nodeSocket()); !nodeWanted(o) || !errors.Is(err, platform.ErrNotFound) {
+		running, err := node.Status(ctx, o.nodeSocket())
+		if !nodeWanted(o) || !errors.Is(err, platform.ErrNotFound) && !(running.Substitute && tries.next(time.Now())) {
 			continue
 		}
-		log.Warn("the node is gone, starting another")
+		log.Warn("the node is gone, starting another", "substitute", running.Substitute)
 		if err := ensureNode(ctx, log, o, true); err != nil && ctx.Err() == nil {
 			log.Error("no node", "err", err)
 		}
@@ -274,6 +302,30 @@ func watchNode(ctx context.Context, log *slog.Logger, o *options, connected func
 // watchNodePause is how long a dead node may stay unnoticed: its apps run on,
 // but no request reaches them.
 const watchNodePause = 500 * time.Millisecond
+
+// retries are the times at which a node is tried again that died on trial.
+type retries struct {
+	last  time.Time
+	pause time.Duration
+}
+
+// longestRetry is the longest pause between two. After twice as long without
+// one they begin anew.
+const longestRetry = time.Minute
+
+// next reports whether it is time, and counts the try.
+func (r *retries) next(now time.Time) bool {
+	since := now.Sub(r.last)
+	if since < r.pause {
+		return false
+	}
+	r.pause = min(2*r.pause+watchNodePause, longestRetry)
+	if since > 2*longestRetry {
+		r.pause = watchNodePause
+	}
+	r.last = now
+	return true
+}
 
 func orExited(err error) error {
 	if err == nil {

@@ -72,14 +72,16 @@ func (n *node) reopenAccess(signals <-chan os.Signal, done <-chan struct{}) {
 	}
 }
 
-// serveMetrics answers Prometheus at its door until done.
+// serveMetrics answers Prometheus at its door until done, or until shutMetrics.
 func (n *node) serveMetrics(work *sync.WaitGroup, ln net.Listener, done <-chan struct{}) {
+	n.shutMetrics = func() {}
 	if ln == nil {
 		return
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", n.exporter)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: time.Minute}
+	n.shutMetrics = func() { _ = server.Close() }
 	work.Go(func() { _ = server.Serve(ln) }) // until done
 	work.Go(func() {
 		<-done

@@ -22,19 +22,23 @@ type Info struct {
 	Pid     int    `json:"pid"`
 	Version string `json:"version"`
 	// State is the version of the state in force.
-	State     int64               `json:"state"`
-	Connected bool                `json:"connected"` // to the control plane
-	HTTP      string              `json:"http"`      // where it listens; empty: not
-	HTTPS     string              `json:"https"`
-	Instances []platform.Instance `json:"instances"`
-	Problems  []string            `json:"problems"`
+	State     int64 `json:"state"`
+	Connected bool  `json:"connected"` // to the control plane
+	// Substitute: it serves in place of a successor that died, supervises nothing,
+	// and waits for another to take over.
+	Substitute bool                `json:"substitute,omitempty"`
+	HTTP       string              `json:"http"` // where it listens; empty: not
+	HTTPS      string              `json:"https"`
+	Instances  []platform.Instance `json:"instances"`
+	Problems   []string            `json:"problems"`
 }
 
 func (n *node) info() Info {
 	have, connected := n.puller.look()
+	doors := n.doors.Load()
 	return Info{
 		ID: n.opt.ID, Pid: os.Getpid(), Version: n.opt.Version, State: have.Version, Connected: connected,
-		HTTP: n.doors.address("http"), HTTPS: n.doors.address("https"),
+		HTTP: doors.address("http"), HTTPS: doors.address("https"), Substitute: n.substitutes.Load(),
 		Instances: n.super.look(nil), Problems: n.reports.listProblems(),
 	}
 }
@@ -52,22 +56,12 @@ type control struct {
 	server   *http.Server
 	listener net.Listener
 	socket   string
-	left     <-chan struct{}
+	named    bool // the name is ours
 }
 
 // openSocket makes the socket under a name of its own: what can go wrong, goes
 // wrong while an older node is still in office.
 func (n *node) openSocket() (*control, error) {
-	fresh := n.opt.Socket + ".new"
-	_ = os.Remove(fresh) // of a crash
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: fresh, Net: "unix"})
-	if err != nil {
-		return nil, fmt.Errorf("open the node's socket: %w", err)
-	}
-	ln.SetUnlinkOnClose(false) // it may be a successor's by then
-	if err := os.Chmod(fresh, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the node's socket: %w", err), ln.Close())
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -79,15 +73,31 @@ func (n *node) openSocket() (*control, error) {
 	mux.HandleFunc("POST /handover", n.handOver)
 	mux.HandleFunc("POST /connections", n.passConnections)
 	mux.HandleFunc("GET /known", n.serveKnown)
-	return &control{
-		server:   &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second},
-		listener: ln, socket: n.opt.Socket, left: n.left,
-	}, nil
+	c := &control{server: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, socket: n.opt.Socket}
+	return c, c.bind()
+}
+
+// bind makes the socket, again for one whose name another has taken.
+func (c *control) bind() error {
+	fresh := c.socket + ".new"
+	_ = os.Remove(fresh) // of a crash
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: fresh, Net: "unix"})
+	if err != nil {
+		return fmt.Errorf("open the node's socket: %w", err)
+	}
+	ln.SetUnlinkOnClose(false) // it may be a successor's by then
+	if err := os.Chmod(fresh, 0o600); err != nil {
+		return errors.Join(fmt.Errorf("open the node's socket: %w", err), ln.Close())
+	}
+	c.listener = ln
+	return nil
 }
 
 // answer takes the socket's real name: there is no moment in which nobody answers.
 func (c *control) answer() error {
-	go func() { _ = c.server.Serve(c.listener) }() // ended by close
+	ln := c.listener
+	go func() { _ = c.server.Serve(ln) }() // ended by close
+	c.named = true
 	if err := os.Rename(c.socket+".new", c.socket); err != nil {
 		return fmt.Errorf("open the node's socket: %w", err)
 	}
@@ -100,10 +110,11 @@ func (c *control) decline() {
 	_ = os.Remove(c.socket + ".new")
 }
 
+// yield leaves the name to another.
+func (c *control) yield() { c.named = false }
+
 func (c *control) close() {
-	select {
-	case <-c.left: // the name is the successor's
-	default:
+	if c.named {
 		_ = os.Remove(c.socket)
 	}
 	_ = c.server.Close()

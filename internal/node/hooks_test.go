@@ -48,6 +48,9 @@ func (w *world) gate() gate {
 	return gate{ln, fmt.Sprintf("exec 3<>/dev/tcp/127.0.0.1/%d && read go <&3", ln.Addr().(*net.TCPAddr).Port)}
 }
 
+// path is of a request that waits at the gate.
+func (g gate) path() string { return "/?gate=" + g.Addr().String() }
+
 // arrived blocks until somebody waits at the gate.
 func (w *world) arrived(g gate) net.Conn {
 	w.Helper()

@@ -5,11 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"slices"
-	"sync"
-	"time"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/router"
@@ -66,45 +62,4 @@ func askKnown(ctx context.Context, socket string) (known router.Known, err error
 		return router.Known{}, fmt.Errorf("it has format %d, and this node reads %d", known.Format, router.KnownFormat)
 	}
 	return known, nil
-}
-
-// successor is the newer node, as the old one sees it.
-type successor struct {
-	conn     *net.UnixConn
-	cutovers func() []platform.CutoverReport
-
-	mu   sync.Mutex
-	told []platform.CutoverReport
-}
-
-// tell sends a line; a successor that does not take it is given up.
-func (s *successor) tell(c tableChange) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.send(c)
-}
-
-// send is tell with s.mu held.
-func (s *successor) send(c tableChange) {
-	_ = s.conn.SetWriteDeadline(time.Now().Add(handTime))
-	if err := json.NewEncoder(s.conn).Encode(c); err != nil {
-		_ = s.conn.Close()
-	}
-}
-
-// tellCounts tells what is counted of cutovers, where that is news.
-func (s *successor) tellCounts() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if counts := s.cutovers(); !slices.Equal(counts, s.told) {
-		s.told = counts
-		s.send(tableChange{Cutovers: counts})
-	}
-}
-
-// count tells the counts until ctx ends.
-func (s *successor) count(ctx context.Context) {
-	for sleep(ctx, counting) {
-		s.tellCounts()
-	}
 }

@@ -50,10 +50,12 @@ func TestACutoverLosesNoCountOverUpgrades(t *testing.T) {
 	}
 	w.acked(version)
 	stop := w.load("blog")
-	slow := w.line()
+	slow, g := w.line(), w.gate()
 	for range 2 {
-		slow.ask("blog", "/?ms=700") // it ends in the node before
+		slow.ask("blog", g.path()) // it ends in the node before
+		under := w.arrived(g)
 		w.node()
+		open(under)
 		slow.answer()
 	}
 	sent, failed := stop()

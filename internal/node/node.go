@@ -73,6 +73,9 @@ type Options struct {
 	// /metrics. Empty: Socket alone tells them. Keep it on loopback: they name
 	// every app.
 	Metrics string
+	// Trial is for how long this node could go on in place of a successor that
+	// dies. Default 5 s.
+	Trial time.Duration
 	// Serving, when not nil, is called once the node accepts requests.
 	Serving func(Info)
 	// Version is the program's, for the list of nodes.
@@ -82,6 +85,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.Socket = cmp.Or(o.Socket, filepath.Join(o.Dir, "node.sock"))
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, time.Minute)
+	o.Trial = cmp.Or(o.Trial, 5*time.Second)
 	if o.Listen == nil {
 		o.Listen = listen
 	}
@@ -101,22 +105,27 @@ type node struct {
 	reports *reporter
 	logs    *shipper
 	puller  *puller
-	doors   *doors
+	doors   atomic.Pointer[doors]
 	ports   *ports
 	runs    runs
 
 	access   *access.Log // nil: nothing is written
 	exporter *access.Exporter
 
-	stop  chan bool     // from the own socket: end, with the instances or without
-	left  chan struct{} // closed when a successor has taken over
-	leave sync.Once     // closes left
+	stop        chan bool       // from the own socket: end, with the instances or without
+	succeeded   chan *successor // who has taken over
+	substitutes atomic.Bool     // for a successor that died: see trial.go
+
+	// Of the goroutine that serves alone.
+	control     *control
+	shutMetrics func()
 
 	heir    heir
-	after   atomic.Pointer[successor] // nil: nobody has taken over
 	lock    *os.File
 	handing sync.Mutex      // held while a successor takes over
 	life    context.Context // of all that outlasts the duties
+	serving context.Context // ends when the node begins to leave
+	leave   context.CancelFunc
 	mu      sync.Mutex
 	duties  *duties // nil: frozen
 }
@@ -146,7 +155,7 @@ func Run(ctx context.Context, log *slog.Logger, o Options, rt runtime.Runtime) e
 		return err
 	}
 	defer estate.lock.Close()
-	n := &node{log: log, opt: o, runtime: rt, file: file, lock: estate.lock, stop: make(chan bool), left: make(chan struct{})}
+	n := &node{log: log, opt: o, runtime: rt, file: file, lock: estate.lock, stop: make(chan bool), succeeded: make(chan *successor)}
 	// The one before has written its last.
 	have, err := file.load()
 	if err == nil {
@@ -180,7 +189,7 @@ func (n *node) assemble() (err error) {
 	if err != nil {
 		return err
 	}
-	n.ports = &ports{log: n.log, router: n.router, reports: n.reports, host: hostOf(n.opt.HTTP), listening: make(map[int]net.Listener)}
+	n.ports = &ports{log: n.log, router: n.router, reports: n.reports, host: hostOf(n.opt.HTTP), gaveUp: n.endTrial, listening: make(map[int]net.Listener)}
 	marks := marks{n.log, filepath.Join(n.opt.Dir, "hooks")}
 	n.super = newSupervisor(n.log, n.opt.ID, n.runtime, n.front, n.logs, n.reports, marks)
 	n.reports.look, n.reports.cutovers, n.reports.edge = n.super.look, n.router.Cutovers, n.router.Problems
@@ -258,31 +267,27 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 	n.logs.reclaim(n.super.has)
 	n.inherit(ctx, e.predecessor)
 
-	inherited := e.portListeners()
-	if n.doors, err = openDoors(n.opt, e.listeners); err != nil {
-		closeAll(inherited)
-		e.decline()
-		return err
-	}
-	control, err := n.openSocket()
-	if err != nil {
+	if n.control, err = n.openSocket(); err != nil {
 		e.decline()
 		return err
 	}
 	var end context.CancelFunc
 	n.life, end = context.WithCancel(context.WithoutCancel(ctx))
+	n.serving, n.leave = context.WithCancel(n.life)
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer end()
 	failed := make(chan error, 2)
-	n.doors.serve(&work, n.router, failed)
+	if err := n.open(e, &work, failed); err != nil {
+		n.control.decline()
+		e.decline()
+		return err
+	}
 	n.serveHTTP3(&work)
-	n.serveMetrics(&work, n.doors.metrics, n.life.Done())
 	work.Go(func() { n.reopenAccess(n.opt.Reopen, n.life.Done()) })
-	n.ports.open(&work, inherited)
 	work.Go(func() { n.takeConnections(e.connections) })
 	if err := e.take(n.life, n.log, n.opt.Socket); err != nil {
-		control.decline()
+		n.control.decline()
 		n.drain(false) // what it has accepted meanwhile
 		return err
 	}
@@ -290,31 +295,58 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 	if err := n.file.reseal(have); err != nil {
 		n.log.Warn("secrets of the last state stay as they were sealed", "err", err)
 	}
-	if err := control.answer(); err != nil {
+	work.Go(func() { n.super.hear(n.life) })
+	n.resumeDuties() // before it can be asked to give them up
+	defer n.freezeDuties()
+	if err := n.control.answer(); err != nil {
 		n.log.Error("node cannot be asked or replaced until it is started again", "err", err)
 	}
-	defer control.close()
-	work.Go(func() { n.super.hear(n.life) })
-	n.resumeDuties()
-	defer n.freezeDuties()
-	n.log.Info("node serves", "http", n.doors.address("http"), "https", n.doors.address("https"), "version", have.Version, "instances", len(running))
+	defer func() { n.control.close() }()
+	doors := n.doors.Load()
+	n.log.Info("node serves", "http", doors.address("http"), "https", doors.address("https"), "version", have.Version, "instances", len(running))
 	if n.opt.Serving != nil {
 		n.opt.Serving(n.info())
 	}
 
-	select {
-	case err = <-failed:
-	case <-ctx.Done():
-		n.drain(false)
-	case instances := <-n.stop:
-		n.drain(instances)
-	case <-n.left:
-		n.router.SetQuiet(n.opt.DrainTimeout / 2) // somebody else has the ports: there is time
-		n.drain(false)
-		n.awaitPredecessor()
-		n.after.Load().tellCounts() // the last
+	return n.untilEnd(ctx, &work, failed)
+}
+
+// untilEnd waits for what ends the node, and ends it.
+func (n *node) untilEnd(ctx context.Context, work *sync.WaitGroup, failed chan error) error {
+	for {
+		select {
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+			n.drain(false)
+			return nil
+		case instances := <-n.stop:
+			n.drain(instances)
+			return nil
+		case s := <-n.succeeded:
+			if kept := n.tryOut(ctx, s); kept == nil {
+				n.retire(s)
+				return nil
+			} else if err := n.substitute(kept, work, failed); err != nil {
+				return err
+			}
+		}
 	}
-	return err
+}
+
+// open serves at the listeners of the estate and at those that it lacks.
+func (n *node) open(e *estate, work *sync.WaitGroup, failed chan<- error) error {
+	inherited := e.portListeners()
+	doors, err := openDoors(n.opt, e.listeners)
+	if err != nil {
+		closeAll(inherited)
+		return err
+	}
+	n.doors.Store(doors)
+	doors.serve(work, n.router, failed)
+	n.serveMetrics(work, doors.metrics, n.life.Done())
+	n.ports.open(work, inherited)
+	return nil
 }
 
 // awaitPredecessor waits for the end of the node before, which hears of the
@@ -336,6 +368,8 @@ func (n *node) awaitPredecessor() {
 func (n *node) drain(instances bool) {
 	limit, cancel := context.WithTimeout(context.Background(), n.opt.DrainTimeout)
 	defer cancel()
+	n.leave()
+	n.endTrial() // its end is no death
 	n.stopPulling()
 	n.router.StartDraining()
 	if instances {
@@ -480,10 +514,11 @@ func (d *doors) serve(work *sync.WaitGroup, r *router.Router, failed chan<- erro
 // the kernel leaves to it what it began: see h3.Socket. Clients have TCP as well,
 // so a port that cannot be had keeps nothing from being served.
 func (n *node) serveHTTP3(work *sync.WaitGroup) {
-	if !n.opt.HTTP3 || n.doors.https == nil {
+	doors := n.doors.Load()
+	if !n.opt.HTTP3 || doors.https == nil {
 		return
 	}
-	address := n.doors.https.Addr().String()
+	address := doors.https.Addr().String()
 	socket, err := h3.Open(address)
 	if err != nil {
 		n.log.Error("HTTP/3 is not served", "err", err)

@@ -8,6 +8,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/slipway-paas/slipway/internal/node"
 )
 
 // line is a connection to the edge that is kept.
@@ -87,13 +90,16 @@ func TestConnectionsOutliveTheirNodes(t *testing.T) {
 func TestTheNodeBeforeTheLastKeepsATrueTable(t *testing.T) {
 	w := newWorld(t)
 	first := w.node()
-	w.deploy("blog", 1, w.spec("v1", "exec ./server"), 1)
-	slow := w.line()
-	slow.ask("blog", "/?ms=4000") // keeps the first node alive
-	later := make([]*line, 40)
+	v1 := w.spec("v1", "exec ./server")
+	v1.Drain = patience
+	w.deploy("blog", 1, v1, 1)
+	slow, g := w.line(), w.gate()
+	slow.ask("blog", g.path()) // keeps the first node alive
+	under := w.arrived(g)
+	later := make([]*line, 100)
 	for i := range later {
 		later[i] = w.line()
-		fmt.Fprint(later[i], "GET /?ms=25 HTTP/1.1\r\nHost: blo")
+		fmt.Fprint(later[i], "GET /?ms=100 HTTP/1.1\r\nHost: blo")
 	}
 	w.mustGet("blog", "/") // so all have been read
 	w.node()
@@ -107,6 +113,9 @@ func TestTheNodeBeforeTheLastKeepsATrueTable(t *testing.T) {
 			break
 		}
 	}
+	for _, l := range later {
+		l.Close() // those who have not asked keep the node, too
+	}
 	if !heard {
 		t.Error("the requests that the first node leads go to v1 yet")
 	}
@@ -115,6 +124,7 @@ func TestTheNodeBeforeTheLastKeepsATrueTable(t *testing.T) {
 		t.Fatal("the first node went while a request was under way")
 	default:
 	}
+	open(under)
 	if body, _ := slow.answer(); !strings.HasPrefix(body, "v1 ") {
 		t.Errorf("the request that was under way got %q", body)
 	}
@@ -129,9 +139,9 @@ func TestASuccessorThatDiesInOfficeIsFollowedAtOnce(t *testing.T) {
 	w := newWorld(t)
 	old := w.node()
 	w.deploy("blog", 1, w.spec("v1", "exec ./server"), 1)
-	slow := w.line()
-	slow.ask("blog", "/?ms=4000")
-	w.mustGet("blog", "/")
+	slow, g := w.line(), w.gate()
+	slow.ask("blog", g.path())
+	under := w.arrived(g)
 	w.node().kill()
 	w.node() // waits for nobody
 	select {
@@ -142,6 +152,7 @@ func TestASuccessorThatDiesInOfficeIsFollowedAtOnce(t *testing.T) {
 	if body := w.mustGet("blog", "/"); !strings.HasPrefix(body, "v1 ") {
 		t.Errorf("it answered %q", body)
 	}
+	open(under)
 	if body, _ := slow.answer(); !strings.HasPrefix(body, "v1 ") {
 		t.Errorf("the request that was under way got %q", body)
 	}
@@ -156,12 +167,16 @@ func TestAnOldNodeThatIsKilledTakesItsOwnConnectionsAlone(t *testing.T) {
 	idle, slow := w.line(), w.line()
 	idle.ask("blog", "/")
 	idle.answer()
-	slow.ask("blog", "/?ms=60000")
-	w.mustGet("blog", "/")
+	g := w.gate()
+	slow.ask("blog", g.path())
+	w.arrived(g)
 	w.node()
-	idle.ask("blog", "/") // it has passed: else the answer would say so
-	if _, closes := idle.answer(); closes {
-		t.Fatal("it did not pass")
+	for passed := false; !passed; time.Sleep(10 * time.Millisecond) { // the test's patience ends it
+		metrics, err := node.Metrics(t.Context(), w.path("node/node.sock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		passed = strings.Contains(metrics, "slipway_connections_open{door=\"http\"} 1\n")
 	}
 	stop := w.load("blog")
 	old.kill()

@@ -21,6 +21,7 @@ type ports struct {
 	router  *router.Router
 	reports *reporter
 	host    string // where the edge listens
+	gaveUp  func() // told when a port is listened at no more
 
 	mu        sync.Mutex
 	work      *sync.WaitGroup // nil: not yet, or no more
@@ -74,7 +75,7 @@ func (p *ports) named() map[string]net.Listener {
 // open begins to listen, with what was handed over first.
 func (p *ports) open(work *sync.WaitGroup, inherited map[int]net.Listener) {
 	p.mu.Lock()
-	p.work = work
+	p.work, p.listening = work, make(map[int]net.Listener)
 	for port, ln := range inherited {
 		p.serve(port, ln)
 	}
@@ -95,6 +96,7 @@ func (p *ports) follow() {
 		if !slices.Contains(wanted, port) {
 			delete(p.listening, port)
 			_ = ln.Close()
+			p.gaveUp()
 		}
 	}
 	failed := ""

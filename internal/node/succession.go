@@ -29,14 +29,17 @@ import (
 //	     queue is lost
 //	new  adopts, sets its router up, asks what the old one has learnt (see
 //	     inheritance.go), accepts requests
-//	new  {"take":true}
-//	old  {"retired":true}, stops accepting, drains, ends
+//	new  {"take":true,"tried":true}
+//	old  stops accepting, {"retired":true}
 //	old  tells what it counts of cutovers meanwhile
 //	new  supervises, and tells the old router every change of the table, as
 //	     its last connections are led by it still
+//	new  {"well":true} when it leaves or hands over itself
+//	old  after that or a time, drains, ends: see trial.go
 //
 // Whoever dies on the way leaves one: until "take" has come, the end of the
-// connection makes the old one resume; from then on it never supervises again.
+// connection makes the old one resume; from then on it never supervises again,
+// and accepts again when the new one dies while it is on trial.
 // The lock is the same open file in both, so nobody else can step in between.
 
 const (
@@ -57,6 +60,7 @@ type estate struct {
 	listeners   map[string]net.Listener // by "http :8080"
 	predecessor *predecessor            // nil: there was none
 	connections *net.UnixConn           // see takeConnections; nil: there are none
+	kept        map[string]int          // sockets that listeners are to be made of: see trial.go
 }
 
 type estateMessage struct {
@@ -170,14 +174,22 @@ func receiveEstate(conn *net.UnixConn) (*estate, error) {
 	return e, nil
 }
 
-func killPeer(log *slog.Logger, conn *net.UnixConn) {
+// peerOf says who is at the other end; nil: that is not known.
+func peerOf(conn *net.UnixConn) (peer *unix.Ucred) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return
+		return nil
 	}
-	var peer *unix.Ucred
 	_ = raw.Control(func(fd uintptr) { peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
-	if err != nil || peer == nil || peer.Pid <= 1 || int(peer.Pid) == os.Getpid() || int(peer.Uid) != os.Geteuid() {
+	if err != nil {
+		return nil
+	}
+	return peer
+}
+
+func killPeer(log *slog.Logger, conn *net.UnixConn) {
+	peer := peerOf(conn)
+	if peer == nil || peer.Pid <= 1 || int(peer.Pid) == os.Getpid() || int(peer.Uid) != os.Geteuid() {
 		return
 	}
 	log.Warn("the node that ran did not answer and was killed; its apps run on", "pid", peer.Pid)
@@ -186,6 +198,9 @@ func killPeer(log *slog.Logger, conn *net.UnixConn) {
 
 // decline lets the older node resume.
 func (e *estate) decline() {
+	for _, fd := range e.kept {
+		_ = unix.Close(fd)
+	}
 	for _, ln := range e.listeners {
 		_ = ln.Close()
 	}
@@ -230,37 +245,34 @@ func (n *node) handOver(w http.ResponseWriter, _ *http.Request) {
 	conn := plain.(*net.UnixConn)
 	defer conn.Close()
 	had := n.freezeDuties()
-	if err := n.offer(conn); err != nil {
+	tried, err := n.offer(conn)
+	if err != nil {
 		n.log.Warn("hand-over ended early, this node goes on", "err", err)
 		if had {
 			n.resumeDuties()
 		}
 		return
 	}
-	n.passOn()
-	after := &successor{conn: conn, cutovers: n.router.Cutovers}
-	n.after.Store(after)
-	n.leave.Do(func() { close(n.left) })
-	n.log.Info("a successor has taken over")
-	n.router.StartDraining()
-	after.tell(tableChange{Retired: true}) // it goes on without
-	_ = n.lock.Close()                     // the successor's is the same; when it dies, another may begin
+	after := newSuccessor(conn, tried, n.router.Cutovers)
+	defer after.close()
+	select {
+	case n.succeeded <- after:
+	case <-n.serving.Done(): // it leaves anyhow
+		after.tell(tableChange{Retired: true})
+	}
 	n.mirror(after)
-	n.router.SetQuiet(0) // nobody tells the table any more: what can go, goes
 }
 
-// offer returns nil once the successor has taken over.
-func (n *node) offer(conn *net.UnixConn) error {
+// offer returns without an error once the successor has taken over: then tried
+// says that it knows of its trial.
+func (n *node) offer(conn *net.UnixConn) (tried bool, err error) {
 	_ = conn.SetDeadline(time.Now().Add(takenTime))
 	if err := switchProtocols(conn, "handover"); err != nil {
-		return err
+		return false, err
 	}
 	fds := []int{int(n.lock.Fd())}
 	var message estateMessage
-	listeners := n.ports.named()
-	listeners["http "+n.opt.HTTP], listeners["https "+n.opt.HTTPS] = n.doors.http, n.doors.https
-	listeners["metrics "+n.opt.Metrics] = n.doors.metrics
-	for name, ln := range listeners {
+	for name, ln := range n.listeners() {
 		if len(fds) == maxDescriptors {
 			break // the successor opens the rest by itself
 		}
@@ -271,19 +283,19 @@ func (n *node) offer(conn *net.UnixConn) error {
 	}
 	data, err := json.Marshal(message)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if _, _, err := conn.WriteMsgUnix(data, unix.UnixRights(fds...), nil); err != nil {
-		return err
+		return false, err
 	}
 	var answer tableChange
 	if err := json.NewDecoder(conn).Decode(&answer); err != nil {
-		return err
+		return false, err
 	}
 	if !answer.Take {
-		return errors.New("the successor did not take over")
+		return false, errors.New("the successor did not take over")
 	}
-	return conn.SetDeadline(time.Time{})
+	return answer.Tried, conn.SetDeadline(time.Time{})
 }
 
 // listenerFD returns the descriptor of a listener that is still open. It stays
@@ -304,7 +316,9 @@ func listenerFD(ln net.Listener) (fd int, ok bool) {
 // tableChange is one line of the conversation after the descriptors.
 type tableChange struct {
 	Take    bool `json:"take,omitempty"`
+	Tried   bool `json:"tried,omitempty"` // with Take: it will say Well
 	Retired bool `json:"retired,omitempty"`
+	Well    bool `json:"well,omitempty"`
 
 	Edge     *platform.EdgeState `json:"edge,omitempty"`
 	Route    *platform.Route     `json:"route,omitempty"`
@@ -334,6 +348,7 @@ func (n *node) mirror(after *successor) {
 	counting, end := context.WithCancel(n.life)
 	defer end()
 	go after.count(counting)
+	well := sync.OnceFunc(func() { close(after.well) })
 	lines := json.NewDecoder(after.conn)
 	for {
 		var c tableChange
@@ -341,6 +356,8 @@ func (n *node) mirror(after *successor) {
 			return
 		}
 		switch {
+		case c.Well:
+			well()
 		case c.Edge != nil:
 			n.front.SetEdge(*c.Edge)
 		case c.Route != nil:
@@ -383,7 +400,7 @@ func newPredecessor(conn *net.UnixConn) *predecessor {
 // it has died, or gone on.
 func (p *predecessor) retire(log *slog.Logger) bool {
 	go p.listen()
-	p.tell(tableChange{Take: true})
+	p.tell(tableChange{Take: true, Tried: true})
 	late := time.NewTimer(handTime)
 	defer late.Stop()
 	select {

@@ -57,9 +57,9 @@ func TestARequestInTheOldNodeKeepsItsInstance(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, "GET /?ms=1500 HTTP/1.1\r\nHost: blog.localhost\r\nConnection: close\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	g := w.gate()
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: blog.localhost\r\nConnection: close\r\n\r\n", g.path())
+	under := w.arrived(g)
 	go func() {
 		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
@@ -72,6 +72,7 @@ func TestARequestInTheOldNodeKeepsItsInstance(t *testing.T) {
 	}()
 	w.node()
 	w.deploy("blog", 2, w.spec("v2", "exec ./server"), 1) // the first instance is to go
+	open(under)
 	if body := <-answered; !strings.HasPrefix(body, "v1 ") {
 		t.Errorf("the request that was under way got %q", body)
 	}
@@ -148,15 +149,14 @@ func TestASuccessorThatWakesUpTooLateLeavesTheOldNodeInOffice(t *testing.T) {
 	stop := w.load("blog")
 	w.late = w.path("late")
 	hung := w.launch()
-	for frozen := false; !frozen; { // once the old one hands over, it does not to a third
-		conn, err := net.Dial("unix", w.path("node/node.sock"))
-		if err != nil {
-			t.Fatal(err)
+	for waits := false; !waits; time.Sleep(10 * time.Millisecond) {
+		select {
+		case <-hung.ended:
+			t.Fatal("it ended before it was handed anything: ", hung.err)
+		default:
 		}
-		fmt.Fprint(conn, "POST /handover HTTP/1.1\r\nHost: node\r\n\r\n")
-		line, _ := bufio.NewReader(conn).ReadString('\n')
-		frozen = strings.Contains(line, "503")
-		conn.Close()
+		_, err := os.Stat(w.late + waiting)
+		waits = err == nil
 	}
 	w.deploy("blog", 2, w.spec("v2", "exec ./server"), 1) // as soon as the old one is in office again
 	if err := os.WriteFile(w.late, nil, 0o600); err != nil {

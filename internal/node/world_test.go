@@ -57,7 +57,7 @@ type nodeOrder struct {
 	Dir, Control, HTTP string
 	Runtime            string // directory
 	Keys               string // file
-	Drain              time.Duration
+	Drain, Trial       time.Duration
 	Access, Metrics    string
 	Loops              int
 	Late               string // a file that is there once it may adopt; empty: at once
@@ -92,8 +92,8 @@ func beNode(text string) {
 	options := node.Options{
 		Access: access.LogOptions{Path: order.Access, Sample: 1000}, Reopen: reopen, Metrics: order.Metrics,
 		ID: order.ID, Dir: order.Dir, ControlSocket: order.Control, HTTP: order.HTTP,
-		Router: router.Options{Loops: order.Loops},
-		Keys:   ring, DrainTimeout: order.Drain, Serving: func(node.Info) { fmt.Println("serving") },
+		Router: router.Options{Loops: order.Loops, HeaderTimeout: patience},
+		Keys:   ring, DrainTimeout: order.Drain, Trial: order.Trial, Serving: func(node.Info) { fmt.Println("serving") },
 	}
 	if err := node.Run(ctx, log, options, &late{rt, order.Late}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -103,6 +103,9 @@ func beNode(text string) {
 	os.Exit(0)
 }
 
+// waiting is behind the name of a file that a node waits for.
+const waiting = ".waiting"
+
 // late is a runtime that takes its time.
 type late struct {
 	*process.Runtime
@@ -110,6 +113,9 @@ type late struct {
 }
 
 func (l *late) Adopt(ctx context.Context) ([]runtime.Running, error) {
+	if l.file != "" {
+		_ = os.WriteFile(l.file+waiting, nil, 0o600)
+	}
 	for l.file != "" && ctx.Err() == nil {
 		if _, err := os.Stat(l.file); err == nil {
 			break
@@ -135,6 +141,7 @@ type world struct {
 	metrics   string // where they tell their metrics
 	loops     int    // of each node
 	late      string // nodes wait for this file
+	trial     time.Duration
 }
 
 // patience ends a test that hangs; nothing is judged by it.
@@ -147,7 +154,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	_ = os.Chmod(dir, 0o711)
-	w := &world{T: t, dir: dir}
+	w := &world{T: t, dir: dir, trial: 100 * time.Millisecond}
 	host := w.registry()
 	w.image = pushApp(t, host)
 	w.edge = platform.EdgeState{Domain: "localhost", Registry: host, ControlHosts: []string{"slipway.localhost"}, Control: host}
@@ -239,7 +246,7 @@ func (w *world) launch() *nodeProcess { return w.launchAs("test", "node", "rt") 
 // launchAs starts the node of a name with directories of its own.
 func (w *world) launchAs(id, dir, runtime string) *nodeProcess {
 	w.Helper()
-	order, err := json.Marshal(nodeOrder{id, w.path(dir), w.path("c.sock"), "127.0.0.1:0", w.path(runtime), w.path("secret.key"), 20 * time.Second, w.access, w.metrics, w.loops, w.late})
+	order, err := json.Marshal(nodeOrder{id, w.path(dir), w.path("c.sock"), "127.0.0.1:0", w.path(runtime), w.path("secret.key"), patience, w.trial, w.access, w.metrics, w.loops, w.late})
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -150,14 +150,28 @@ func (r *Router) StartDraining() {
 		return
 	}
 	r.began = r.now()
-	for _, ln := range r.listeners {
-		_ = ln.Close() // closed already is as good
-	}
+	r.closeListeners()
 	for _, server := range r.quic {
 		server.Leave()
 	}
 	r.drainMuxed()
 	r.passIdle()
+}
+
+// StopAccepting closes the listeners: Serve, ServeTLS and ServeTCP return. All
+// that has come goes on, and they may be called again. HTTP/3 stays: the kernel
+// leads to whoever opened its port last.
+func (r *Router) StopAccepting() {
+	r.serveMu.Lock()
+	defer r.serveMu.Unlock()
+	r.closeListeners()
+}
+
+// closeListeners is StopAccepting with r.serveMu held.
+func (r *Router) closeListeners() {
+	for _, ln := range r.listeners {
+		_ = ln.Close() // closed already is as good
+	}
 }
 
 // SetQuiet is Options.Quiet from now on.

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -20,6 +21,9 @@ func main() {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if ms, _ := strconv.Atoi(r.FormValue("ms")); ms > 0 {
 			time.Sleep(time.Duration(ms) * time.Millisecond)
+		}
+		if gate := r.FormValue("gate"); gate != "" {
+			waitAt(gate)
 		}
 		if bad.Load() {
 			w.WriteHeader(http.StatusInternalServerError)
@@ -47,6 +51,16 @@ func main() {
 	fmt.Println("listening")
 	fmt.Println(server.ListenAndServe())
 	select {}
+}
+
+// waitAt returns when the test has opened the gate.
+func waitAt(address string) {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = conn.Read(make([]byte, 1))
 }
 
 var (
