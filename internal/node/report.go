@@ -187,7 +187,7 @@ func (r *reporter) send(ctx context.Context, everything bool) error {
 }
 
 func (r *reporter) sendOnce(ctx context.Context, everything bool) error {
-	report := platform.NodeReport{Node: r.link.node, Runtime: r.info, Problems: r.listProblems(), Asked: r.asked()}
+	report := platform.NodeReport{Node: r.link.node, Runtime: r.info, Asked: r.asked()}
 	r.mu.Lock()
 	report.Acked, report.Refused = r.acked, r.refused
 	report.Full = r.full || everything
@@ -197,6 +197,7 @@ func (r *reporter) sendOnce(ctx context.Context, everything bool) error {
 	r.dirty, r.left = make(map[string]bool), nil
 	r.full = true // until this one has arrived
 	r.mu.Unlock()
+	report.Problems = r.listProblems() // after acked, which they are told before
 	if report.Full {
 		dirty, report.Gone = nil, nil
 	}
