@@ -92,7 +92,10 @@ func TestWhatOneRouterEjectedHasToProveItselfAtTheOther(t *testing.T) {
 	for failed.Store(0); failed.Load() < 5; {
 		all[0].get()
 	}
-	doubted := func(s platform.EdgeStatus) bool { return len(s.Processes) == 1 && s.Processes[0].HalfOpen == 1 }
+	doubted := func(s platform.EdgeStatus) bool {
+		all[0].get() // who ejected it has it for some seconds only, and tells of it again when it fails again
+		return len(s.Processes) == 1 && s.Processes[0].HalfOpen == 1
+	}
 	all[1].until("the other doubts it", doubted)
 	failed.Store(0)
 	for range 40 {

@@ -401,7 +401,7 @@ func newPredecessor(conn *net.UnixConn) *predecessor {
 func (p *predecessor) retire(log *slog.Logger) bool {
 	go p.listen()
 	p.tell(tableChange{Take: true, Tried: true})
-	late := time.NewTimer(handTime)
+	late := time.NewTimer(takenTime) // requests are served meanwhile, and an old one with many has much to do
 	defer late.Stop()
 	select {
 	case <-p.retired:

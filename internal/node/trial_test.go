@@ -24,7 +24,7 @@ type comers struct {
 	refused, broken []string
 }
 
-const comersAtOnce = 8
+const comersAtOnce = 4
 
 func (w *world) comers(app string) *comers {
 	ctx, cancel := context.WithCancel(context.Background())
