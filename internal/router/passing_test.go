@@ -40,8 +40,8 @@ func twoEdges(t *testing.T, opt router.Options) (older, newer *edge) {
 }
 
 func TestConnectionsThatWaitPassToASuccessor(t *testing.T) {
-	older, newer := twoEdges(t, router.Options{})
-	fresh := older.keepAlive()
+	older, newer := twoEdges(t, router.Options{HeaderTimeout: hangs})
+	fresh := older.keepAlive() // says nothing till the end
 	var all []*keepAlive
 	for range 450 { // more than pass at once
 		k := older.keepAlive()
