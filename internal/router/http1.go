@@ -175,6 +175,7 @@ func (c *inward) named(read []byte) net.Conn {
 
 // handOver gives a connection to the driver of HTTP/2.
 func (c *inward) handOver(conn net.Conn) {
+	c.inDue.Store(0) // it has begun in time
 	c.drop()
 	go c.router.multiplex(c, conn) // ends with the connection
 }

@@ -315,3 +315,38 @@ func TestAClientOfHTTP2ThatTakesNothingHasItsRequestReset(t *testing.T) {
 		t.Errorf("all of it was there: %d", n)
 	}
 }
+
+// A router that leaves waits for those it counts.
+func TestAConnectionThatTurnsOutToBeOneOfHTTP2CountsAllTheTime(t *testing.T) {
+	e := serve(t, router.Options{})
+	for range 100 {
+		conn, err := net.Dial("tcp", e.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.untilConnections(1)
+		stop, fewest := make(chan struct{}), make(chan int)
+		go func() {
+			least := 1
+			for {
+				select {
+				case <-stop:
+					fewest <- least
+					return
+				default:
+					least = min(least, e.Connections())
+				}
+			}
+		}()
+		_, _ = io.WriteString(conn, http2.ClientPreface)
+		frames := http2.NewFramer(conn, conn)
+		_ = frames.WriteSettings()
+		_, err = frames.ReadFrame()
+		close(stop)
+		if n := <-fewest; n < 1 || err != nil {
+			t.Fatalf("%d were counted, %v", n, err)
+		}
+		conn.Close()
+		e.untilConnections(0)
+	}
+}
