@@ -254,7 +254,7 @@ type heard struct {
 func (c *frames) answers(ids ...uint32) map[uint32]heard {
 	c.t.Helper()
 	got := map[uint32]heard{}
-	for open := len(ids); open > 0; {
+	for open := slices.Clone(ids); len(open) > 0; {
 		f, err := c.ReadFrame()
 		if err != nil {
 			c.t.Fatalf("%v after %v", err, got)
@@ -273,8 +273,8 @@ func (c *frames) answers(ids ...uint32) map[uint32]heard {
 			c.t.Fatalf("the connection ended: %v %s, after %v", f.ErrCode, f.DebugData(), got)
 		}
 		got[f.Header().StreamID] = h
-		if ends && slices.Contains(ids, f.Header().StreamID) {
-			open--
+		if ends { // an answered one may be reset, too
+			open = slices.DeleteFunc(open, func(id uint32) bool { return id == f.Header().StreamID })
 		}
 	}
 	return got

@@ -303,7 +303,7 @@ func TestADrainingRouterServesParkedConnectionsOnceMore(t *testing.T) {
 }
 
 func TestParkedConnectionsCount(t *testing.T) {
-	e, addr := lotOf(t, router.Options{MaxConnections: 2, Quiet: time.Hour, RateGrace: 20 * time.Millisecond})
+	e, addr := lotOf(t, router.Options{MaxConnections: 2, Quiet: time.Hour})
 	first := e.idler(addr)
 	e.idler(addr)
 	e.untilParked(2)
@@ -318,7 +318,7 @@ func TestParkedConnectionsCount(t *testing.T) {
 }
 
 func TestParkedConnectionsMakeRoom(t *testing.T) {
-	e, addr := lotOf(t, router.Options{MaxConnections: 2, HeaderTimeout: 10 * time.Second, RateGrace: 20 * time.Millisecond, Quiet: time.Millisecond})
+	e, addr := lotOf(t, router.Options{MaxConnections: 2, Quiet: time.Millisecond})
 	for range 6 {
 		e.idler(addr)
 		for e.Parked() == 0 {
