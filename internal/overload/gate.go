@@ -247,13 +247,14 @@ func (g *Gate) room() int {
 
 // fullQueue is how long what may wait, if it is no burst, takes to be served. With
 // less, those who could be served leave when chance brings many at once; with
-// more, all wait. While the limit is found out, what waits inside counts too.
+// more, all wait. While the limit is found out, what waits inside counts too, and
+// less is known of how much that is.
 func (g *Gate) fullQueue() time.Duration {
 	target := g.target()
 	if g.limit.told {
 		return target * 11 / 4
 	}
-	return max(target*11/4-(g.hold-target), target)
+	return max(target*5/2-(g.hold-target), target)
 }
 
 // perSlot is how often a slot comes free when all are taken.

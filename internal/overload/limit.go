@@ -37,6 +37,7 @@ type limiter struct {
 // less in it: then it was not full.
 type trial struct {
 	own    float64 // when it began; 0: there is none
+	guess  bool    // the app was never known to be full
 	before pace    // with the app full or slow, as much in it as there was
 	since  pace
 }
@@ -122,12 +123,15 @@ func (l *limiter) roll(p pace, peak int, queued, rising bool) {
 	took := l.sum / time.Duration(l.n)
 	p, l.pace = l.pace, pace{}
 	l.sum, l.n = 0, 0
-	used := p.inside()
+	full := queued || p.inside() > 0.8*l.own
 	if float64(took) <= tolerance*float64(l.base) {
-		l.did = max(l.did*15/16, p.rate())
+		if !full { // or it did no more because no more was let in
+			l.did *= 15.0 / 16
+		}
+		l.did = max(l.did, p.rate())
 	}
 	switch {
-	case l.base == 0 || used < 0.5*float64(l.total) && l.trial.own == 0:
+	case l.base == 0 || p.inside() < 0.5*float64(l.total) && l.trial.own == 0:
 		l.learn(took, 8)
 	case took < l.base:
 		l.learn(took, 16)
@@ -135,7 +139,7 @@ func (l *limiter) roll(p pace, peak int, queued, rising bool) {
 	if l.told {
 		return
 	}
-	if full := queued || used > 0.8*l.own; !full || !rising || !l.surged(p, took) {
+	if !full || !rising || !l.surged(p, took) {
 		l.adjust(p, took, full)
 	}
 	l.settle()
@@ -175,8 +179,9 @@ func (l *limiter) adjust(p pace, took time.Duration, full bool) {
 		}
 	case usual >= 1 && !p.steady(took, 1.2):
 		// Those that make it slow have not been answered yet.
-	case usual >= 1 && full && !l.full:
+	case usual >= 1 && full && (!l.full || l.trial.guess): // a trial without a verdict has not found it full
 		l.own *= 2
+		l.full, l.trial = false, trial{}
 	case usual >= 1 && full:
 		l.trial, l.trials = trial{}, manyTrials // it is the limit that makes others wait
 		l.own += max(0.5, l.own/16)
@@ -191,7 +196,7 @@ func (l *limiter) lower(p pace, took time.Duration, to float64) {
 	t := &l.trial
 	switch {
 	case t.own == 0: // what p saw may have begun before the app was full
-		*t = trial{own: l.own}
+		*t = trial{own: l.own, guess: !l.full}
 		l.trials++
 		return
 	case t.before.out > 0:
