@@ -40,6 +40,7 @@ const DefaultLag = 50 * time.Millisecond
 
 const (
 	strikes  = 3    // windows that make a lag more than a hiccup
+	fewAsked = 20   // requests; fewer are no reason for a lag either
 	relief   = 0.90 // of what was taken is, in the next window of lag
 	recovery = 0.10 // more of it, when there is none; twice as much more in each window after
 )
@@ -109,6 +110,8 @@ func (g *Guard) Observe(lag time.Duration) {
 		g.strikes = 0
 	}
 	switch {
+	case g.late.Load() && lag > g.most && g.win.within+g.win.over < fewAsked:
+		return // the window goes on: so few say nothing of what classes come
 	case g.late.Load():
 		g.steer(lag)
 	case g.strikes >= strikes:

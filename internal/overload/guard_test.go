@@ -53,6 +53,25 @@ func TestARouterThatIsLateShedsTheLoudAppsLeastAndTheQuietAppNothing(t *testing.
 	}
 }
 
+func TestAWindowOfFewRequestsSaysNothingOfTheirClasses(t *testing.T) {
+	g, share := overload.NewGuard(0), overload.Share{}
+	for i := range 1000 {
+		class := overload.Background
+		if i%20 == 0 {
+			class = overload.Critical
+		}
+		in := g.Admit(&share, 1, func() overload.Level { return overload.MakeLevel(class, 100) })
+		g.Observe(tooLate)
+		switch {
+		case !in && class == overload.Critical:
+			t.Fatalf("request %d, a critical one, is turned away before lesser ones are", i)
+		case !in:
+			return
+		}
+	}
+	t.Error("nothing is shed")
+}
+
 func TestWhenTheLagIsOverAllComeInAgain(t *testing.T) {
 	g := overload.NewGuard(0)
 	rush(g, tooLate, 15, 1000, 10)
@@ -101,6 +120,26 @@ func TestTheRuntimeTellsHowLateItRuns(t *testing.T) {
 	}
 	if late := lag.Read(); late < 0 || late > time.Minute {
 		t.Errorf("a thousand goroutines were %v late", late)
+	}
+}
+
+func TestTheRuntimeTellsHowLateThoseRunWhoSeldomDo(t *testing.T) {
+	const few = 3 // of which not one in eight may be counted: it is asked until some are
+	var lag overload.Lag
+	for unknown := 0; ; {
+		lag.Read()
+		done := make(chan bool)
+		for range few {
+			go func() { done <- true }()
+		}
+		for range few {
+			<-done
+		}
+		if late := lag.Read(); late == overload.Unknown {
+			unknown++
+		} else if unknown > 0 {
+			return // it was not known at first, and is after a while
+		}
 	}
 }
 

@@ -377,6 +377,9 @@ func (r *Router) tend() {
 // spare has a router that is late do less: handshakes are put off first, and
 // only when that is no help are requests turned away.
 func (r *Router) spare(lag time.Duration) {
+	if lag == overload.Unknown {
+		return // what is known goes on
+	}
 	slowed, shed := r.handshakes.pace.Slowed(), r.guard.Snapshot().Late
 	if r.handshakes.pace.Observe(r.now(), lag > overload.DefaultLag) {
 		lag = 0

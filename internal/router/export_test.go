@@ -29,6 +29,13 @@ func (r *Router) ShownTo(ctx context.Context, name string) (cert *tls.Certificat
 // SetLate says how late the router is; before it serves.
 func (r *Router) SetLate(late func() time.Duration) { r.late = late }
 
+// TakeTurns asks for the turns of so many handshakes, as they do.
+func (r *Router) TakeTurns(n int) {
+	for range n {
+		_, _ = r.handshakes.pace.Turn(r.now())
+	}
+}
+
 // Slows reports whether handshakes are put off.
 func (r *Router) Slows() bool { return r.handshakes.pace.Slowed() }
 
