@@ -228,8 +228,13 @@ func (i *instance) lastOut(empty <-chan struct{}, moment time.Duration) error {
 	}
 }
 
+// undrained is nil when the last one left meanwhile.
 func (i *instance) undrained(why error) error {
-	return fmt.Errorf("drain %s: %d requests still open: %w", i.id, i.door.inside(), why)
+	left := i.door.inside()
+	if left == 0 {
+		return nil
+	}
+	return fmt.Errorf("drain %s: %d requests still open: %w", i.id, left, why)
 }
 
 // frames follows the frames of a WebSocket (RFC 6455, 5.2) as far as to know
