@@ -71,15 +71,6 @@ type inward struct {
 	away   bool
 }
 
-// attend serves one connection until it ends.
-func (r *Router) attend(conn net.Conn, door entrance, secure bool) {
-	_ = withSocket(conn, r.bound)
-	c := r.inwardOf(conn, door)
-	if c.enter() {
-		c.attend(secure)
-	}
-}
-
 // inwardOf is a client's connection, which was counted at a door.
 func (r *Router) inwardOf(conn net.Conn, door entrance) *inward {
 	c := &inward{router: r, socket: conn, door: door}
@@ -102,6 +93,7 @@ func (c *inward) enter() bool {
 	return true
 }
 
+// attend is the life of a connection that has entered.
 func (c *inward) attend(secure bool) {
 	if err := c.introduce(); err != nil {
 		c.close()

@@ -123,7 +123,12 @@ func (r *Router) admit(conn net.Conn, secure bool) {
 		r.hasNoRoom()
 		sendAway(conn, secure)
 	default:
-		go r.attend(conn, door, secure) // ends with the connection, which the router's end cuts
+		if c := r.inwardOf(conn, door); c.enter() { // at once: who finds no listener any more finds all who came
+			go func() { // ends with the connection, which the router's end cuts
+				_ = withSocket(conn, r.bound)
+				c.attend(secure)
+			}()
+		}
 	}
 }
 
@@ -360,7 +365,7 @@ func (r *Router) lull(ctx context.Context) error {
 // noisy is how long lull has to go on waiting.
 func (r *Router) noisy() (left time.Duration) {
 	now, enough := r.now(), time.Duration(r.calm.Load())
-	if r.onWay.Load() > 0 { // looked at first: some may come back
+	if r.serves() || r.onWay.Load() > 0 { // looked at first: some may come, or come back
 		left = enough
 	}
 	left = max(left, r.loopsNoisy(now, enough))

@@ -55,6 +55,51 @@ func (k *keepAlive) answer() (body string, closes bool) {
 	return string(all), res.Close
 }
 
+// lastMoment is a listener that takes one connection, and says so when it may.
+type lastMoment struct {
+	net.Listener
+	took, may chan struct{}
+}
+
+func (l *lastMoment) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		close(l.took)
+	}
+	<-l.may
+	return conn, err
+}
+
+func TestAConnectionThatWasJustTakenWhenTheRouterLeavesIsServed(t *testing.T) {
+	e := serve(t, router.Options{Quiet: time.Millisecond})
+	e.SetRoute("blog", route("blog", 1, backend(t, says("ok"))))
+	ln := &lastMoment{listen(t), make(chan struct{}), make(chan struct{})}
+	served := make(chan error, 1)
+	go func() { served <- e.Serve(ln) }()
+	e.addr = ln.Addr().String()
+	k := e.keepAlive()
+	fmt.Fprint(k, "GET / HTTP/1.1\r\nHost: blog.test\r\n\r\n")
+	<-ln.took
+	drained := make(chan error, 1)
+	go func() { drained <- e.Drained(t.Context()) }()
+	select {
+	case err := <-drained:
+		t.Errorf("it left, with %v, before all of its listeners had", err)
+		close(ln.may)
+	case <-time.After(100 * time.Millisecond): // it would have by now
+		close(ln.may)
+		if body, closes := k.answer(); body != "ok" || !closes {
+			t.Errorf("got %q, close %v", body, closes)
+		}
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestADrainingRouterAnswersWhatComesAndAsksToReconnect(t *testing.T) {
 	e := serve(t, router.Options{Quiet: 100 * time.Millisecond})
 	e.SetRoute("blog", route("blog", 1, backend(t, says("ok"))))

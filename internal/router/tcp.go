@@ -111,8 +111,10 @@ func (r *Router) ServeTCP(ln net.Listener, port int) error {
 	for {
 		conn, err := ln.Accept()
 		switch {
-		case err == nil:
+		case err == nil && r.open.enter():
 			go r.carryTCP(conn, port) // ends with the connection, which the router's end cuts
+		case err == nil: // it is too late
+			_ = conn.Close()
 		case r.draining.Load() || errors.Is(err, net.ErrClosed):
 			return nil
 		default:
@@ -141,15 +143,20 @@ func (s *serving) dropListener(ln net.Listener) {
 	s.serveMu.Lock()
 	defer s.serveMu.Unlock()
 	s.listeners = slices.DeleteFunc(s.listeners, func(l net.Listener) bool { return l == ln })
+	s.watch.changed()
 }
 
-// carryTCP is the life of one connection.
+// serves reports whether connections may yet come from a listener.
+func (s *serving) serves() bool {
+	s.serveMu.Lock()
+	defer s.serveMu.Unlock()
+	return len(s.listeners) > 0
+}
+
+// carryTCP is the life of one connection, which was let in at r.open.
 func (r *Router) carryTCP(conn net.Conn, port int) {
-	defer conn.Close()
-	if !r.open.enter() {
-		return
-	}
 	defer r.open.leave()
+	defer conn.Close()
 	door := &r.metrics.Doors[access.TCP]
 	door.Enter()
 	defer door.Close()
