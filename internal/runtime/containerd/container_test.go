@@ -4,7 +4,9 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/vishvananda/netlink"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/runtime/containerd"
@@ -187,6 +190,41 @@ func TestInstancesReachNeitherEachOtherNorTheMachine(t *testing.T) {
 	}
 	out, _ = w.run(t, sh(image, `perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 1); print IO::Socket::INET->new(PeerAddr => "127.0.0.1", PeerPort => $s->sockport) ? "loopback works\n" : "no loopback: $!\n"'; cat /proc/net/if_inet6 2>/dev/null | wc -l`))
 	wants(t, "inside", out, "loopback works", "0\n")
+}
+
+func TestAnAnswerArrivesThatThePacketFilterTakesForAStrangers(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	image := push(t, w.host, v1.Config{}, debian(t))
+	late := sh(image, `exec perl -MIO::Socket::INET -e '$| = 1; my $s = IO::Socket::INET->new(LocalPort => $ENV{PORT}, Listen => 5) or die; print "listening\n"; my $first = $s->accept; my $second = $s->accept; print $first "well\n"'`)
+	late.Spec.Port = true
+	address := w.start(t, late, "listening")
+	first, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	to := first.RemoteAddr().(*net.TCPAddr).IP
+	var filter netlink.ConntrackFilter
+	if err := filter.AddIP(netlink.ConntrackOrigDstIP, to); err != nil {
+		t.Fatal(err)
+	}
+	forgotten, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, netlink.FAMILY_V4, &filter)
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skipf("this kernel does not let conntrack forget: %v", err)
+	}
+	if err != nil || forgotten == 0 {
+		t.Fatalf("%d connections were forgotten: %v", forgotten, err)
+	}
+	second, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	_ = first.SetReadDeadline(time.Now().Add(time.Minute))
+	if text, err := io.ReadAll(first); string(text) != "well\n" {
+		t.Errorf("got %q, %v", text, err)
+	}
 }
 
 func TestWhoListensOnLoopbackAloneIsToldSo(t *testing.T) {

@@ -33,7 +33,10 @@ func (n *network) rules() string {
 		"-A " + c + "-APART -j DROP",
 		"COMMIT",
 		"*filter", ":" + c + "-HOST - [0:0]", ":" + c + "-PASS - [0:0]",
-		// Of the machine, instances see the answers they owe it and DNS.
+		// Of the machine, instances see the answers they owe it and DNS. Whose answer
+		// a segment is TCP knows for sure; conntrack may have forgotten the connection
+		// or take it for invalid, and whoever waits for the answer would wait for ever.
+		"-A " + c + "-HOST -p tcp -m tcp ! --syn -j ACCEPT",
 		"-A " + c + "-HOST -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
 		"-A " + c + "-HOST -p udp -m udp --dport 53 -j ACCEPT",
 		"-A " + c + "-HOST -p tcp -m tcp --dport 53 -j ACCEPT",
