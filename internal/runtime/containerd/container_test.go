@@ -227,6 +227,53 @@ func TestAnAnswerArrivesThatThePacketFilterTakesForAStrangers(t *testing.T) {
 	}
 }
 
+func TestTheMachineIsWhereItWasForInstancesWhenOthersComeAndGo(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	_, bridge, _ := w.Names()
+	at := func() string {
+		link, err := netlink.LinkByName(bridge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return link.Attrs().HardwareAddr.String()
+	}
+	image := push(t, w.host, v1.Config{}, debian(t))
+	s := sh(image, "echo here; exec sleep 1000")
+	w.start(t, s, "here")
+	with := at()
+	if err := w.Stop(t.Context(), s.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); ports(t, bridge) > 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the device of an instance stays")
+		}
+	}
+	if without := at(); without != with {
+		t.Errorf("it was at %s, and is at %s", with, without)
+	}
+}
+
+// ports is how many devices a bridge leads to.
+func ports(t *testing.T, bridge string) (n int) {
+	t.Helper()
+	links, err := netlink.LinkList()
+	if err != nil {
+		t.Fatal(err)
+	}
+	master, err := netlink.LinkByName(bridge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range links {
+		if link.Attrs().MasterIndex == master.Attrs().Index {
+			n++
+		}
+	}
+	return n
+}
+
 func TestWhoListensOnLoopbackAloneIsToldSo(t *testing.T) {
 	t.Parallel()
 	w := newWard(t)

@@ -1,6 +1,7 @@
 package containerd
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -193,6 +194,9 @@ func (n *network) makeBridge() error {
 			return err
 		}
 	}
+	if err := netlink.LinkSetHardwareAddr(link, n.hardware(link)); err != nil {
+		return err
+	}
 	// Instances speak IPv4 alone: no second way to the machine.
 	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+n.bridge+"/disable_ipv6", []byte("1"), 0)
 	address := &netlink.Addr{IPNet: &net.IPNet{IP: n.gateway().AsSlice(), Mask: net.CIDRMask(n.prefix.Bits(), 32)}}
@@ -200,6 +204,17 @@ func (n *network) makeBridge() error {
 		return err
 	}
 	return netlink.LinkSetUp(link)
+}
+
+// hardware is the address that the bridge is to keep: the one it has. A bridge for
+// which none was set has the lowest of its ports', so that with each instance that
+// came or went what all others sent could go to nobody, until they asked again
+// where the machine is.
+func (n *network) hardware(link netlink.Link) net.HardwareAddr {
+	if has := link.Attrs().HardwareAddr; !bytes.Equal(has, make([]byte, len(has))) {
+		return has
+	}
+	return append(net.HardwareAddr{0x02, 0}, n.gateway().AsSlice()...) // it had ports
 }
 
 // onlyAddress takes addresses of an earlier choice away.
