@@ -278,7 +278,11 @@ func (n *node) serve(ctx context.Context, have state, e *estate) error {
 	defer work.Wait()
 	defer end()
 	failed := make(chan error, 2)
-	if err := n.open(e, &work, failed); err != nil {
+	err = e.awaited(n.life, n.opt.Socket)
+	if err == nil {
+		err = n.open(e, &work, failed)
+	}
+	if err != nil {
 		n.control.decline()
 		e.decline()
 		return err

@@ -219,6 +219,20 @@ func (e *estate) take(ctx context.Context, log *slog.Logger, socket string) erro
 	if e.predecessor == nil || e.predecessor.retire(log) {
 		return nil
 	}
+	return inOffice(ctx, socket)
+}
+
+// awaited is take's error before anybody was served: who is late knows what was
+// when the older node handed over, and would lead requests to what is gone.
+func (e *estate) awaited(ctx context.Context, socket string) error {
+	if e.predecessor == nil || !e.predecessor.ended() {
+		return nil
+	}
+	return inOffice(ctx, socket)
+}
+
+// inOffice returns an error unless the older node is dead.
+func inOffice(ctx context.Context, socket string) error {
 	conn, err := (&net.Dialer{Timeout: handTime}).DialContext(ctx, "unix", socket)
 	if err != nil {
 		return nil //nolint:nilerr // it is dead
@@ -394,6 +408,18 @@ func newPredecessor(conn *net.UnixConn) *predecessor {
 		conn: conn, retired: make(chan struct{}), gone: make(chan struct{}),
 		drained: make(map[string]chan struct{}),
 	}
+}
+
+// ended reports whether the conversation has, before anything was said.
+func (p *predecessor) ended() (over bool) {
+	raw, err := p.conn.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) {
+			n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0) //nolint:gosec // a descriptor
+			over = n > 0
+		})
+	}
+	return over || err != nil
 }
 
 // retire returns false when the older node ended the conversation without a word:
