@@ -74,7 +74,7 @@ func runNode(ctx context.Context, log *slog.Logger, o *options, owned bool) erro
 		return err
 	}
 	defer serveProfiles(log, o.debugSocket("node"))()
-	go giveBack(ctx)
+	go giveBack(ctx, ballast)
 	defer runtime.KeepAlive(make([]byte, ballast))
 	reopen := make(chan os.Signal, 1)
 	signal.Notify(reopen, syscall.SIGHUP)

@@ -12,7 +12,7 @@ import (
 // A process rests while it uses hardly any of a processor between two looks. It
 // is worth a collection then if enough was allocated since the last one.
 const (
-	restLook  = 10 * time.Second
+	restLook  = 2 * time.Second
 	restUse   = restLook / 100
 	restWorth = 4 << 20
 )
@@ -24,8 +24,9 @@ const ballast = 16 << 20
 
 // giveBack gives memory back to the system whenever the process comes to rest,
 // until ctx ends: Go's runtime collects when the heap has doubled, and where
-// nothing allocates, what a start or a push took would stay until then.
-func giveBack(ctx context.Context) {
+// nothing allocates, what a start or a push took would stay until then. held is
+// how much of what lives is nobody's use: ballast.
+func giveBack(ctx context.Context, held uint64) {
 	tick := time.NewTicker(restLook)
 	defer tick.Stop()
 	var r rest
@@ -35,7 +36,7 @@ func giveBack(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if all, live := allocated(); r.due(processorTime(), all, live) {
+		if all, live := allocated(); r.due(processorTime(), all, live-min(live, held)) {
 			debug.FreeOSMemory()
 		}
 	}

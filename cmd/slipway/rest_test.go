@@ -20,7 +20,7 @@ func TestMemoryGoesBackWhenTheProcessRests(t *testing.T) {
 		var m runtime.MemStats
 		for stays := uint64(much); stays > much/2; stays = m.HeapInuse + m.HeapIdle - m.HeapReleased {
 			ctx, end := context.WithTimeout(t.Context(), 3*restLook)
-			giveBack(ctx)
+			giveBack(ctx, 0)
 			end()
 			runtime.ReadMemStats(&m)
 		}

@@ -105,7 +105,7 @@ func serve(ctx context.Context, log *slog.Logger, o *options) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
 
-	go giveBack(ctx)
+	go giveBack(ctx, 0)
 	failed := make(chan error, 8)
 	p.serve(failed)
 	if err := startNode(ctx, log, o); err != nil {

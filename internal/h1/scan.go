@@ -6,8 +6,8 @@ import "bytes"
 // piece costs what it is long, however much came before. The zero value has seen
 // nothing.
 type Scan struct {
-	line, seen int // of the bytes: where the last line begins, and those looked at
-	lines      int
+	line, seen int32 // of the bytes: where the last line begins, and those looked at
+	lines      int32
 }
 
 // Parse is r.Parse for a head of which more may have come since it was called
@@ -32,14 +32,15 @@ func (s *Scan) ready(buf []byte, limits Limits) bool {
 	for {
 		end := bytes.IndexByte(buf[s.seen:], '\n')
 		if end < 0 {
-			s.seen = len(buf)
+			s.seen = int32(len(buf)) //nolint:gosec // below limits.Head
 			return false
 		}
-		end += s.seen
-		if end == s.line || buf[end-1] != '\r' || !s.passes(buf[s.line:end-1], limits) {
+		line := buf[s.line : int(s.seen)+end]
+		if len(line) == 0 || line[len(line)-1] != '\r' || !s.passes(line[:len(line)-1], limits) {
 			return true
 		}
-		s.line, s.seen = end+1, end+1
+		s.seen += int32(end) + 1 //nolint:gosec // below limits.Head
+		s.line = s.seen
 	}
 }
 
@@ -52,5 +53,5 @@ func (s *Scan) passes(text []byte, limits Limits) bool {
 		return new(Request).requestLine(text, limits) == nil
 	}
 	_, err := parseField(text)
-	return err == nil && s.lines-1 <= limits.Fields // the empty one is no field
+	return err == nil && int(s.lines)-1 <= limits.Fields // the empty one is no field
 }

@@ -75,7 +75,7 @@ func (r *Router) HandedOver() (n int) {
 	r.onLoops(func(l *loop) {
 		for _, s := range l.sockets {
 			if c, ok := s.handler.(*inSocket); ok {
-				n += c.handed
+				n += int(c.handed)
 			}
 		}
 	})

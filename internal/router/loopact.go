@@ -33,6 +33,7 @@ func (l *loop) drop(a *act) {
 	a.slab, a.text, a.sent, a.rest = nil, nil, 0, nil
 	a.inline, a.out, a.due = nil, nil, 0
 	a.begun, a.complete, a.chunked, a.unended, a.final = false, false, false, false, false
+	a.blocked, a.pace = 0, pace{}
 	a.interims, a.queued, a.gate, a.owner = 0, false, nil, nil
 	if len(l.acts) < maxFreed {
 		l.acts = append(l.acts, a)
@@ -132,9 +133,9 @@ func (c *inSocket) flush(l *loop) bool {
 		switch {
 		case err == unix.EAGAIN: //nolint:errorlint // an Errno
 			c.writable = false
-			if c.blocked == 0 {
-				c.blocked = l.clock
-				l.by(c.fd, c.blocked)
+			if a.blocked == 0 {
+				a.blocked = l.clock
+				l.by(c.fd, a.blocked)
 			}
 			return false
 		case err == unix.EINTR: //nolint:errorlint // an Errno
@@ -143,7 +144,7 @@ func (c *inSocket) flush(l *loop) bool {
 			c.leaves(l)
 			return false
 		}
-		c.blocked = 0
+		a.blocked = 0
 		if len(a.text) > a.sent {
 			a.sent += n
 		} else {

@@ -41,7 +41,7 @@ func (c *inSocket) handOver(l *loop) {
 		if c.known {
 			in.peer.addr = c.peer.addr
 		}
-		in.home, in.handed, in.stays = l, c.handed+1, min(c.handed+1, maxStay)
+		in.home, in.handed, in.stays = l, int(c.handed)+1, min(int(c.handed)+1, maxStay)
 		if c.r < c.w {
 			in.slab, in.data, in.r, in.w = c.slab, c.slab[:], c.r, c.w
 			c.slab = nil
@@ -67,7 +67,7 @@ func (c *inward) goHome() (gone bool) {
 	if err != nil {
 		return false
 	}
-	s := &inSocket{fd: fd, peer: c.peer, door: c.door, known: true, handed: c.handed}
+	s := &inSocket{fd: fd, peer: c.peer, door: c.door, known: true, handed: int32(c.handed)} //nolint:gosec // it is small
 	l.arrive()
 	if !l.post(func() { s.begins(l, l.router.opt.IdleTimeout) }) {
 		l.part()

@@ -21,22 +21,19 @@ type inSocket struct {
 	hungUp   bool // the client has closed its half
 	noticed  bool // so it was at the last tick
 	ended    bool
+	waits    bool // for the body of a request whose head is there
+	known    bool // who the client is was found out
+
+	lingering bool
+	handed    int32 // how often it was handed over
 
 	slab *slab // what came: data[r:w]; nil: nothing is there
 	r, w int
 	scan h1.Scan // of the head that came in part
-	need int     // how many bytes have to be there of the body with its head
+	need int32   // how many bytes have to be there of the body with its head
 
-	due       time.Duration // on the loop's clock; 0: none
-	rested    time.Duration // since when there is no request, if there is none
-	waits     bool          // for the body of a request whose head is there
-	lingering bool
-
-	known  bool // who the client is was found out
-	handed int  // how often it was handed over
-
-	blocked time.Duration // since when it takes nothing of what there is for it; 0: it does
-	pace    pace
+	due    time.Duration // on the loop's clock; 0: none
+	rested time.Duration // since when there is no request, if there is none
 
 	act *act // of the request that is under way; nil: there is none
 }
@@ -64,9 +61,11 @@ type act struct {
 	sent     int
 	rest     []byte
 	chunked  bool
-	unended  bool // the answer ends with the connection
-	final    bool // the connection is closed after it
-	complete bool // all of the answer is in text and rest
+	unended  bool          // the answer ends with the connection
+	final    bool          // the connection is closed after it
+	complete bool          // all of the answer is in text and rest
+	blocked  time.Duration // since when the client takes nothing of it; 0: it does
+	pace     pace
 }
 
 func (c *inSocket) event(l *loop, events uint32) {
@@ -144,7 +143,7 @@ func (c *inSocket) read(l *loop) {
 // begin begins with the request whose first bytes are there. It reports false
 // when more has to come first.
 func (c *inSocket) begin(l *loop) bool {
-	if c.w-c.r < c.need {
+	if c.w-c.r < int(c.need) {
 		return c.continued(l)
 	}
 	a := l.act()
@@ -157,7 +156,7 @@ func (c *inSocket) begin(l *loop) bool {
 		c.refuse(l, &a.req, badBody(err))
 		l.drop(a)
 	case err == nil && c.more(&a.req, n):
-		c.need = n + int(a.req.Length)
+		c.need = int32(n) + int32(a.req.Length) //nolint:gosec // they fit a slab
 		l.drop(a)
 		if !c.waits {
 			c.waits = true
@@ -456,16 +455,16 @@ func (c *inSocket) tick(l *loop) {
 		if c.noticed = c.hungUp; c.noticed {
 			l.by(c.fd, l.clock)
 		}
-		if l.by(c.fd, a.due); c.blocked > 0 {
-			l.by(c.fd, c.pace.next(c.blocked, &l.router.opt))
+		if l.by(c.fd, a.due); a.blocked > 0 {
+			l.by(c.fd, a.pace.next(a.blocked, &l.router.opt))
 		}
 	}
 }
 
 // slow reports whether the client takes too little of its answer.
 func (c *inSocket) slow(l *loop) bool {
-	opt := &l.router.opt
-	return c.blocked > 0 && c.pace.next(c.blocked, opt) <= l.clock && c.pace.slow(c.blocked, l.clock, acknowledged(c.fd), opt)
+	a, opt := c.act, &l.router.opt
+	return a.blocked > 0 && a.pace.next(a.blocked, opt) <= l.clock && a.pace.slow(a.blocked, l.clock, acknowledged(c.fd), opt)
 }
 
 // late ends what took too long to come.

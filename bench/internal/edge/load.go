@@ -217,6 +217,10 @@ func memory(proxies []proxy, name string, count int, open func(proxy) (net.Conn,
 	}
 }
 
+// settle is how long connections rest until they are looked at: memory that opening
+// them took goes back when nothing happens for a while.
+const settle = 6 * time.Second
+
 // costOf opens count connections, lets them settle, and gives the KB each.
 func costOf(p proxy, count int, open func(proxy) (net.Conn, error)) (float64, error) {
 	before := proc.PSS(p.pids...)
@@ -227,7 +231,7 @@ func costOf(p proxy, count int, open func(proxy) (net.Conn, error)) (float64, er
 		}
 		defer conn.Close()
 	}
-	time.Sleep(3 * time.Second)
+	time.Sleep(settle)
 	return float64(proc.PSS(p.pids...)-before) / float64(count), nil
 }
 
