@@ -398,6 +398,14 @@ func (w *world) ask(method, app, path string) (status int, body string) {
 
 var fresh = &http.Transport{DisableKeepAlives: true}
 
+// says holds an app to the version that its answer begins with.
+func (w *world) says(app, version string) {
+	w.Helper()
+	if body := w.mustGet(app, "/"); !strings.HasPrefix(body, version+" ") {
+		w.Errorf("%s answered %q, want %s", app, body, version)
+	}
+}
+
 func (w *world) mustGet(app, path string) string {
 	w.Helper()
 	status, body := w.get(app, path)

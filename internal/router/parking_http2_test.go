@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -223,19 +222,12 @@ func TestManyParkedConnectionsOfHTTP2GoOnAtOnce(t *testing.T) {
 	for n := range all {
 		all[n] = e.framer(addr)
 	}
-	for range 3 {
-		e.untilParked(len(all))
-		var wg sync.WaitGroup
-		for _, f := range all {
-			wg.Go(func() {
-				id := f.send("x")
-				if got := f.answers(id)[id]; got.text != "1 <nil>" {
-					t.Errorf("got %+v", got)
-				}
-			})
+	e.atOnce(len(all), func(n int) {
+		id := all[n].send("x")
+		if got := all[n].answers(id)[id]; got.text != "1 <nil>" {
+			t.Errorf("got %+v", got)
 		}
-		wg.Wait()
-	}
+	})
 }
 
 func TestParkedConnectionsOfHTTP2AreToldWhenTheirTimeIsOver(t *testing.T) {

@@ -166,16 +166,21 @@ func TestManyParkedConnectionsGoOnAtOnce(t *testing.T) {
 	for n := range all {
 		all[n] = e.idler(addr)
 	}
+	e.atOnce(len(all), func(n int) {
+		all[n].ask(n)
+		if body, _ := all[n].answer(); body != fmt.Sprintf("%d <nil>", n) {
+			t.Errorf("got %q for %d", body, n)
+		}
+	})
+}
+
+// atOnce has so many that are parked ask at once, and again when they are.
+func (e *edge) atOnce(count int, ask func(n int)) {
 	for range 3 {
-		e.untilParked(len(all))
+		e.untilParked(count)
 		var wg sync.WaitGroup
-		for n, i := range all {
-			wg.Go(func() {
-				i.ask(n)
-				if body, _ := i.answer(); body != fmt.Sprintf("%d <nil>", n) {
-					t.Errorf("got %q for %d", body, n)
-				}
-			})
+		for n := range count {
+			wg.Go(func() { ask(n) })
 		}
 		wg.Wait()
 	}
