@@ -6,9 +6,11 @@ import (
 )
 
 // interrupt is Ctrl-C in the user's terminal: everything in the foreground
-// gets it.
+// gets it. SIGTERM is for where a shell has begun the tests in the background:
+// SIGINT is ignored there.
 func interrupt(cmd *exec.Cmd) {
 	syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
+	syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
 	cmd.Wait()
 }
 
