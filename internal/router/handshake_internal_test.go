@@ -37,7 +37,9 @@ func TestAHandshakesStackIsLargeEnoughFromItsBeginning(t *testing.T) {
 	cert.Hosts = []string{"example.com"}
 	r.SetCertificates([]platform.EdgeCertificate{cert}, nil)
 	for _, client := range []*tls.Config{
-		{CurvePreferences: []tls.CurveID{tls.X25519MLKEM768}}, {CurvePreferences: []tls.CurveID{tls.X25519}}, {CurvePreferences: []tls.CurveID{tls.CurveP256}},
+		{CurvePreferences: []tls.CurveID{tls.X25519MLKEM768}},
+		{CurvePreferences: []tls.CurveID{tls.X25519}},
+		{CurvePreferences: []tls.CurveID{tls.CurveP256}},
 		{MaxVersion: tls.VersionTLS12},
 	} {
 		client.ServerName, client.InsecureSkipVerify = "example.com", true //nolint:gosec // it is no test of certificates
