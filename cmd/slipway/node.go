@@ -289,7 +289,7 @@ func watchNode(ctx context.Context, log *slog.Logger, o *options, connected func
 			continue
 		}
 		running, err := node.Status(ctx, o.nodeSocket())
-		if !nodeWanted(o) || !errors.Is(err, platform.ErrNotFound) && !(running.Substitute && tries.next(time.Now())) {
+		if !nodeWanted(o) || !errors.Is(err, platform.ErrNotFound) && (!running.Substitute || !tries.next(time.Now())) {
 			continue
 		}
 		log.Warn("the node is gone, starting another", "substitute", running.Substitute)

@@ -208,6 +208,7 @@ func dialFrames(t *testing.T, addr string) *frames {
 }
 
 func framesOn(t testing.TB, conn net.Conn) *frames {
+	t.Helper()
 	c := &frames{t: t, Framer: http2.NewFramer(conn, conn)}
 	c.enc = hpack.NewEncoder(&c.block)
 	c.ReadMetaHeaders = hpack.NewDecoder(4096, nil)

@@ -175,9 +175,9 @@ func clientsOf(t *testing.T, addr string) map[string]func(n int) error {
 		}
 	}
 	standard := &http.Transport{TLSClientConfig: trusting, ForceAttemptHTTP2: true}
-	extra := &http2.Transport{TLSClientConfig: trusting}
+	extra := &http2.Transport{TLSClientConfig: trusting} //nolint:staticcheck // the client of its own package
 	t.Cleanup(standard.CloseIdleConnections)
-	t.Cleanup(extra.CloseIdleConnections)
+	t.Cleanup(extra.CloseIdleConnections) //nolint:staticcheck // as above
 	calls := &tls.Config{InsecureSkipVerify: true, ServerName: "calls.test"}
 	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(credentials.NewTLS(calls)))
 	if err != nil {
