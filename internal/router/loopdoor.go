@@ -89,8 +89,7 @@ func (r *Router) loopsNoisy(now, enough time.Duration) (left time.Duration) {
 // loopListener is a listener whose connections are a loop's.
 type loopListener struct {
 	net.Listener
-	file *os.File // the same socket
-	fd   int
+	fd   int // the same socket
 	loop *loop
 	once sync.Once
 	done chan struct{}
@@ -101,14 +100,11 @@ type loopListener struct {
 
 // serveByLoop has the loop serve a listener, and blocks until it is closed.
 func (r *Router) serveByLoop(l *loop, ln *net.TCPListener) error {
-	file, err := ln.File()
+	fd, err := duplicate(ln)
 	if err != nil {
 		return err
 	}
-	door := &loopListener{Listener: ln, file: file, fd: int(file.Fd()), loop: l, done: make(chan struct{})}
-	if err := unix.SetNonblock(door.fd, true); err != nil {
-		return errors.Join(os.NewSyscallError("fcntl", err), file.Close())
-	}
+	door := &loopListener{Listener: ln, fd: fd, loop: l, done: make(chan struct{})}
 	if !r.addListener(door) {
 		return door.Close()
 	}
@@ -123,6 +119,23 @@ func (r *Router) serveByLoop(l *loop, ln *net.TCPListener) error {
 	}
 	<-door.done
 	return nil
+}
+
+// duplicate returns a descriptor of the listener's socket, which never blocks. It
+// is not that of ln.File(), whose Fd has the socket block for a moment (fcntl(2),
+// O_NONBLOCK is of the open file): another process that accepts from the same one
+// would wait in there for a client.
+func duplicate(ln *net.TCPListener) (fd int, err error) {
+	raw, err := ln.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	if gone := raw.Control(func(own uintptr) {
+		fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0)
+	}); gone != nil {
+		return 0, gone
+	}
+	return fd, os.NewSyscallError("fcntl", err)
 }
 
 // Close ends that connections are taken, and waits until none is. It may be
@@ -149,7 +162,7 @@ func (d *loopListener) shut(l *loop) {
 	if d.fd < len(l.sockets) && l.sockets[d.fd].handler == d {
 		l.release(d.fd)
 	}
-	_ = d.file.Close()
+	unix.Close(d.fd)
 	close(d.done)
 }
 

@@ -9,9 +9,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/router"
@@ -53,6 +56,67 @@ func (k *keepAlive) answer() (body string, closes bool) {
 		k.t.Fatal(err)
 	}
 	return string(all), res.Close
+}
+
+// Another router may accept from the same socket, as at an upgrade: in one that
+// blocks it would hang, with all that it serves, until the next client comes.
+func TestASocketThatIsServedNeverBlocks(t *testing.T) {
+	ln := listen(t)
+	defer ln.Close()
+	file := another(t, ln)
+	defer file.Close()
+	watched, end := make(chan bool), make(chan struct{})
+	go func() {
+		blocked := false
+		for {
+			select {
+			case <-end:
+				watched <- blocked
+				return
+			default:
+				blocked = blocked || blocks(file)
+			}
+		}
+	}()
+	e := serve(t, router.Options{})
+	e.SetRoute("blog", route("blog", 1, backend(t, says("ok"))))
+	e.addr = ln.Addr().String()
+	for range 100 {
+		same, err := net.FileListener(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan error, 1)
+		go func() { served <- e.Serve(same) }()
+		e.keepAlive().get("blog.localhost")
+		e.StopAccepting()
+		if err := <-served; err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(end)
+	if <-watched {
+		t.Error("the socket blocked")
+	}
+}
+
+// another is the same socket, as another process has it.
+func another(t *testing.T, ln net.Listener) *os.File {
+	t.Helper()
+	raw, err := ln.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var same int
+	if gone := raw.Control(func(fd uintptr) { same, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); gone != nil || err != nil {
+		t.Fatal(gone, err)
+	}
+	return os.NewFile(uintptr(same), "listener")
+}
+
+func blocks(file *os.File) bool {
+	flags, err := unix.FcntlInt(file.Fd(), unix.F_GETFL, 0)
+	return err == nil && flags&unix.O_NONBLOCK == 0
 }
 
 // lastMoment is a listener that takes one connection, and says so when it may.
