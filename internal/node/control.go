@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/platform"
@@ -56,7 +57,9 @@ type control struct {
 	server   *http.Server
 	listener net.Listener
 	socket   string
-	named    bool // the name is ours
+
+	mu    sync.Mutex
+	named bool // the name is ours
 }
 
 // openSocket makes the socket under a name of its own: what can go wrong, goes
@@ -97,6 +100,8 @@ func (c *control) bind() error {
 func (c *control) answer() error {
 	ln := c.listener
 	go func() { _ = c.server.Serve(ln) }() // ended by close
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.named = true
 	if err := os.Rename(c.socket+".new", c.socket); err != nil {
 		return fmt.Errorf("open the node's socket: %w", err)
@@ -110,13 +115,19 @@ func (c *control) decline() {
 	_ = os.Remove(c.socket + ".new")
 }
 
-// yield leaves the name to another.
-func (c *control) yield() { c.named = false }
+// yield leaves the name to another, who takes it after that.
+func (c *control) yield() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.named = false
+}
 
 func (c *control) close() {
+	c.mu.Lock()
 	if c.named {
 		_ = os.Remove(c.socket)
 	}
+	c.mu.Unlock()
 	_ = c.server.Close()
 	_ = c.listener.Close() // in case it never answered
 }

@@ -267,6 +267,7 @@ func (n *node) handOver(w http.ResponseWriter, _ *http.Request) {
 		}
 		return
 	}
+	n.control.yield() // also when it leaves: what it removed at its end would be the successor's
 	after := newSuccessor(conn, tried, n.router.Cutovers)
 	defer after.close()
 	select {

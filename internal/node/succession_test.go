@@ -173,6 +173,31 @@ func TestASuccessorThatWakesUpTooLateLeavesTheOldNodeInOffice(t *testing.T) {
 	<-old.ended
 }
 
+func TestANodeThatIsStartedWhileOneLeavesCanBeAsked(t *testing.T) {
+	w := newWorld(t)
+	old := w.node()
+	w.deploy("blog", 1, w.spec("v1", "exec ./server"), 1)
+	slow, g := w.line(), w.gate()
+	slow.ask("blog", g.path()) // keeps the first node until it is answered
+	under := w.arrived(g)
+	_ = old.Process.Signal(syscall.SIGTERM)
+	for leaves := false; !leaves; time.Sleep(10 * time.Millisecond) { // the test's patience ends it
+		conn, err := net.Dial("tcp", w.address)
+		if leaves = err != nil; !leaves {
+			conn.Close()
+		}
+	}
+	next := w.node()
+	open(under)
+	slow.answer()
+	<-old.ended
+	if info, err := node.Status(t.Context(), w.path("node/node.sock")); err != nil || info.Pid != next.Process.Pid {
+		t.Errorf("%d answers, %v", info.Pid, err)
+	}
+	w.node() // and it can hand over
+	<-next.ended
+}
+
 func TestKilledSuccessorsAtAnyMomentLeaveOneNode(t *testing.T) {
 	w := newWorld(t)
 	w.node()

@@ -131,7 +131,6 @@ func (n *node) tryOut(ctx context.Context, s *successor) (kept *estate) {
 	if err != nil {
 		n.log.Warn("listeners could not be kept, the successor is not tried out", "err", err)
 	}
-	n.control.yield()
 	n.stopAccepting()
 	n.endTrial()                       // one that stands by is enough
 	s.tell(tableChange{Retired: true}) // it goes on without
