@@ -24,10 +24,12 @@ import (
 //	new  POST /connections
 //	old  101, and, once the new one has taken over, again and again:
 //	old  clientsMessage, with as many descriptors
-//	new  one byte: they are served here
+//	new  one byte: they are its own now
 //
 // Until that byte has come they are the old one's, who only does not listen to
-// them.
+// them. One that waits no longer for it says so and shuts the conversation, so
+// that a new one that was stopped meanwhile finds them taken back: nobody serves
+// a connection that another serves.
 
 type clientsMessage struct {
 	Clients []netip.AddrPort `json:"clients"`
@@ -69,11 +71,13 @@ func (n *node) passOn() {
 	conn := n.heir.conn
 	n.heir.mu.Unlock()
 	if conn != nil {
-		n.router.PassOn(func(some []router.Passed) error { return passTo(conn, some) })
+		n.router.PassOn(func(some []router.Passed) error { return passTo(conn, some, handTime) })
 	}
 }
 
-func passTo(conn *net.UnixConn, some []router.Passed) error {
+// passTo returns nil when the other node has them, and an error when it has not,
+// nor ever will.
+func passTo(conn *net.UnixConn, some []router.Passed, within time.Duration) error {
 	var message clientsMessage
 	var fds []int
 	for _, p := range some {
@@ -84,12 +88,24 @@ func passTo(conn *net.UnixConn, some []router.Passed) error {
 	if err != nil {
 		return err
 	}
-	_ = conn.SetDeadline(time.Now().Add(handTime))
-	if _, _, err := conn.WriteMsgUnix(data, unix.UnixRights(fds...), nil); err != nil {
+	_ = conn.SetDeadline(time.Now().Add(within))
+	if _, _, err = conn.WriteMsgUnix(data, unix.UnixRights(fds...), nil); err == nil {
+		_, err = io.ReadFull(conn, make([]byte, 1))
+	}
+	if err != nil && takeBack(conn) {
 		return err
 	}
-	_, err = io.ReadFull(conn, make([]byte, 1))
-	return err
+	return nil
+}
+
+// takeBack ends the conversation. It reports false when the byte came before that.
+func takeBack(conn *net.UnixConn) bool {
+	_ = conn.SetDeadline(time.Now().Add(handTime))
+	_, _ = conn.Write([]byte{0}) // or else it would take this end for dead
+	_ = conn.CloseRead()         // from here on the byte cannot be sent: unix(7), EPIPE
+	_ = conn.CloseWrite()
+	n, _ := conn.Read(make([]byte, 1))
+	return n == 0
 }
 
 // inheritConnections asks the node at socket for its connections. It returns nil
@@ -118,7 +134,7 @@ func (n *node) takeConnections(conn *net.UnixConn) {
 	stop := context.AfterFunc(n.life, func() { _ = conn.Close() })
 	defer stop()
 	for {
-		some, err := receiveConnections(conn)
+		some, err := takeFrom(conn)
 		if err != nil {
 			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
 				n.log.Warn("connections of the node before were lost", "err", err)
@@ -126,10 +142,25 @@ func (n *node) takeConnections(conn *net.UnixConn) {
 			return
 		}
 		n.router.Take(some)
-		if _, err := conn.Write([]byte{1}); err != nil {
-			return
-		}
 	}
+}
+
+// takeFrom is the other side of passTo: what it returns is this node's alone.
+func takeFrom(conn *net.UnixConn) ([]router.Passed, error) {
+	some, err := receiveConnections(conn)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = conn.Write([]byte{1}); err == nil {
+		return some, nil
+	}
+	if _, over := conn.Read(make([]byte, 1)); errors.Is(over, io.EOF) {
+		return some, nil // it died without having taken them back
+	}
+	for _, p := range some {
+		unix.Close(p.FD)
+	}
+	return nil, err
 }
 
 func receiveConnections(conn *net.UnixConn) ([]router.Passed, error) {
