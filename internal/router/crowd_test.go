@@ -2,6 +2,7 @@ package router_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go"
+
 	"github.com/slipway-paas/slipway/internal/access"
+	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/router"
 )
 
@@ -78,5 +82,48 @@ func TestATrustedProxyMayHaveAnyNumberOfConnections(t *testing.T) {
 	}
 	if !isServed(t, e.dialFrom("127.0.0.3")) || isServed(t, e.dialFrom("127.0.0.3")) {
 		t.Error("others do not have one each")
+	}
+}
+
+// dial3From opens a connection of HTTP/3 from an address of this machine.
+func dial3From(t *testing.T, from, to string) *raw3 {
+	t.Helper()
+	udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(from)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &quic.Transport{Conn: udp}
+	t.Cleanup(func() { _, _ = tr.Close(), udp.Close() })
+	conn, err := tr.Dial(t.Context(), toUDP(t, to), &tls.Config{InsecureSkipVerify: true, ServerName: "blog.test", NextProtos: []string{"h3"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &raw3{t, conn}
+}
+
+func TestConnectionsOfHTTP3CountByTheirAddressBesideTheOthers(t *testing.T) {
+	e := serve(t, router.Options{MaxPerAddress: 2})
+	e.SetEdge(platform.EdgeState{Certificates: []platform.EdgeCertificate{selfSigned(t, "blog.test")}})
+	e.SetRoute("blog", route("blog", 1, backend(t, says("ok"))))
+	addr := e.serveHTTP3("127.0.0.1:0")
+	get := head3(":method", "GET", ":scheme", "https", ":authority", "blog.test", ":path", "/")
+	first := dial3From(t, "127.0.0.2", addr)
+	if got := first.ask(get); got != "200" || !isServed(t, e.dialFrom("127.0.0.2")) {
+		t.Fatalf("not even those were served that may be there: %s", got)
+	}
+	if got := dial3From(t, "127.0.0.2", addr).ask(get); !strings.Contains(got, "0x107") { // H3_EXCESSIVE_LOAD
+		t.Errorf("one more got %s", got)
+	}
+	if isServed(t, e.dialFrom("127.0.0.2")) {
+		t.Error("those of HTTP/3 do not count for the others")
+	}
+	if here, there := first.ask(get), dial3From(t, "127.0.0.3", addr).ask(get); here != "200" || there != "200" {
+		t.Errorf("one that was there got %s, and another's %s", here, there)
+	}
+	_ = first.conn.CloseWithError(0x100, "") // H3_NO_ERROR
+	for deadline := time.Now().Add(hangs); dial3From(t, "127.0.0.2", addr).ask(get) != "200"; {
+		if time.Now().After(deadline) {
+			t.Fatal("none came in when one had left")
+		}
 	}
 }

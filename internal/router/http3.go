@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/slipway-paas/slipway/internal/access"
 	"github.com/slipway-paas/slipway/internal/h1"
 	"github.com/slipway-paas/slipway/internal/h3"
 )
@@ -81,7 +80,7 @@ type datagrams struct {
 	router *Router
 	peer   peer
 	conn   *h3.Conn
-	door   *access.Door
+	door   entrance
 	place  seat
 	idle   atomic.Int64  // since when there is no request; 0: there is one
 	had    atomic.Uint64 // bytes that had come by then
@@ -96,11 +95,17 @@ type datagrams struct {
 // one for each that it did not; as over HTTP/2.
 const mostResets = 400
 
-// attend3 serves a connection until it ends.
+// attend3 serves a connection until it ends. It is counted by where it came from,
+// which its handshake has shown to be true, wherever it goes afterwards (RFC 9000, 9).
 func (r *Router) attend3(conn *h3.Conn) {
+	door, ok := r.enter(conn.Peer().Addr(), true, r.opt.MaxPerAddress)
+	if !ok {
+		conn.Refuse()
+		return
+	}
+	defer door.Close()
 	state := conn.TLS()
-	d := &datagrams{router: r, conn: conn, door: r.metrics.Open(true), open: map[*called]struct{}{}, peer: peer{addr: conn.Peer(), local: conn.Local(), tls: &state}}
-	defer d.door.Close()
+	d := &datagrams{router: r, conn: conn, door: door, open: map[*called]struct{}{}, peer: peer{addr: conn.Peer(), local: conn.Local(), tls: &state}}
 	d.peer.name = bareHost(d.peer.addr)
 	d.rest()
 	r.metrics.Handshakes.Done(state.Version)
