@@ -32,7 +32,8 @@ type Conn struct {
 	// Of the reading goroutine.
 	in     *intake // nil: it waits for a frame, and holds nothing
 	await  func() error
-	waits  atomic.Bool // it does, and nobody has woken it: see Rest
+	waits  atomic.Bool   // it does, and nobody has woken it: see Rest
+	frames atomic.Uint32 // that have begun to come
 	dec    *hpack.Decoder
 	into   *block // where dec puts fields
 	spare  block  // for blocks that no stream keeps
@@ -59,6 +60,8 @@ type Conn struct {
 	writing  time.Time // since when a write has been under way
 	heading  time.Time // since when a block has been under way
 	idle     time.Time // since when there has been no stream
+	seen     uint32    // frames, when it was looked at last: see hangs
+	seenAt   time.Time // since when there have been as many
 	send     int       // what the peer's window takes
 	recv     int       // what ours takes
 	buffered int       // of all streams, not read
@@ -87,7 +90,7 @@ type settings struct {
 
 // leaving is how far a connection has gone towards its end.
 type leaving struct {
-	asked bool   // the first GOAWAY is written, or the peer's has come
+	asked bool   // the first GOAWAY is written, or the server's has come
 	final bool   // the last is
 	last  uint32 // the stream that it names
 }
@@ -127,7 +130,7 @@ func newConn(nc net.Conn, opt Options, client bool) *Conn {
 		send: firstWindow, recv: firstWindow, window: firstWindow,
 		peer: settings{streams: 100, frame: frameSize},
 	}
-	c.idle = c.began
+	c.idle, c.seenAt = c.began, c.began
 	c.resets, c.controls = newBudget(c.opt.Resets, 10), newBudget(c.opt.Controls, 100)
 	if waits, ok := nc.(interface{ Await() error }); ok {
 		c.await = waits.Await
@@ -177,8 +180,8 @@ func (c *Conn) begin() {
 	defer c.mu.Unlock()
 	c.out = append(c.appendFirst(nil), c.out...) // it may have been told to leave already
 	c.recv = min(c.opt.Buffered, mostWindow)
-	c.poke()
 	c.timer = time.AfterFunc(c.tick(), c.check)
+	c.poke()
 }
 
 func (c *Conn) appendFirst(dst []byte) []byte {
@@ -325,10 +328,10 @@ func (c *Conn) Close() {
 	_ = c.nc.Close()
 }
 
-// poke has the writer look. c.mu is held.
+// poke has the writer look, but not before begin. c.mu is held.
 func (c *Conn) poke() {
 	c.unpark()
-	if !c.writes {
+	if !c.writes && c.timer != nil {
 		c.writes = true
 		go c.write()
 	}
@@ -493,13 +496,23 @@ func (c *Conn) check() {
 		c.failLocked(&connError{Calm, "4.3", "a head took too long"})
 		_ = c.nc.SetReadDeadline(now) // wake the reader
 		return
-	case len(c.streams) == 0 && c.zombies == 0 && !c.closing && now.Sub(c.idle) >= c.opt.IdleTimeout:
+	case len(c.streams) == 0 && c.zombies == 0 && !c.closing && (c.hangs(now) || now.Sub(c.idle) >= c.opt.IdleTimeout):
 		c.goAway(c.last)
 		c.finishLeaving()
 	case now.Sub(c.idle) >= time.Second:
 		c.strip()
 	}
 	c.timer.Reset(c.tick())
+}
+
+// hangs reports whether a frame has been on its way for longer than a head may
+// take: a part of one, or of a record of TLS, would keep all that reading takes for
+// nothing. It is asked at each look while nothing else is under way.
+func (c *Conn) hangs(now time.Time) bool {
+	if frames := c.frames.Load(); c.await == nil || c.waits.Load() || frames != c.seen {
+		c.seen, c.seenAt = frames, now
+	}
+	return now.Sub(c.seenAt) >= c.opt.HeaderTimeout
 }
 
 // strip lets go of what is kept for further requests, if there are none now.

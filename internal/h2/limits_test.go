@@ -115,6 +115,7 @@ func TestAHeadThatTakesTooLongEndsTheConnection(t *testing.T) {
 	})
 }
 
+// CVE-2016-1546, CVE-2019-9511.
 func TestAStreamWhoseClientOpensNoWindowIsReset(t *testing.T) {
 	for name, dribble := range map[string]bool{"none": false, "a byte a second": true} {
 		var stalled error
@@ -143,6 +144,7 @@ func TestAStreamWhoseClientOpensNoWindowIsReset(t *testing.T) {
 	}
 }
 
+// CVE-2019-9517: the window is open, and nothing of it is read.
 func TestAClientThatReadsNothingIsCutOff(t *testing.T) {
 	var ended chan error
 	handler := func(s *h2.Stream) {
@@ -162,6 +164,71 @@ func TestAClientThatReadsNothingIsCutOff(t *testing.T) {
 		}
 	})
 }
+
+func TestAClientThatSaysItGoesAndStaysHoldsUpNoDrain(t *testing.T) {
+	bubble(t, h2.Options{}, wait, func(p *peer, c *h2.Conn) {
+		frames := p.frames()
+		p.hello()
+		_ = p.WriteGoAway(0, http2.ErrCodeNo, nil)
+		synctest.Wait()
+		began := time.Now()
+		c.Drain()
+		if got := collect(frames); got != "goaway NO_ERROR, goaway NO_ERROR" || time.Since(began) > 5*time.Second {
+			t.Errorf("got %s after %v", got, time.Since(began))
+		}
+	})
+}
+
+// stays is a connection whose client sees its end, and does not close its own.
+type stays struct{ net.Conn }
+
+func (stays) CloseWrite() error { return nil }
+
+func TestAClientThatBeginsOnlyWhenItIsToldToGoHoldsUpNoDrain(t *testing.T) {
+	bubbleOf(t, func(ours, theirs net.Conn) {
+		c := h2.NewConn(stays{ours}, h2.Options{}, wait)
+		ended := make(chan error, 1)
+		began := time.Now()
+		go func() { ended <- c.Serve() }()
+		p := newPeer(t, theirs)
+		defer theirs.Close()
+		c.Drain()
+		for left := 2; left > 0; { // then it waits for the client to have read them
+			f, err := p.ReadFrame()
+			if _, ok := f.(*http2.GoAwayFrame); ok {
+				left--
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+		go func() { _, _ = io.Copy(io.Discard, theirs) }()
+		time.Sleep(lingers / 2)
+		p.hello()
+		<-ended
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("it ended after %v", took)
+		}
+	})
+}
+
+func TestTheFirstFrameIsSettingsAlsoOfWhoIsToGo(t *testing.T) {
+	bubbleOf(t, func(ours, theirs net.Conn) {
+		c := h2.NewConn(ours, h2.Options{}, wait)
+		c.Drain()
+		synctest.Wait()
+		ended := make(chan error, 1)
+		go func() { ended <- c.Serve() }()
+		p := newPeer(t, theirs)
+		if f, err := p.ReadFrame(); err != nil || f.Header().Type != http2.FrameSettings {
+			t.Errorf("got %v, %v", f, err)
+		}
+		theirs.Close()
+		<-ended
+	})
+}
+
+// lingers is how long a connection waits for its client to have seen the end.
+const lingers = time.Second
 
 func TestADrainedConnectionServesWhatWasSentBeforeItWasKnown(t *testing.T) {
 	release := make(chan struct{})

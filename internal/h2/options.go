@@ -31,8 +31,9 @@ type Options struct {
 	// IdleTimeout is how long a connection is kept without a request. Default 75 s.
 	IdleTimeout time.Duration
 
-	// HeaderTimeout is how long a peer has for its preface, and for a head
-	// from its first frame to its last. Default 10 s.
+	// HeaderTimeout is how long a peer has for its preface, for a head from its
+	// first frame to its last, and without a request for any frame that has begun.
+	// Default 10 s.
 	HeaderTimeout time.Duration
 
 	// StallTimeout is how long a stream may wait for its peer's window; then it
@@ -49,9 +50,10 @@ type Options struct {
 	// answered wholly, and ten a second. Default 400.
 	Resets int
 
-	// Controls is the same for frames that carry nothing: SETTINGS, PING,
-	// PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones. Four come back for each
-	// frame that carries something, and a hundred a second. Default 2,000.
+	// Controls is the same for frames that carry nothing: each of SETTINGS, PING,
+	// PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones. Two come back for each
+	// head, one for each piece of an answer and for 512 bytes either way, and a
+	// hundred a second. Default 2,000.
 	Controls int
 
 	// Bug, if set, is told of a panic while frames were read, which ends the

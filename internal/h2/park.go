@@ -86,6 +86,7 @@ func (c *Conn) goesOn() bool {
 		return false
 	}
 	c.parked = false
+	c.seenAt = time.Now()
 	c.timer.Reset(c.tick())
 	return true
 }

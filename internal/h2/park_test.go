@@ -2,11 +2,13 @@ package h2_test
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"os"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -267,6 +269,32 @@ func TestAParkedConnectionIsEndedWhenItsTimeIsOver(t *testing.T) {
 			t.Errorf("got %s after %v", got, time.Since(began))
 		}
 	})
+}
+
+func TestThePartOfAFrameHoldsAConnectionNoLongerThanAHeadMayTake(t *testing.T) {
+	ping := "\x00\x00\x08\x06\x00\x00\x00\x00\x00partwise"
+	for name, c := range map[string]struct {
+		comes       string
+		least, most time.Duration
+	}{
+		"a part of its head": {ping[:3], 10 * time.Second, 20 * time.Second},
+		"a part of it":       {ping[:12], 10 * time.Second, 20 * time.Second},
+		"of a second one":    {ping + ping[:3], 10 * time.Second, 20 * time.Second},
+		"all of it":          {ping, 75 * time.Second, 80 * time.Second},
+	} {
+		inLot(t, h2.Options{}, wait, func(p *peer, l *lot) {
+			began := time.Now()
+			frames := p.frames()
+			p.hello()
+			synctest.Wait()
+			l.untilParked()
+			_, _ = io.WriteString(p.nc, c.comes)
+			got := collect(frames)
+			if took := time.Since(began); got != "goaway NO_ERROR" || took < c.least || took > c.most {
+				t.Errorf("%s: got %s after %v", name, got, took)
+			}
+		})
+	}
 }
 
 func TestAParkedConnectionDrainsInOrder(t *testing.T) {

@@ -164,12 +164,18 @@ func TestWhatBreaksARuleIsToldWhich(t *testing.T) {
 		{"5.1", "WINDOW_UPDATE for a stream that was reset", then(post(asGet...), raw(http2.FrameRSTStream, 0, 1, 0, 0, 0, 8), window(1, 1)), ""},
 		{"5.1.1", "an even stream", func(p *peer) { p.head(2, true, asGet...) }, connection(0, protocol)},
 		{"5.1.1", "a lower stream than before", func(p *peer) { p.head(5, true, asGet...); p.head(3, true, asGet...) }, connection(5, protocol)},
+		{"5.1.1", "the highest stream there is", func(p *peer) { p.head(1<<31-1, true, asGet...) }, "2147483647 200"},
+		{"5.1.1", "one after the highest there is", func(p *peer) { p.head(1<<31-1, false, with("x: stuck")...); p.head(1, true, asGet...) }, connection(1<<31-1, protocol)},
 		{"5.1.2", "more streams than allowed", func(p *peer) {
 			for id := uint32(1); id < 7; id += 2 {
 				p.head(id, false, asGet...)
 			}
 		}, "reset 5 REFUSED_STREAM"},
 		{"5.3.2", "PRIORITY is ignored", then(raw(http2.FramePriority, 0, 1, 0, 0, 0, 0, 1), get(asGet...)), "1 200"},
+		{"5.3.1", "a stream that depends on itself (CVE-2015-8659)", func(p *peer) {
+			_ = p.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndStream: true, EndHeaders: true, Priority: http2.PriorityParam{StreamDep: 1}, BlockFragment: p.fields(asGet...)})
+		}, "1 200"},
+		{"5.3.1", "two that depend on each other", then(post(asGet...), raw(http2.FramePriority, 0, 1, 0, 0, 0, 3, 1), raw(http2.FramePriority, 0, 3, 0, 0, 0, 1, 1), data(1, true, 0)), "1 200"},
 		{"5.4.1", "HEADERS of an unpaddable length", raw(http2.FrameHeaders, http2.FlagHeadersPadded|4, 1, 9, 0x82), connection(0, protocol)},
 		{"6.1", "DATA for stream 0", raw(http2.FrameData, 0, 0, 1), connection(0, protocol)},
 		{"6.1", "DATA of more padding than length", then(post(asGet...), raw(http2.FrameData, http2.FlagDataPadded, 1, 9, 1)), connection(1, protocol)},
@@ -210,6 +216,7 @@ func TestWhatBreaksARuleIsToldWhich(t *testing.T) {
 		{"8.1.1", "trailers before the end of Content-Length", then(post(with("content-length: 2")...), func(p *peer) { p.head(1, true, "x: y") }), stream(protocol)},
 		{"8.1.1", "two Content-Lengths", post(with("content-length: 2", "content-length: 2")...), stream(protocol)},
 		{"8.1.1", "a Content-Length with a sign", post(with("content-length: +2")...), stream(protocol)},
+		{"8.2.1", "a name of no bytes (CVE-2019-9516)", get(with(": x")...), stream(protocol)},
 		{"8.2.1", "a name with a capital", get(with("X-One: 1")...), stream(protocol)},
 		{"8.2.1", "a name with a space", get(with("x one: 1")...), stream(protocol)},
 		{"8.2.1", "a value with a line's end", get(with("x: a\r\ny: b")...), stream(protocol)},
@@ -246,35 +253,35 @@ func TestWhatBreaksARuleIsToldWhich(t *testing.T) {
 		}, "1 431, 3 200"},
 		{"10.5.1", "a path over the limit", get(":method: GET", ":scheme: http", ":path: /"+strings.Repeat("x", 300), ":authority: a"), "1 414"},
 		{"10.5.1", "more fields than allowed", get(with(strings.Split(strings.Repeat("x: ,", 30), ",")[:30]...)...), "1 431"},
-		{"10.5.1", "a head of CONTINUATIONs without end", func(p *peer) {
+		{"10.5.1", "a head of CONTINUATIONs without end (CVE-2024-27316, CVE-2023-45288)", func(p *peer) {
 			_ = p.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndStream: true, BlockFragment: p.fields(asGet...)})
 			for range 100 {
 				_ = p.WriteContinuation(1, false, nil)
 			}
 		}, connection(1, calm)},
-		{"10.5", "a flood of SETTINGS", func(p *peer) {
+		{"10.5", "a flood of SETTINGS (CVE-2019-9515)", func(p *peer) {
 			for range 200 {
 				_ = p.WriteSettings()
 			}
 		}, connection(0, calm)},
-		{"10.5", "a flood of PING", func(p *peer) {
+		{"10.5", "a flood of PING (CVE-2019-9512)", func(p *peer) {
 			for range 200 {
 				_ = p.WritePing(false, [8]byte{})
 			}
 		}, connection(0, calm)},
-		{"10.5", "a flood of empty DATA", func(p *peer) {
+		{"10.5", "a flood of empty DATA (CVE-2019-9518)", func(p *peer) {
 			p.head(1, false, asGet...)
 			for range 200 {
 				_ = p.WriteData(1, false, nil)
 			}
 		}, connection(1, calm)},
-		{"10.5", "a flood of resets", func(p *peer) {
+		{"10.5", "a flood of resets (CVE-2023-44487)", func(p *peer) {
 			for id := uint32(1); id < 400; id += 2 {
 				p.head(id, false, asGet...)
 				_ = p.WriteRSTStream(id, http2.ErrCodeCancel)
 			}
 		}, "goaway # ENHANCE_YOUR_CALM, closed"},
-		{"10.5", "a flood of requests that are to be reset", func(p *peer) {
+		{"10.5", "a flood of requests that are to be reset (CVE-2019-9514)", func(p *peer) {
 			for id := uint32(1); id < 400; id += 2 {
 				p.head(id, false, with("connection: close")...)
 			}

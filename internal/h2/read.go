@@ -14,7 +14,7 @@ type opening struct {
 	stream uint32
 	end    bool    // END_STREAM
 	fresh  *Stream // what it opens; nil: it is for one that is open, or has ended
-	bytes  int
+	held   []byte  // the pieces before the last: a decoder would keep their room for ever
 	pieces int
 	going  bool // more of it follows
 }
@@ -31,6 +31,7 @@ func (c *Conn) readFrame() error {
 	if err := c.ready(); err != nil {
 		return err
 	}
+	c.frames.Add(1)
 	fh, err := c.in.fr.ReadFrameHeader()
 	if err != nil {
 		return c.framing(err, fh)
@@ -159,10 +160,10 @@ func (c *Conn) settings(f *http2.SettingsFrame) error {
 	if f.IsAck() {
 		return nil
 	}
-	if !c.first {
-		c.first = true
+	if !c.first && !c.closing { // else shut has set another
 		_ = c.nc.SetReadDeadline(time.Time{}) // one that fails fails the next read
 	}
+	c.first = true
 	if err := f.ForeachSetting(c.setting); err != nil {
 		return c.framing(err, f.FrameHeader)
 	}
@@ -176,6 +177,9 @@ func (c *Conn) settings(f *http2.SettingsFrame) error {
 func (c *Conn) setting(s http2.Setting) error {
 	if err := s.Valid(); err != nil {
 		return err
+	}
+	if !c.controls.spend() { // a frame has room for thousands, and one may concern all streams
+		return errControls
 	}
 	switch s.ID {
 	case http2.SettingMaxConcurrentStreams:
@@ -265,12 +269,13 @@ func (c *Conn) wasReset(id uint32, code Code) error {
 	return nil
 }
 
-// peerLeaves takes note of a GOAWAY: what is after last was not looked at.
+// peerLeaves takes note of a GOAWAY: what is after last was not looked at. A
+// client's says nothing of its own requests, nor when it will go.
 func (c *Conn) peerLeaves(last uint32) {
-	c.leaving.asked = true
 	if !c.client {
-		return // it opens no more; its requests end as ever
+		return
 	}
+	c.leaving.asked = true
 	for id, s := range c.streams {
 		if id > last {
 			c.drop(s, ErrUnsent)
@@ -374,19 +379,23 @@ func (c *Conn) opens(id uint32) (*Stream, error) {
 	return nil, &connError{http2.ErrCodeStreamClosed, "5.1", "HEADERS are for a stream that has ended"}
 }
 
-// block decodes a piece of a block.
+// block takes a piece of a block, and decodes it when all of it is there.
 func (c *Conn) block(piece []byte, last bool) error {
-	c.open.bytes += len(piece)
 	c.open.pieces++
 	c.open.going = !last
-	if c.open.bytes > 4*c.opt.HeaderList || c.open.pieces > mostPieces {
+	if len(c.open.held)+len(piece) > 4*c.opt.HeaderList || c.open.pieces > mostPieces {
 		return &connError{Calm, "10.5.1", "a head is too large"}
 	}
-	if _, err := c.dec.Write(piece); err != nil {
-		return &connError{http2.ErrCodeCompression, "4.3", "a header block cannot be decoded"}
+	if c.open.pieces > 1 || !last {
+		c.open.held = append(c.open.held, piece...)
+		piece = c.open.held
 	}
 	if !last {
 		return nil
+	}
+	c.open.held = nil
+	if _, err := c.dec.Write(piece); err != nil {
+		return &connError{http2.ErrCodeCompression, "4.3", "a header block cannot be decoded"}
 	}
 	if err := c.dec.Close(); err != nil {
 		return &connError{http2.ErrCodeCompression, "4.3", "a header block ends in the middle of a field"}
@@ -395,7 +404,11 @@ func (c *Conn) block(piece []byte, last bool) error {
 	defer c.mu.Unlock()
 	c.heading = time.Time{}
 	c.controls.earn(2)
-	return c.opened()
+	err := c.opened()
+	if cap(c.spare.buf) > frameSize {
+		c.spare = block{}
+	}
+	return err
 }
 
 // opened does what a whole block says.
