@@ -56,6 +56,31 @@ func (w *world) serves(app string) {
 	}
 }
 
+// settled waits until every file that the node keeps has a twin: then it writes
+// nothing any more.
+func (w *world) settled() {
+	w.Helper()
+	twins := func() (missing int) {
+		_ = filepath.WalkDir(w.path("node"), func(path string, _ fs.DirEntry, _ error) error {
+			if !strings.HasSuffix(path, ".json") {
+				return nil
+			}
+			file, err := os.Stat(path)
+			twin, again := os.Stat(path + "~")
+			if err != nil || again != nil || !os.SameFile(file, twin) {
+				missing++
+			}
+			return nil
+		})
+		return missing
+	}
+	for deadline := time.Now().Add(patience); twins() > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.Fatalf("%d files did not get a twin", twins())
+		}
+	}
+}
+
 func TestNoSecretOfAnAppIsOnTheDiskInTheClear(t *testing.T) {
 	w := newWorld(t)
 	w.node()
@@ -155,16 +180,7 @@ func TestAFileThatAPowerCutEmptiedIsReadFromItsTwin(t *testing.T) {
 	w := newWorld(t)
 	first := w.node()
 	w.deploy("blog", 1, w.hushed(), 1)
-	settled := func() bool {
-		file, err := os.Stat(w.path("node/apps/blog.json"))
-		twin, again := os.Stat(w.path("node/apps/blog.json~"))
-		return err == nil && again == nil && os.SameFile(file, twin)
-	}
-	for deadline := time.Now().Add(patience); !settled(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the file did not get a twin")
-		}
-	}
+	w.settled()
 	first.kill()
 	w.crash()
 	w.killInstances()
