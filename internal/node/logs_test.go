@@ -114,6 +114,7 @@ func TestAFullDiskKeepsTheLastStateAndServesOn(t *testing.T) {
 	p := w.node()
 	t.Cleanup(func() { p.kill(); w.killInstances() }) // before the disk goes
 	w.deploy("blog", 1, w.spec("one", "exec ./server"), 1)
+	w.said("blog", func(line string) bool { return line == "listening" })
 	w.settled() // what it writes later leaves room, where it takes the place of something
 	if err := os.WriteFile(w.path("node/fill"), make([]byte, 1<<20), 0o600); err == nil {
 		t.Fatal("the disk is not full")

@@ -114,6 +114,17 @@ func TestAnAppWithoutALimitIsOnlyObserved(t *testing.T) {
 	all.Wait()
 }
 
+// within asks again and again until fits: what an app says counts for a second,
+// which may be over on a slow machine, and with its next answer it says it again.
+func within(fits func() bool) bool {
+	for range 20 {
+		if fits() {
+			return true
+		}
+	}
+	return false
+}
+
 func TestWhatTheAppSaysItStillTakesIsKeptTo(t *testing.T) {
 	why := make(chan string, 10)
 	e := serve(t, router.Options{Access: func(a router.Access) { why <- a.Why }})
@@ -131,27 +142,47 @@ func TestWhatTheAppSaysItStillTakesIsKeptTo(t *testing.T) {
 	if forged := (<-seen).Get("X-Request-Level"); forged != "" {
 		t.Errorf("the client gave its request the level %q", forged)
 	}
-	res = ask(t, e)
-	if after, _ := strconv.Atoi(res.Header.Get("Retry-After")); res.StatusCode != http.StatusServiceUnavailable || after < 1 {
-		t.Errorf("a normal one: %s, Retry-After %d", res.Status, after)
+	if why := <-why; why != "" {
+		t.Errorf("the access log says of the first: %q", why)
 	}
-	if res = ask(t, e, "X-Urgent", "yes"); res.StatusCode != http.StatusOK {
-		t.Errorf("a critical one: %s", res.Status)
+	if !within(func() bool {
+		if res = ask(t, e); res.StatusCode == http.StatusServiceUnavailable {
+			return true
+		}
+		<-seen
+		<-why
+		return false
+	}) {
+		t.Fatalf("a normal one: %s", res.Status)
 	}
-	if level, _ := strconv.Atoi((<-seen).Get("X-Request-Level")); level < 0 || level > 127 {
-		t.Errorf("the app was told that it has the level %d", level)
+	if after, _ := strconv.Atoi(res.Header.Get("Retry-After")); after < 1 {
+		t.Errorf("Retry-After %d", after)
 	}
-	snapshot := e.Snapshot()
+	if why := <-why; why != "app" {
+		t.Errorf("the access log says of the one that was refused: %q", why)
+	}
+	var snapshot access.Snapshot
+	if !within(func() bool {
+		if res = ask(t, e, "X-Urgent", "yes"); res.StatusCode != http.StatusOK {
+			t.Fatalf("a critical one: %s", res.Status)
+		}
+		level, err := strconv.Atoi((<-seen).Get("X-Request-Level"))
+		if err == nil && (level < 0 || level > 127) {
+			t.Errorf("the app was told that it has the level %d", level)
+		}
+		if why := <-why; why != "" {
+			t.Errorf("the access log says of a critical one: %q", why)
+		}
+		snapshot = e.Snapshot()
+		return err == nil && len(snapshot.Gates) == 1 && snapshot.Gates[0].Level == 127
+	}) {
+		t.Error("the app was not told the level of a critical one")
+	}
 	if want := []access.Shed{{App: "shop", Class: "normal", Reason: "app", Requests: 1}}; !slices.Equal(snapshot.Shed, want) {
 		t.Errorf("counted: %+v", snapshot.Shed)
 	}
 	if len(snapshot.Gates) != 1 || snapshot.Gates[0].Limit != 4 || snapshot.Gates[0].Level != 127 || snapshot.Gates[0].Mode != "on" {
 		t.Errorf("gates: %+v", snapshot.Gates)
-	}
-	for i, want := range []string{"", "app", ""} {
-		if got := <-why; got != want {
-			t.Errorf("the access log says of request %d: %q", i, got)
-		}
 	}
 }
 
@@ -297,12 +328,22 @@ func TestLevelsPassBetweenRouterAndAppByEveryProtocolAndClientsNeitherSetNorSeeT
 		if forged := <-seen; forged != "" {
 			t.Errorf("%s: clients gave their request the level %q", name, forged)
 		}
-		ask("X-Bulk", "yes", "X-Request-Level", "0") // the app has said something: now levels are looked at
-		if level, err := strconv.Atoi(<-seen); err != nil || level < 256 || level > 383 {
-			t.Errorf("%s: a bulk request came with the level %d, %v", name, level, err)
+		if told := ""; !within(func() bool { // the app has said something: now levels are looked at
+			ask("X-Bulk", "yes", "X-Request-Level", "0")
+			told = <-seen
+			level, err := strconv.Atoi(told)
+			return err == nil && level >= 256 && level <= 383
+		}) {
+			t.Errorf("%s: a bulk request came with the level %q", name, told)
 		}
-		if res := ask("User-Agent", "some bot", "X-Request-Level", "0"); res.StatusCode != http.StatusServiceUnavailable {
-			t.Errorf("%s: what the app does not take any more: %s", name, res.Status)
+		if !within(func() bool {
+			if res := ask("User-Agent", "some bot", "X-Request-Level", "0"); res.StatusCode == http.StatusServiceUnavailable {
+				return true
+			}
+			<-seen
+			return false
+		}) {
+			t.Errorf("%s: what the app does not take any more came to it", name)
 		}
 	}
 }

@@ -23,8 +23,18 @@ import (
 // serverEnv tells a copy of the test binary to be an app at an address.
 const serverEnv = "SLIPWAY_TEST_SERVER"
 
-// beServer serves until it is killed.
+// waitsAt is before the address of one that is ready to serve, and is told when.
+const waitsAt = "wait "
+
+// beServer serves until it is killed, once there is something to read where it
+// waits for that.
 func beServer(address string) {
+	if at, waits := strings.CutPrefix(address, waitsAt); waits {
+		if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
+			os.Exit(1)
+		}
+		address = at
+	}
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -64,6 +74,26 @@ func process(t *testing.T, address string) (cmd *exec.Cmd, at string) {
 		t.Fatal(err)
 	}
 	return cmd, strings.TrimSpace(at)
+}
+
+// ready is process for one that serves as soon as the other at its address has
+// ended: how long a process takes to begin is the machine's.
+func ready(t *testing.T, address string) (serve func()) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env, cmd.Stderr = append(os.Environ(), serverEnv+"="+waitsAt+address), os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return func() { _, _ = io.WriteString(in, "now") }
 }
 
 // alone is an address with a port of the kernel's that no connection of another
@@ -152,12 +182,13 @@ func TestARestartOfTheOnlyInstanceUnderLoadFailsNothing(t *testing.T) {
 	e := serve(t, router.Options{})
 	e.SetRoute("blog", route("blog", 1, at))
 	asked, stop := e.load(4)
+	next := ready(t, at)
 	reach(t, asked, 200)
 	if err := only.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = only.Wait()
-	process(t, at)
+	next()
 	reach(t, asked, asked.Load()+200)
 	if wrong := stop(); len(wrong) > 0 {
 		t.Errorf("%d of %d failed: %.200s", len(wrong), asked.Load(), wrong)

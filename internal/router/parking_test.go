@@ -281,7 +281,9 @@ func TestTheHalfOfARecordDoesNotHoldAConnection(t *testing.T) {
 func TestParkedConnectionsAreClosedWhenTheirTimeIsOver(t *testing.T) {
 	e, addr := lotOf(t, router.Options{IdleTimeout: 400 * time.Millisecond})
 	i := e.idler(addr)
-	e.untilParked(1)
+	for e.Parked() == 0 && e.Connections() > 0 { // that time may be over before this looks
+		time.Sleep(time.Millisecond)
+	}
 	if _, err := io.Copy(io.Discard, i.socket.Conn); err != nil {
 		t.Error(err)
 	}
