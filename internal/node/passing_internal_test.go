@@ -114,3 +114,47 @@ func TestWhatADeadNodeHasPassedIsTaken(t *testing.T) {
 		t.Errorf("the client got %q, %v", said, err)
 	}
 }
+
+func TestWhatIsHandedOverAndIsNoListenerIsLetGo(t *testing.T) {
+	from, to := conversation(t)
+	path := filepath.Join(t.TempDir(), "lock")
+	lock, err := tryLock(path)
+	if err != nil || lock == nil {
+		t.Fatal(err)
+	}
+	if err := switchProtocols(from, "handover"); err != nil {
+		t.Fatal(err)
+	}
+	message := []byte(`{"listeners":["http :1"]}`)
+	if _, _, err := from.WriteMsgUnix(message, unix.UnixRights(int(lock.Fd()), int(lock.Fd())), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := receiveEstate(t.Context(), to); err == nil {
+		t.Fatal("a file is listened at")
+	}
+	lock.Close() // of the older node, which dies
+	again, err := tryLock(path)
+	if err != nil || again == nil {
+		t.Fatal("nobody has the lock, and nobody gets it", err)
+	}
+	again.Close()
+}
+
+func TestAListenerThatIsKeptStaysWhenItIsClosed(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, ok, err := sameSocket(ln)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	ln.Close()
+	if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listens != 1 {
+		t.Errorf("it is %d, %v", listens, err)
+	}
+	unix.Close(fd)
+	if _, ok, err := sameSocket(ln); ok || err != nil {
+		t.Errorf("one that is closed: %v, %v", ok, err)
+	}
+}

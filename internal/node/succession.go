@@ -23,10 +23,10 @@ import (
 // A hand-over, over the older node's socket:
 //
 //	new  POST /handover
+//	old  101: it is well
 //	old  freezes: starts, stops, probes, reports and writes nothing more
-//	old  101, then one message: estateMessage, with the descriptors of the
-//	     lock and of the listeners: the same sockets, so no connection in a
-//	     queue is lost
+//	old  one message: estateMessage, with the descriptors of the lock and of
+//	     the listeners: the same sockets, so no connection in a queue is lost
 //	new  adopts, sets its router up, asks what the old one has learnt (see
 //	     inheritance.go), accepts requests
 //	new  {"take":true,"tried":true}
@@ -43,9 +43,10 @@ import (
 // The lock is the same open file in both, so nobody else can step in between.
 
 const (
-	patience  = 20 * time.Second // to become the node of a directory
-	handTime  = 5 * time.Second  // for an old node to answer
-	takenTime = 30 * time.Second // for a new one to be ready
+	patience   = 20 * time.Second // to become the node of a directory
+	handTime   = 5 * time.Second  // for an old node to answer
+	freezeTime = 10 * time.Second // and then to freeze: a disk may be slow
+	takenTime  = 30 * time.Second // for a new one to be ready
 )
 
 // maxDescriptors is how many one message carries (unix(7), SCM_RIGHTS).
@@ -130,7 +131,7 @@ func inherit(ctx context.Context, log *slog.Logger, socket string) (*estate, err
 	_ = conn.SetDeadline(time.Now().Add(handTime))
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	e, err := receiveEstate(conn)
+	e, err := receiveEstate(ctx, conn)
 	if err == nil {
 		_ = conn.SetDeadline(time.Time{})
 		if e.connections, err = inheritConnections(socket); err != nil {
@@ -145,13 +146,17 @@ func inherit(ctx context.Context, log *slog.Logger, socket string) (*estate, err
 	return nil, err
 }
 
-func receiveEstate(conn *net.UnixConn) (*estate, error) {
+func receiveEstate(ctx context.Context, conn *net.UnixConn) (*estate, error) {
 	status, err := askToSwitch(conn, "/handover")
 	if err != nil {
 		return nil, err
 	}
 	if status != http.StatusSwitchingProtocols {
 		return nil, fmt.Errorf("the node answered %d", status)
+	}
+	_ = conn.SetDeadline(time.Now().Add(freezeTime))
+	if ctx.Err() != nil { // which had set another
+		return nil, ctx.Err()
 	}
 	var message estateMessage
 	fds, err := receive(conn, &message)
@@ -167,6 +172,10 @@ func receiveEstate(conn *net.UnixConn) (*estate, error) {
 		ln, err := net.FileListener(files[i+1]) // a copy
 		_ = files[i+1].Close()
 		if err != nil {
+			for _, file := range files { // the lock above all: nobody would have it, and nobody get it
+				_ = file.Close()
+			}
+			e.decline()
 			return nil, fmt.Errorf("take over %s: %w", name, err)
 		}
 		e.listeners[name] = ln
@@ -258,6 +267,9 @@ func (n *node) handOver(w http.ResponseWriter, _ *http.Request) {
 	}
 	conn := plain.(*net.UnixConn)
 	defer conn.Close()
+	if err := switchProtocols(conn, "handover"); err != nil {
+		return
+	}
 	had := n.freezeDuties()
 	tried, err := n.offer(conn)
 	if err != nil {
@@ -282,19 +294,19 @@ func (n *node) handOver(w http.ResponseWriter, _ *http.Request) {
 // says that it knows of its trial.
 func (n *node) offer(conn *net.UnixConn) (tried bool, err error) {
 	_ = conn.SetDeadline(time.Now().Add(takenTime))
-	if err := switchProtocols(conn, "handover"); err != nil {
+	kept, err := n.keepListeners()
+	defer kept.decline()
+	if err != nil {
 		return false, err
 	}
 	fds := []int{int(n.lock.Fd())}
 	var message estateMessage
-	for name, ln := range n.listeners() {
+	for name, fd := range kept.kept {
 		if len(fds) == maxDescriptors {
 			break // the successor opens the rest by itself
 		}
-		if fd, ok := listenerFD(ln); ok {
-			fds = append(fds, fd)
-			message.Listeners = append(message.Listeners, name)
-		}
+		fds = append(fds, fd)
+		message.Listeners = append(message.Listeners, name)
 	}
 	data, err := json.Marshal(message)
 	if err != nil {
@@ -311,21 +323,6 @@ func (n *node) offer(conn *net.UnixConn) (tried bool, err error) {
 		return false, errors.New("the successor did not take over")
 	}
 	return answer.Tried, conn.SetDeadline(time.Time{})
-}
-
-// listenerFD returns the descriptor of a listener that is still open. It stays
-// the listener's, which is not closed before the successor has taken over.
-func listenerFD(ln net.Listener) (fd int, ok bool) {
-	tcp, ok := ln.(*net.TCPListener)
-	if !ok {
-		return 0, false
-	}
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return 0, false
-	}
-	err = raw.Control(func(descriptor uintptr) { fd = int(descriptor) })
-	return fd, err == nil
 }
 
 // tableChange is one line of the conversation after the descriptors.

@@ -173,6 +173,30 @@ func TestASuccessorThatWakesUpTooLateLeavesTheOldNodeInOffice(t *testing.T) {
 	<-old.ended
 }
 
+func TestANodeThatTakesLongToFreezeSaysThatItIsWell(t *testing.T) {
+	w := newWorld(t)
+	w.slow = w.path("slow")
+	w.node()
+	w.apply("blog", w.worker(1, "exec sleep 1000", nil))
+	await(t.Context(), w.slow+waiting)
+	conn, err := net.Dial("unix", w.path("node/node.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	fmt.Fprint(conn, "POST /handover HTTP/1.1\r\nHost: node\r\n\r\n")
+	head := make([]byte, len("HTTP/1.1 101"))
+	if _, err := io.ReadFull(conn, head); err != nil || string(head) != "HTTP/1.1 101" { // who hears nothing kills it
+		t.Errorf("it said %q, %v", head, err)
+	}
+	conn.Close()
+	if err := os.WriteFile(w.slow, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.up("blog", 1, 1)
+}
+
 func TestANodeThatIsStartedWhileOneLeavesCanBeAsked(t *testing.T) {
 	w := newWorld(t)
 	old := w.node()

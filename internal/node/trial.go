@@ -201,17 +201,29 @@ func (n *node) listeners() map[string]net.Listener {
 func (n *node) keepListeners() (*estate, error) {
 	kept := &estate{kept: make(map[string]int)}
 	for name, ln := range n.listeners() {
-		fd, ok := listenerFD(ln)
-		if !ok {
-			continue
-		}
-		same, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) //nolint:gosec // a descriptor
+		fd, ok, err := sameSocket(ln)
 		if err != nil {
-			return kept, os.NewSyscallError("fcntl", err)
+			return kept, err
 		}
-		kept.kept[name] = same
+		if ok {
+			kept.kept[name] = fd
+		}
 	}
 	return kept, nil
+}
+
+// sameSocket is another descriptor of a listener's socket; ok: there is a
+// listener, and it is open. Its own number may be of something else in a moment.
+func sameSocket(ln net.Listener) (fd int, ok bool, err error) {
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		return 0, false, nil
+	}
+	raw, closed := tcp.SyscallConn()
+	if closed == nil {
+		closed = raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) })
+	}
+	return fd, closed == nil && err == nil, os.NewSyscallError("fcntl", err)
 }
 
 // unkeep makes listeners of what was kept.

@@ -61,6 +61,7 @@ type nodeOrder struct {
 	Access, Metrics    string
 	Loops              int
 	Late               string // a file that is there once it may adopt; empty: at once
+	Slow               string // one that is there once what it starts has started
 }
 
 func testLog() *slog.Logger {
@@ -95,7 +96,7 @@ func beNode(text string) {
 		Router: router.Options{Loops: order.Loops, HeaderTimeout: patience},
 		Keys:   ring, DrainTimeout: order.Drain, Trial: order.Trial, Serving: func(node.Info) { fmt.Println("serving") },
 	}
-	if err := node.Run(ctx, log, options, &late{rt, order.Late}); err != nil {
+	if err := node.Run(ctx, log, options, &late{rt, order.Late, order.Slow}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -109,18 +110,32 @@ const waiting = ".waiting"
 // late is a runtime that takes its time.
 type late struct {
 	*process.Runtime
-	file string
+	file, slow string
+}
+
+// Start is one that nobody can have end early, as on a disk that hangs.
+func (l *late) Start(ctx context.Context, spec platform.InstanceSpec) (runtime.Running, error) {
+	if l.slow != "" {
+		_ = os.WriteFile(l.slow+waiting, nil, 0o600)
+		await(context.Background(), l.slow)
+	}
+	return l.Runtime.Start(ctx, spec)
+}
+
+// await blocks until a file is there, or ctx ends.
+func await(ctx context.Context, file string) {
+	for ctx.Err() == nil {
+		if _, err := os.Stat(file); err == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 func (l *late) Adopt(ctx context.Context) ([]runtime.Running, error) {
 	if l.file != "" {
 		_ = os.WriteFile(l.file+waiting, nil, 0o600)
-	}
-	for l.file != "" && ctx.Err() == nil {
-		if _, err := os.Stat(l.file); err == nil {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
+		await(ctx, l.file)
 	}
 	return l.Runtime.Adopt(ctx)
 }
@@ -141,6 +156,7 @@ type world struct {
 	metrics   string // where they tell their metrics
 	loops     int    // of each node
 	late      string // nodes wait for this file
+	slow      string // what they start does
 	trial     time.Duration
 }
 
@@ -246,7 +262,7 @@ func (w *world) launch() *nodeProcess { return w.launchAs("test", "node", "rt") 
 // launchAs starts the node of a name with directories of its own.
 func (w *world) launchAs(id, dir, runtime string) *nodeProcess {
 	w.Helper()
-	order, err := json.Marshal(nodeOrder{id, w.path(dir), w.path("c.sock"), "127.0.0.1:0", w.path(runtime), w.path("secret.key"), patience, w.trial, w.access, w.metrics, w.loops, w.late})
+	order, err := json.Marshal(nodeOrder{id, w.path(dir), w.path("c.sock"), "127.0.0.1:0", w.path(runtime), w.path("secret.key"), patience, w.trial, w.access, w.metrics, w.loops, w.late, w.slow})
 	if err != nil {
 		w.Fatal(err)
 	}
