@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/slipway-paas/slipway/internal/porttest"
 )
 
 // platform is one running Slipway.
@@ -36,10 +37,12 @@ func startPlatform(t *testing.T, options ...string) *platform {
 	state, err := os.MkdirTemp("", "slipway-state") // short: sockets live in it
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(state) })
-	ports := freePorts(t, 5)
+	doors := []string{"HTTP", "HTTPS", "API", "SSH", "REGISTRY"}
+	port, err := porttest.Free(len(doors))
+	must(t, err)
 	env := append(os.Environ(), "SLIPWAY_STATE="+state, "HOME="+state)
-	for i, option := range []string{"HTTP", "HTTPS", "API", "SSH", "REGISTRY"} {
-		env = append(env, fmt.Sprintf("SLIPWAY_%s=127.0.0.1:%d", option, ports[i]))
+	for i, option := range doors {
+		env = append(env, fmt.Sprintf("SLIPWAY_%s=127.0.0.1:%d", option, port+i))
 	}
 	log, err := os.Create(filepath.Join(state, "serve.log"))
 	must(t, err)
@@ -60,29 +63,10 @@ func startPlatform(t *testing.T, options ...string) *platform {
 	if out, err := ready.CombinedOutput(); err != nil {
 		t.Fatalf("the platform did not get ready: %v\n%s", err, out)
 	}
-	p := &platform{base: fmt.Sprintf("http://slipway.localhost:%d", ports[0]), domain: "localhost", edge: ports[0], https: ports[1], state: state}
+	p := &platform{base: fmt.Sprintf("http://slipway.localhost:%d", port), domain: "localhost", edge: port, https: port + 1, state: state}
 	p.admin = &user{p: p, name: "admin", password: "correct horse battery"}
 	p.admin.registerBy(t, nil)
 	return p
-}
-
-// freePorts finds n different ports that nobody listens on now, and that no
-// connection is given as its own before the platform listens there.
-func freePorts(t *testing.T, n int) (ports []int) {
-	t.Helper()
-	for range 1000 {
-		port := 10000 + mathrand.IntN(10000)
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
-		if err != nil {
-			continue // somebody's
-		}
-		defer l.Close()
-		if ports = append(ports, port); len(ports) == n {
-			return ports
-		}
-	}
-	t.Fatal("there are no free ports from 10000 to 19999")
-	return nil
 }
 
 func must(t *testing.T, err error) {

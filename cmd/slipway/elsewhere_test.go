@@ -28,6 +28,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/slipway-paas/slipway/internal/porttest"
 	"github.com/slipway-paas/slipway/internal/stacktest"
 )
 
@@ -60,11 +61,11 @@ func (m *elsewhere) start(credentials []string) error {
 	if len(credentials) > 0 {
 		m.auth.Username, m.auth.Password, _ = strings.Cut(credentials[0], ":")
 	}
-	ports, err := freePorts(1)
+	port, err := porttest.Free(1)
 	if err != nil {
 		return err
 	}
-	m.host = "127.0.0.1:" + strconv.Itoa(ports[0])
+	m.host = "127.0.0.1:" + strconv.Itoa(port)
 	listener, err := net.Listen("tcp", m.host)
 	if err != nil {
 		return err

@@ -4,11 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +18,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/slipway-paas/slipway/internal/porttest"
 )
 
 // patience is how long a script waits for what comes in its own time. Where all
@@ -73,6 +72,8 @@ func testMain(m *testing.M) int {
 //	                    of the answers may have been anything but 200
 //	grpc plain|tls HOST calls the service Echo there in every way; "grpc begin HOST"
 //	                    calls it again and again until "grpc end", and none may fail
+//	gate shut           makes processes wait that do "cat </dev/tcp/127.0.0.1/$GATE",
+//	                    in bash; "gate await" waits until one does, "gate open" lets all pass
 //	disk SIZE           puts the state directory on a disk of its own, such as 64m;
 //	                    "disk fill" leaves no byte free on it, "disk free" ends that
 //	elsewhere start [USER:PASSWORD]   starts a registry of somebody else, which only
@@ -119,6 +120,7 @@ func TestScripts(t *testing.T) {
 			"secure":    secureCommand,
 			"terminal":  terminalCommand,
 			"load":      loadCommand,
+			"gate":      gateCommand,
 			"disk":      diskCommand,
 			"grpc":      grpcCommand,
 			"mirror":    mirrorCommand(t),
@@ -155,6 +157,7 @@ func setup(env *testscript.Env) error {
 	env.Defer(issuer.end)
 	env.Values["elsewhere"] = &elsewhere{}
 	env.Values["calls"] = &calls{}
+	env.Values["gate"] = &gateSeat{}
 	env.Setenv("PATH", bin+":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/go/bin")
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, ".config"))
@@ -167,19 +170,16 @@ func setup(env *testscript.Env) error {
 			env.Setenv(name, value)
 		}
 	}
-	ports, err := freePorts(5)
+	doors := []string{"HTTP", "HTTPS", "API", "SSH", "REGISTRY"}
+	port, err := porttest.Free(len(doors) + 10)
 	if err != nil {
 		return err
 	}
-	for i, option := range []string{"HTTP", "HTTPS", "API", "SSH", "REGISTRY"} {
-		env.Setenv("SLIPWAY_"+option, "127.0.0.1:"+strconv.Itoa(ports[i]))
-		env.Setenv(option+"_PORT", strconv.Itoa(ports[i]))
+	for i, option := range doors {
+		env.Setenv("SLIPWAY_"+option, "127.0.0.1:"+strconv.Itoa(port+i))
+		env.Setenv(option+"_PORT", strconv.Itoa(port+i))
 	}
-	span, err := freePorts(1) // what is next to it is likely to be free as well
-	if err != nil {
-		return err
-	}
-	env.Setenv("TCP_PORTS", fmt.Sprintf("%d-%d", span[0], span[0]+9))
+	env.Setenv("TCP_PORTS", fmt.Sprintf("%d-%d", port+len(doors), port+len(doors)+9))
 	for _, who := range []string{"AUTHOR", "COMMITTER"} {
 		env.Setenv("GIT_"+who+"_NAME", "alice")
 		env.Setenv("GIT_"+who+"_EMAIL", "alice@localhost")
@@ -187,23 +187,6 @@ func setup(env *testscript.Env) error {
 	env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 	env.Setenv("GIT_SSH_COMMAND", "ssh -i "+env.WorkDir+"/.ssh/id_ed25519 -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -F /dev/null")
 	return nil
-}
-
-// freePorts finds n different ports that nobody listens on now, and that no
-// connection is given as its own before the platform listens there.
-func freePorts(n int) (ports []int, err error) {
-	for range 1000 {
-		port := 10000 + rand.IntN(10000)
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
-		if err != nil {
-			continue // somebody's
-		}
-		defer l.Close()
-		if ports = append(ports, port); len(ports) == n {
-			return ports, nil
-		}
-	}
-	return nil, errors.New("there are no free ports from 10000 to 19999")
 }
 
 // daemon is one script's serve process.

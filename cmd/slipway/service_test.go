@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/slipway-paas/slipway/internal/porttest"
 	"github.com/slipway-paas/slipway/internal/postgrestest"
 	"github.com/slipway-paas/slipway/internal/stacktest"
 )
@@ -36,10 +37,10 @@ func serviceCommand(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func startRedis(ts *testscript.TestScript) string {
-	ports, err := freePorts(1)
+	port, err := porttest.Free(1)
 	ts.Check(err)
-	address := "127.0.0.1:" + strconv.Itoa(ports[0])
-	keep(ts, exec.Command("redis-server", "--bind", "127.0.0.1", "--port", strconv.Itoa(ports[0]), "--save", "", "--dir", ts.MkAbs(".")), syscall.SIGTERM)
+	address := "127.0.0.1:" + strconv.Itoa(port)
+	keep(ts, exec.Command("redis-server", "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--save", "", "--dir", ts.MkAbs(".")), syscall.SIGTERM)
 	await(ts, func() error {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {

@@ -333,8 +333,10 @@ func TestNoPasswordLeavesBeforeStartTLS(t *testing.T) {
 		Endpoint: "ldap://" + mute, StartTLS: true, BindDN: ownDN, BindPassword: ownPassword,
 		UserBase: suffix, UserAttribute: "uid", Timeout: 300 * time.Millisecond,
 	}
-	r := newRig(t, "").asking(options)
-	r.staysOut("dora", "doradora")
+	for ; heard() == "" && options.Timeout < time.Minute; options.Timeout *= 2 { // a busy machine may not even dial in time
+		r := newRig(t, "").asking(options)
+		r.staysOut("dora", "doradora")
+	}
 	if said := heard(); said == "" || strings.Contains(said, ownPassword) || strings.Contains(said, "dora") {
 		t.Errorf("the wire heard %q", said)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/porttest"
 )
 
 // echo says its version, then what it is told, in capitals.
@@ -60,12 +61,11 @@ func (w *world) talk(port int) (say func(string) string, hangUp func()) {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := porttest.Free(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 func TestATCPRouteOutlivesCutoversAndNodes(t *testing.T) {
