@@ -3,6 +3,8 @@ package dockerfile_test
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -174,6 +176,36 @@ func TestAKilledBuildKitFailsItsBuildAndTheNextGoesOnFromTheCache(t *testing.T) 
 	_, text, err := s.build(t, "blog", map[string]string{"Dockerfile": step + "RUN echo second > /second\n"}, nil)
 	if err != nil || !strings.Contains(text, "CACHED") {
 		t.Errorf("%v, %s", err, text)
+	}
+}
+
+func TestAStartTakesAwayWhatAKilledPlatformLeftAndNotWhatOneUses(t *testing.T) {
+	s := open(t, nil)
+	const dead, alive = "slipway-build-dead0001", "slipway-build-a11fe001"
+	rule := func(what, of string) error {
+		return exec.Command("iptables", "-w", "-t", "filter", what, "FORWARD", "-s", "192.0.2.0/24", "-m", "comment", "--comment", of, "-j", "ACCEPT").Run()
+	}
+	mark, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: "@" + alive})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mark.Close()
+	for _, of := range []string{dead, alive} {
+		if err := rule("-A", of); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = rule("-D", of) }()
+	}
+	if _, err := dockerfile.New(slog.New(slog.DiscardHandler), dockerfile.Options{
+		Dir: t.TempDir(), Command: []string{"true"}, RegistryAddr: s.address, RegistryUser: user, RegistryPassword: password,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if rule("-C", dead) == nil {
+		t.Error("the rule of one that is gone is left")
+	}
+	if err := rule("-C", alive); err != nil {
+		t.Errorf("the rule of one that builds is gone: %v", err)
 	}
 }
 

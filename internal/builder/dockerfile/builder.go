@@ -50,6 +50,7 @@ func (b *Builder) endLeftovers() {
 		group.Remove()
 	}
 	b.networks.clear()
+	b.networks.sweep()
 }
 
 // groupOf names the control group of an app's build.

@@ -24,9 +24,9 @@ type networks struct {
 	id   string       // of the state directory, in the names of links and rules
 	all  netip.Prefix // a /24: a /31 a build
 	used map[int]bool
+	mark *net.UnixConn // while there are rules: others see by it that they are in use
 }
 
-// newNetworks removes what a platform that was killed left behind.
 func newNetworks(dir string) *networks {
 	sum := fnv.New32a()
 	_, _ = sum.Write([]byte(dir)) // never fails
@@ -93,15 +93,24 @@ func (n *networks) give(i int) {
 	}
 	if len(n.used) == 0 {
 		n.clear()
+		_ = n.mark.Close()
 	}
 }
 
 // begin chooses a network nobody on this machine has and lets it out.
-func (n *networks) begin(ctx context.Context) error {
+func (n *networks) begin(ctx context.Context) (err error) {
 	n.clear()
 	if err := n.choose(); err != nil {
 		return err
 	}
+	if n.mark, err = net.ListenUnixgram("unixgram", n.sign()); err != nil {
+		return fmt.Errorf("claim the network %s: %w", n.all, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = n.mark.Close()
+		}
+	}()
 	if strings.TrimSpace(readForwarding()) != "1" {
 		if err := os.WriteFile(forwarding, []byte("1"), 0o644); err != nil {
 			return fmt.Errorf("let builds out to the network: %w", err)
@@ -157,25 +166,70 @@ func (n *networks) rules() []rule {
 
 func (n *networks) comment() string { return "slipway-build-" + n.id }
 
+// sign is a name of the kernel's, which goes with the process that has it.
+func (n *networks) sign() *net.UnixAddr {
+	return &net.UnixAddr{Net: "unixgram", Name: "@" + n.comment()}
+}
+
+// abandoned reports whether the process that made the rules is gone.
+func (n *networks) abandoned() bool {
+	conn, err := net.DialUnix("unixgram", nil, n.sign())
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err != nil && len(n.links()) == 0
+}
+
+// sweep removes what platforms of this machine left that were killed, and whose
+// state directory nobody starts with any more.
+func (n *networks) sweep() {
+	gone := make(map[string]bool)
+	for _, line := range append(ruleLines("nat"), ruleLines("filter")...) {
+		_, id, found := strings.Cut(line, (&networks{}).comment())
+		if len(id) < len(n.id) {
+			continue
+		}
+		other := &networks{id: id[:len(n.id)]}
+		if found && other.id != n.id && !gone[other.id] && other.abandoned() {
+			gone[other.id] = true
+			other.clear()
+		}
+	}
+}
+
 // clear removes every rule and link of this state directory's builds.
 func (n *networks) clear() {
 	for _, table := range []string{"nat", "filter"} {
-		out, err := command(context.Background(), "iptables", "-w", "10", "-t", table, "-S").Output()
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(out)) {
-			if words := strings.Fields(line); len(words) > 2 && words[0] == "-A" && strings.Contains(line, n.comment()) {
+		for _, line := range ruleLines(table) {
+			if words := strings.Fields(line); strings.Contains(line, n.comment()) {
 				_ = iptables(context.Background(), append([]string{"-t", table, "-D"}, words[1:]...)...) // another may have been quicker
 			}
 		}
 	}
-	links, _ := netlink.LinkList()
-	for _, link := range links {
-		if strings.HasPrefix(link.Attrs().Name, "sb"+n.id+"-") {
-			_ = netlink.LinkDel(link) // as above
+	for _, link := range n.links() {
+		_ = netlink.LinkDel(link) // as above
+	}
+}
+
+// ruleLines are the rules of a table, as they would be appended.
+func ruleLines(table string) (lines []string) {
+	out, _ := command(context.Background(), "iptables", "-w", "10", "-t", table, "-S").Output() // without there are none
+	for line := range strings.Lines(string(out)) {
+		if strings.HasPrefix(line, "-A ") {
+			lines = append(lines, strings.TrimSpace(line))
 		}
 	}
+	return lines
+}
+
+func (n *networks) links() (own []netlink.Link) {
+	all, _ := netlink.LinkList()
+	for _, link := range all {
+		if strings.HasPrefix(link.Attrs().Name, "sb"+n.id+"-") {
+			own = append(own, link)
+		}
+	}
+	return own
 }
 
 func iptables(ctx context.Context, words ...string) error {
