@@ -3,6 +3,7 @@ package controller_test
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -270,7 +271,10 @@ func TestDuringARenameTheOldInstancesAnswerToTheNewName(t *testing.T) {
 	p := open(t, controller.Options{}).withNode()
 	ann := p.user("ann")
 	p.app(ann, "blog")
-	if err := p.push(ann, "blog", "1234567890", map[string]string{"web": `test "$DEIS_APP" = blog || sleep 2; ` + hello}); err != nil {
+	gate := must(net.Listen("tcp", "127.0.0.1:0"))(t) // who connects waits until it is closed
+	_, port, _ := net.SplitHostPort(gate.Addr().String())
+	waits := `test "$DEIS_APP" = blog || cat </dev/tcp/127.0.0.1/` + port + `; `
+	if err := p.push(ann, "blog", "1234567890", map[string]string{"web": waits + hello}); err != nil {
 		t.Fatal(err)
 	}
 	changes := p.fleet.Changes(t.Context())
@@ -287,6 +291,7 @@ func TestDuringARenameTheOldInstancesAnswerToTheNewName(t *testing.T) {
 	if status, _, _ := p.get("blog.localhost"); status != 404 {
 		t.Errorf("the old name: %d", status)
 	}
+	_ = gate.Close()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
