@@ -122,7 +122,7 @@ func TestARegistryThatHangsOrLiesEndsInAnErrorAndNothingHalf(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := open(t).mirrors(twisted(t, image, c.twist))
-			p.options.Silence = 2 * time.Second // a busy machine is slow, too
+			p.options.Silence = 5 * time.Second // a busy machine is slow, too
 			p.options = images.Hasty(p.options)
 			ref := c.ref
 			if ref == "" {

@@ -22,7 +22,7 @@ type Place struct {
 }
 
 // patience bounds everything that a test waits for.
-const patience = 30 * time.Second
+const patience = 5 * time.Minute
 
 // Run checks the contract, each promise in a place of its own; open cleans up
 // with the test it is given.
