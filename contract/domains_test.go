@@ -48,6 +48,20 @@ var domainChecks = []check{
 		c.get(domains).json(`{"count":1}`)
 		p.as(t, p.user(t)).post(domains, object{"domain": unique("x") + ".example.com"}).status(403)
 	}},
+	{"POST /v2/apps/<id>/domains/", "one that overlaps another's is a conflict", func(t *testing.T, p *platform) {
+		u, eve := p.user(t), p.user(t)
+		id, evil := u.app(t), eve.app(t)
+		n := unique("o") + ".example.com"
+		mine, hers := "/v2/apps/"+id+"/domains/", "/v2/apps/"+evil+"/domains/"
+		p.as(t, u).post(mine, object{"domain": "*." + n}).status(201)
+		for _, name := range []string{"new." + n, n, "*.a." + n} {
+			p.as(t, eve).post(hers, object{"domain": name}).status(409).
+				json(`{"detail":"` + name + ` overlaps a domain of another application\nWhoever may operate both applications can add it, or an administrator."}`)
+		}
+		p.as(t, eve).post(hers, object{"domain": "*." + n}).refuses("domain", "Domain is already in use by another application")
+		p.as(t, eve).get(hers).json(`{"count":1}`)
+		p.as(t, u).post("/v2/apps/"+u.app(t)+"/domains/", object{"domain": "shop." + n}).status(201)
+	}},
 	{"POST /v2/apps/<id>/domains/", "the edge serves it when the answer comes", func(t *testing.T, p *platform) {
 		u := p.user(t)
 		id := u.deployed(t)

@@ -60,9 +60,10 @@ func hostOf(domain, below string) string {
 
 func (c *cli) domainAddCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:     "add DOMAIN",
-		Short:   "Route a host name to the app",
-		Long:    "Route a host name to the app. A name without a dot is a subdomain of the platform's; *.example.com is every name below.",
+		Use:   "add DOMAIN",
+		Short: "Route a host name to the app",
+		Long: "Route a host name to the app. A name without a dot is a subdomain of the platform's; *.example.com is every name below. " +
+			"A name that shares hosts with a domain of another app takes who may operate both.",
 		Example: "  slipway domains add www.example.com\n  slipway domains add '*.example.com'\n  slipway domains add shop",
 		Args:    takes(1, 1, "one DOMAIN"),
 		RunE: c.asksOf(func(ctx context.Context, s *session, app string, args []string) error {

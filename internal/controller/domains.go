@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+	"golang.org/x/net/publicsuffix"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/store"
@@ -24,6 +26,8 @@ func (c *Controller) Domains(ctx context.Context, caller platform.Caller, app st
 }
 
 // AddDomain routes a host name to the app. It returns when the routers were told.
+// ErrConflict when it has hosts in common with a domain of an app that the
+// caller may not operate.
 func (c *Controller) AddDomain(ctx context.Context, caller platform.Caller, app, domain string) (platform.Domain, error) {
 	name, err := c.normalDomain(domain)
 	if err != nil {
@@ -35,15 +39,7 @@ func (c *Controller) AddDomain(ctx context.Context, caller platform.Caller, app,
 		if _, err := may(tx, caller, app, platform.RoleOperator); err != nil {
 			return err
 		}
-		if err := c.claimable(tx, caller, app, name); err != nil {
-			return err
-		}
-		if _, n, err := tx.Domains(app, platform.Page{Limit: 1}); err != nil {
-			return err
-		} else if n >= maxDomains {
-			return platform.Invalid("domain", "An app has at most %d domains", maxDomains)
-		}
-		if err := tx.InsertDomain(d); err != nil {
+		if err := c.claim(tx, caller, d); err != nil {
 			return err
 		}
 		if err := c.routable(tx, app); err != nil {
@@ -59,8 +55,25 @@ func (c *Controller) AddDomain(ctx context.Context, caller platform.Caller, app,
 	return d, c.reroute(ctx, app)
 }
 
+// claim makes the domain the app's, if it may be.
+func (c *Controller) claim(tx *store.Tx, caller platform.Caller, d platform.Domain) error {
+	if err := c.claimable(tx, caller, d.App, d.Domain); err != nil {
+		return err
+	}
+	if _, n, err := tx.Domains(d.App, platform.Page{Limit: 1}); err != nil {
+		return err
+	} else if n >= maxDomains {
+		return platform.Invalid("domain", "An app has at most %d domains", maxDomains)
+	}
+	if err := tx.InsertDomain(d); err != nil {
+		return err
+	}
+	return c.apart(tx, caller, d)
+}
+
 // claimable returns nil when the name may be given to the app: it is not the
-// platform's, nor under the name of an app that is nothing to the caller.
+// platform's, nor under the name of an app that is nothing to the caller, nor
+// all names of a registry.
 func (c *Controller) claimable(tx *store.Tx, caller platform.Caller, app, name string) error {
 	host, wildcard := strings.CutPrefix(c.fullHost(name), "*.")
 	switch {
@@ -70,6 +83,8 @@ func (c *Controller) claimable(tx *store.Tx, caller platform.Caller, app, name s
 		return platform.Invalid("domain", "Hostname does not look valid.") // nobody's to give
 	case (name == c.options.Domain || host == c.options.Domain || wildcard && strings.HasSuffix(c.options.Domain, "."+host)) && !caller.Admin:
 		return platform.Invalid("domain", "%s belongs to the platform; an administrator may give it to an app", name)
+	case wildcard && isSuffix(host) && !caller.Admin:
+		return platform.Invalid("domain", "Names under %s are registered by anybody; an administrator may give %s to an app", host, name)
 	}
 	under, ok := strings.CutSuffix(host, "."+c.options.Domain)
 	if !ok {
@@ -82,48 +97,97 @@ func (c *Controller) claimable(tx *store.Tx, caller platform.Caller, app, name s
 	return operatedBy(tx, caller, app, root)
 }
 
+// isSuffix reports whether names right under host are different people's, as
+// under co.uk.
+func isSuffix(host string) bool {
+	suffix, _ := publicsuffix.PublicSuffix(host)
+	return suffix == host
+}
+
 // operatedBy returns nil when a name right under the platform's domain leads
 // to app, to another that the caller operates, or nowhere.
 func operatedBy(tx *store.Tx, caller platform.Caller, app, root string) error {
-	owners := []string{root} // its default domain may have been removed
-	if d, err := tx.Domain(root); err == nil {
-		owners = append(owners, d.App)
-	} else if !errors.Is(err, platform.ErrNotFound) {
+	claims, err := tx.Claims([]string{root}, "")
+	if err != nil {
 		return err
 	}
-	for _, owner := range owners {
-		if owner == app {
-			continue
-		}
-		_, err := may(tx, caller, owner, platform.RoleOperator)
-		switch {
-		case errors.Is(err, platform.ErrForbidden):
-			return platform.Invalid("domain", "Domain is already in use by another application")
-		case err != nil && !errors.Is(err, platform.ErrNotFound):
-			return err
-		}
+	claims = append(claims, platform.Domain{Domain: root, App: root}) // its default domain may have been removed
+	if foreign, err := foreignOf(tx, caller, app, claims); foreign == nil {
+		return err
 	}
-	return nil
+	return platform.Invalid("domain", "Domain is already in use by another application")
 }
 
 // nothingUnder refuses an id for an app when names under it lead to one that
 // the caller does not operate: they would pass for the app's own.
 func (c *Controller) nothingUnder(tx *store.Tx, caller platform.Caller, id string) error {
-	domains, err := tx.DomainsUnder(c.fullHost(id))
+	claims, err := tx.Claims(nil, c.fullHost(id))
 	if err != nil {
 		return err
 	}
-	for _, d := range domains {
-		if d.App == id {
+	if foreign, err := foreignOf(tx, caller, id, claims); foreign == nil {
+		return err
+	}
+	return platform.Invalid("id", "Names under this one belong to another application.")
+}
+
+// apart refuses a domain that shares hosts with one of an app that the caller
+// does not operate: the longer name would take the other's requests. A wildcard
+// counts as sharing the name it is under.
+func (c *Controller) apart(tx *store.Tx, caller platform.Caller, d platform.Domain) error {
+	host, wildcard := strings.CutPrefix(c.fullHost(d.Domain), "*.")
+	below := ""
+	if wildcard {
+		below = host
+	}
+	claims, err := tx.Claims(c.over(host), below)
+	if err != nil {
+		return err
+	}
+	foreign, err := foreignOf(tx, caller, d.App, claims)
+	if foreign == nil {
+		return err
+	}
+	refused := &platform.UserError{
+		Kind: platform.ErrConflict, Message: d.Domain + " overlaps a domain of another application",
+		Cure: "Whoever may operate both applications can add it, or an administrator.",
+	}
+	switch _, err := may(tx, caller, foreign.App, platform.RoleViewer); {
+	case err == nil:
+		refused.Message = fmt.Sprintf("%s overlaps %s, a domain of %s", d.Domain, foreign.Domain, foreign.App)
+	case !errors.Is(err, platform.ErrForbidden):
+		return err
+	}
+	return refused
+}
+
+// over is a host and the wildcards that stand for it, or for those under it.
+// Those that an administrator gave over the platform's own domain have what is
+// left of it, and are no hindrance.
+func (c *Controller) over(host string) []string {
+	names := []string{host}
+	for under := host; under != "" && under != c.options.Domain; _, under, _ = strings.Cut(under, ".") {
+		names = append(names, "*."+under)
+	}
+	return names
+}
+
+// foreignOf is the first of the claims whose app is neither app nor one that
+// the caller operates; nil when there is none.
+func foreignOf(tx *store.Tx, caller platform.Caller, app string, claims []platform.Domain) (*platform.Domain, error) {
+	for _, claim := range claims {
+		if claim.App == app {
 			continue
 		}
-		if _, err := may(tx, caller, d.App, platform.RoleOperator); errors.Is(err, platform.ErrForbidden) {
-			return platform.Invalid("id", "Names under this one belong to another application.")
-		} else if err != nil {
-			return err
+		_, err := may(tx, caller, claim.App, platform.RoleOperator)
+		switch {
+		case errors.Is(err, platform.ErrForbidden):
+			return &claim, nil
+		case err != nil && !errors.Is(err, platform.ErrNotFound):
+			return nil, err
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // lookupDomain finds a domain of any app, however it is written.

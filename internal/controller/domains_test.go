@@ -93,6 +93,100 @@ func TestNobodyTakesANameOfThePlatformOrUnderAnothersApp(t *testing.T) {
 	}
 }
 
+func TestNobodyTakesHostsOfAnothersDomain(t *testing.T) {
+	p := open(t, controller.Options{Domain: "apps.test"})
+	bob, eve, ann, root := p.user("bob"), p.user("eve"), p.user("ann"), p.user("root")
+	root.Admin = true
+	p.app(bob, "blog")
+	p.app(bob, "shop")
+	p.app(eve, "evil")
+	p.app(root, "portal")
+	p.write(func(tx *store.Tx) error {
+		return errors.Join(tx.SetCollaborator("blog", "ann", platform.RoleViewer), tx.SetCollaborator("evil", "ann", platform.RoleOperator))
+	})
+	for _, domain := range []string{"*.wild.org", "www.exact.org", "base.org", "*.a.deep.org", "*.free.apps.test"} {
+		if _, err := p.AddDomain(t.Context(), bob, "blog", domain); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := p.AddDomain(t.Context(), root, "portal", "*.test"); err == nil { // one label is nobody's
+		t.Error("*.test was given")
+	}
+	const cure = "\nWhoever may operate both applications can add it, or an administrator."
+	for domain, other := range map[string]string{
+		"new.wild.org": "*.wild.org", "a.b.wild.org": "*.wild.org", "wild.org": "*.wild.org", "*.a.wild.org": "*.wild.org",
+		"*.exact.org": "www.exact.org", "*.base.org": "base.org", "*.deep.org": "*.a.deep.org",
+		"x.free.apps.test": "*.free.apps.test", "free": "*.free.apps.test",
+	} {
+		_, err := p.AddDomain(t.Context(), eve, "evil", domain)
+		if words := domain + " overlaps a domain of another application" + cure; !errors.Is(err, platform.ErrConflict) || err.Error() != words {
+			t.Errorf("eve takes %s: %v, want %s", domain, err, words)
+		}
+		_, err = p.AddDomain(t.Context(), ann, "evil", domain)
+		if words := domain + " overlaps " + other + ", a domain of blog" + cure; !errors.Is(err, platform.ErrConflict) || err.Error() != words {
+			t.Errorf("ann, who sees blog, takes %s: %v, want %s", domain, err, words)
+		}
+	}
+	var used *platform.FieldError
+	if _, err := p.AddDomain(t.Context(), eve, "evil", "*.wild.org"); !errors.As(err, &used) || used.Message != "Domain is already in use by another application" {
+		t.Errorf("eve takes *.wild.org itself: %v", err)
+	}
+	for _, domain := range []string{"xwild.org", "other.exact.org", "www.base.org", "*.www.base.org", "deep.org", "b.deep.org", "y.freer.apps.test"} {
+		if _, err := p.AddDomain(t.Context(), eve, "evil", domain); err != nil {
+			t.Errorf("eve takes %s, which is nobody's: %v", domain, err)
+		}
+	}
+	for _, domain := range []string{"shop.wild.org", "wild.org", "x.a.deep.org", "*.a.wild.org"} {
+		if _, err := p.AddDomain(t.Context(), bob, "shop", domain); err != nil {
+			t.Errorf("bob, whose both apps are, takes %s: %v", domain, err)
+		}
+	}
+	if _, err := p.AddDomain(t.Context(), root, "evil", "given.wild.org"); err != nil {
+		t.Errorf("an administrator gives given.wild.org: %v", err)
+	}
+	bob.Scope.Apps = []string{"shop"}
+	if _, err := p.AddDomain(t.Context(), bob, "shop", "token.wild.org"); !errors.Is(err, platform.ErrConflict) {
+		t.Errorf("a token for shop alone takes of blog: %v", err)
+	}
+}
+
+func TestWhatAnAdministratorGaveOverThePlatformsDomainHindersNobody(t *testing.T) {
+	p := open(t, controller.Options{Domain: "apps.example.com"})
+	eve, root := p.user("eve"), p.user("root")
+	root.Admin = true
+	p.app(root, "portal")
+	if _, err := p.AddDomain(t.Context(), root, "portal", "*.example.com"); err != nil {
+		t.Fatal(err)
+	}
+	p.app(eve, "evil")
+	for _, domain := range []string{"short", "x.evil.apps.example.com"} {
+		if _, err := p.AddDomain(t.Context(), eve, "evil", domain); err != nil {
+			t.Errorf("%s: %v", domain, err)
+		}
+	}
+	if _, err := p.AddDomain(t.Context(), eve, "evil", "www.example.com"); !errors.Is(err, platform.ErrConflict) {
+		t.Errorf("www.example.com: %v", err)
+	}
+}
+
+func TestAWildcardUnderARegistryIsGivenByAdministrators(t *testing.T) {
+	p := open(t, controller.Options{Domain: "apps.test"})
+	eve, root := p.user("eve"), p.user("root")
+	root.Admin = true
+	p.app(eve, "evil")
+	for _, domain := range []string{"*.co.uk", "*.github.io", "*.xn--55qx5d.cn"} {
+		if _, err := p.AddDomain(t.Context(), eve, "evil", domain); !errors.Is(err, platform.ErrInvalid) {
+			t.Errorf("eve takes %s: %v", domain, err)
+		}
+		if _, err := p.AddDomain(t.Context(), root, "evil", domain); err != nil {
+			t.Errorf("an administrator gives %s: %v", domain, err)
+		}
+	}
+	if _, err := p.AddDomain(t.Context(), eve, "evil", "*.mine.co.uk"); err != nil {
+		t.Errorf("*.mine.co.uk: %v", err)
+	}
+}
+
 func TestNobodyIsServedUnderTheNameOfAnAppToCome(t *testing.T) {
 	p := open(t, controller.Options{Domain: "apps.example.com"})
 	bob, eve, root := p.user("bob"), p.user("eve"), p.user("root")

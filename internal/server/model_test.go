@@ -3,6 +3,7 @@ package server_test
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 )
@@ -194,8 +195,24 @@ func (m *model) addDomain(user, id, domain string) int {
 			return 400
 		}
 	}
+	for other, b := range m.apps {
+		if _, refused := m.may(user, other, platform.RoleOperator); refused != 0 && slices.ContainsFunc(slices.Collect(maps.Keys(b.domains)), overlapping(domain)) {
+			return 409
+		}
+	}
 	a.domains[domain] = ""
 	return 201
+}
+
+// overlapping says which domains have hosts in common with one, when a wildcard
+// counts as having its base.
+func overlapping(domain string) func(string) bool {
+	holds := func(wildcard, name string) bool {
+		base, ok := strings.CutPrefix(wildcard, "*.")
+		name = strings.TrimPrefix(name, "*.")
+		return ok && (name == base || strings.HasSuffix(name, "."+base))
+	}
+	return func(other string) bool { return holds(domain, other) || holds(other, domain) }
 }
 
 func (m *model) removeDomain(user, id, domain string) int {

@@ -114,7 +114,8 @@ func (w *walk) asker(t *rapid.T, app string) string {
 
 // domain may be the name of an app as well, which is the app's own.
 func (w *walk) domain(t *rapid.T) string {
-	return w.one(t, "domain", w.prefix+"a", w.prefix+"b", w.prefix+"d.example.com", "*."+w.prefix+"e.example.com")
+	return w.one(t, "domain", w.prefix+"a", w.prefix+"b", w.prefix+"d.example.com",
+		w.prefix+"e.example.com", "*."+w.prefix+"e.example.com", "x."+w.prefix+"e.example.com", "*.x."+w.prefix+"e.example.com")
 }
 
 func at(app, rest string) string { return "/v2/apps/" + app + "/" + rest }

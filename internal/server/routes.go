@@ -127,7 +127,7 @@ func table() []route {
 		{method: get, path: pods + "{type}/{name}/exec", handle: (*server).exec, query: terminal, status: 101, also: []int{400, 426, 429}, summary: "Run a command inside one, attached through a WebSocket"},
 
 		{method: get, path: of + "domains/", handle: (*server).listDomains, query: paged, status: 200, gives: api.List[api.Domain]{}, summary: "List domains"},
-		{method: post, path: of + "domains/", handle: (*server).addDomain, takes: api.CreateDomain{}, status: 201, gives: api.Domain{}, summary: "Route a host name to an app"},
+		{method: post, path: of + "domains/", handle: (*server).addDomain, takes: api.CreateDomain{}, status: 201, gives: api.Domain{}, also: []int{409}, summary: "Route a host name to an app"},
 		{method: del, path: of + "domains/{domain}", handle: (*server).deleteDomain, status: empty, summary: "Stop routing a host name"},
 		{method: get, path: of + "settings/", handle: (*server).getSettings, status: 200, gives: api.Settings{}, summary: "Get an app's settings"},
 		{method: post, path: of + "settings/", handle: (*server).setSettings, takes: api.SettingsPatch{}, status: 201, gives: api.Settings{}, also: []int{409, 422}, summary: "Change an app's settings"},

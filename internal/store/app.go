@@ -104,7 +104,7 @@ func (tx *Tx) RenameApp(old, id string) error {
 	taken, err := tx.Domain(id)
 	switch {
 	case errors.Is(err, platform.ErrNotFound):
-		_, err = tx.exec("UPDATE domains SET domain = ?, updated = ? WHERE domain = ? AND app = ?", id, micros(time.Now()), old, id)
+		_, err = tx.exec("UPDATE domains SET domain = ?, mirror = ?, updated = ? WHERE domain = ? AND app = ?", id, mirrored(id), micros(time.Now()), old, id)
 	case err != nil:
 	case taken.App == id: // it had both: the new one stays
 		_, err = tx.exec("DELETE FROM domains WHERE domain = ? AND app = ?", old, id)

@@ -2,6 +2,8 @@ package store
 
 import (
 	"database/sql"
+	"slices"
+	"strings"
 
 	"github.com/slipway-paas/slipway/internal/platform"
 )
@@ -20,9 +22,17 @@ func noDomain(name string) error { return &platform.NotFoundError{Kind: "Domain"
 // InsertDomain adds a domain to an app. One in use by any app is a FieldError
 // of "domain".
 func (tx *Tx) InsertDomain(d platform.Domain) error {
-	_, err := tx.exec("INSERT INTO domains ("+domainColumns+") VALUES (?, ?, ?, ?, ?, ?)",
-		d.Domain, d.App, d.Owner, orNull(d.Certificate), micros(d.Created), micros(d.Updated))
+	_, err := tx.exec("INSERT INTO domains ("+domainColumns+", mirror) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		d.Domain, d.App, d.Owner, orNull(d.Certificate), micros(d.Created), micros(d.Updated), mirrored(d.Domain))
 	return err
+}
+
+// mirrored is a name as column mirror holds it, its last byte first: so all
+// names below one stand side by side in an index.
+func mirrored(name string) string {
+	text := []byte(name)
+	slices.Reverse(text)
+	return string(text)
 }
 
 // Domain looks a domain up, of any app.
@@ -48,10 +58,26 @@ func (tx *Tx) AutomaticDomains(app string) ([]platform.Domain, error) {
 	return all(tx, scanDomain, query+" ORDER BY domain COLLATE BINARY", args...)
 }
 
-// DomainsUnder lists the domains below a host name, of any app, in order. It
-// reads all domains: for what is done once in an app's life.
-func (tx *Tx) DomainsUnder(host string) ([]platform.Domain, error) {
-	return all(tx, scanDomain, "SELECT "+domainColumns+" FROM domains WHERE domain LIKE ? ORDER BY domain COLLATE BINARY", "%."+host)
+// Claims are those of the names that are domains, and the domains below a host
+// name, unless that is empty; of each app one, its name and its app alone, by app.
+func (tx *Tx) Claims(names []string, below string) ([]platform.Domain, error) {
+	from, to := "", ""
+	if below != "" {
+		from, to = mirrored("."+below), mirrored("/"+below) // '/' comes after '.'
+	}
+	args := make([]any, 0, len(names)+2)
+	for _, name := range names {
+		args = append(args, name)
+	}
+	claims, err := all(tx, scanClaim, "SELECT MIN(domain), app FROM (SELECT domain, app FROM domains WHERE domain IN (''"+strings.Repeat(", ?", len(names))+`)
+		UNION ALL SELECT domain, app FROM domains WHERE mirror >= ? AND mirror < ?) AS claims GROUP BY app`, append(args, from, to)...)
+	slices.SortFunc(claims, func(a, b platform.Domain) int { return strings.Compare(a.App, b.App) })
+	return claims, err
+}
+
+func scanClaim(row scanner) (d platform.Domain, err error) {
+	err = row.Scan(&d.Domain, &d.App)
+	return d, err
 }
 
 // DeleteDomain removes a domain of the app.
