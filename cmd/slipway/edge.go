@@ -34,7 +34,7 @@ type edgeOptions struct {
 }
 
 func (o *edgeOptions) flags(flags *pflag.FlagSet) {
-	flags.StringVar(&o.File, "edge-defaults", "", "file with what `slipway edge` may set, as JSON, for apps whose teams set nothing else")
+	flags.StringVar(&o.File, "edge-defaults", "", "file of words as \"slipway edge --json\" prints them, for apps whose teams set nothing else")
 	flags.BoolVar(&o.HTTPSOnly, "https-only", false, "send plain HTTP to HTTPS, for apps whose teams did not choose")
 	flags.StringVar(&o.Whitelist, "whitelist", "", "addresses and networks, separated by commas, that apps are served to; empty: everybody")
 	flags.StringVar(&o.WhitelistMode, "whitelist-mode", "extend", "what an app's own whitelist does to that: extend, override")

@@ -19,6 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-paas/slipway/internal/cli"
 	"github.com/slipway-paas/slipway/internal/node"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/secret"
@@ -40,10 +41,10 @@ connection, the apps run on, the old node drains and leaves. That is how a node 
 SIGTERM drains and leaves; the apps run on, and the next node finds them. SIGHUP has the access log's file opened again.`,
 		Example: `  slipway node                # take over from the running node, if any
   slipway node --stop         # stop the node and its apps`,
-		Args: cobra.NoArgs,
+		Args: cli.TakesNothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.fill(cmd, file, os.Getenv); err != nil {
-				return err
+				return cli.WrongUsage(cmd, err)
 			}
 			if stop {
 				return stopNode(cmd.Context(), &o)

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/slipway-paas/slipway/internal/cli"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/secret"
 	"github.com/slipway-paas/slipway/internal/store"
@@ -43,7 +44,7 @@ func (o *options) withSecretKeys(environ []string) []string {
 }
 
 func secretsCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := cli.Noun(&cobra.Command{
 		Use:   "secrets",
 		Short: "The keys that config and certificates are sealed under",
 		Long: `What must not be read on a disk (values of config, logins of registries, keys of certificates) is sealed
@@ -51,7 +52,8 @@ under the newest key of the key file, secret.key in the state directory. Whoever
 reads none of it; whoever loses the file has lost the config: keep a copy, and not beside the backups.
 
 These verbs are for the machine of the control plane, whether it runs or not.`,
-	}
+		Example: "  sudo slipway secrets status\n  sudo slipway secrets rotate",
+	})
 	cmd.AddCommand(
 		secretsVerb("rotate", "Make a fresh key and seal everything anew", `  sudo slipway secrets rotate`, rotateSecrets),
 		secretsVerb("status", "Show how many rows are sealed under which key", `  sudo slipway secrets status`, secretsStatus),
@@ -65,10 +67,10 @@ func secretsVerb(name, short, example string, run func(context.Context, io.Write
 	var o options
 	var file string
 	cmd := &cobra.Command{
-		Use: name, Short: short, Example: example, Args: cobra.NoArgs,
+		Use: name, Short: short, Example: example, Args: cli.TakesNothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.fill(cmd, file, os.Getenv); err != nil {
-				return err
+				return cli.WrongUsage(cmd, err)
 			}
 			return run(cmd.Context(), cmd.OutOrStdout(), &o)
 		},

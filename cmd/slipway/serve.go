@@ -27,6 +27,7 @@ import (
 	"github.com/slipway-paas/slipway/internal/cert"
 	"github.com/slipway-paas/slipway/internal/cert/acme"
 	"github.com/slipway-paas/slipway/internal/cert/staple"
+	"github.com/slipway-paas/slipway/internal/cli"
 	"github.com/slipway-paas/slipway/internal/controller"
 	"github.com/slipway-paas/slipway/internal/doctor"
 	"github.com/slipway-paas/slipway/internal/fleet"
@@ -61,10 +62,10 @@ Every option is also SLIPWAY_<NAME> in the environment, and "name = value" in th
 		Example: `  slipway serve
   sudo slipway serve --http :80 --https :443 --domain example.com
   SLIPWAY_DATABASE=postgres://slipway@db/slipway slipway serve`,
-		Args: cobra.NoArgs,
+		Args: cli.TakesNothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.fill(cmd, file, os.Getenv); err != nil {
-				return err
+				return cli.WrongUsage(cmd, err)
 			}
 			if err := o.takeDirectoryPassword(); err != nil {
 				return err

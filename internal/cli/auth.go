@@ -219,7 +219,7 @@ func (c *cli) askName(ctx context.Context, given string) (string, error) {
 	if err == nil && name == "" {
 		err = platform.Invalid("", "a username is needed")
 	}
-	return name, err
+	return name, hinted(err, "Say it with: --username NAME")
 }
 
 func first(args []string) string {

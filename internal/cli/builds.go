@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -131,7 +130,7 @@ const maxProcfile = 64 << 10
 func (c *cli) procfile(text string) (map[string]string, error) {
 	if text == "" {
 		file, err := c.readFile("Procfile", maxProcfile)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, platform.ErrNotFound) {
 			return nil, nil
 		}
 		if err != nil {

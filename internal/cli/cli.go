@@ -91,11 +91,17 @@ func New(o Options) *cobra.Command {
 	root.SetIn(o.Stdin)
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%v", err) })
+	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommandGroupID(GroupPlatform)
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.InitDefaultHelpCmd()
 	c.addVerbs(root)
+	root.InitDefaultHelpCmd() // where there are others
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "help" {
+			cmd.Example = "  slipway help ps\n  slipway ps scale --help"
+			cmd.Run, cmd.RunE = nil, helpOf
+		}
+	}
 	offerNoFiles(root)
 	return root
 }
@@ -127,11 +133,6 @@ func (c *cli) addVerbs(root *cobra.Command) {
 	add(groupPeople, c.whoamiCmd(), c.keysCmd(), c.tokensCmd(), c.permsCmd(), c.authCmd(), c.passwdCmd(), c.contextsCmd(), c.logoutCmd())
 	add(GroupPlatform, c.stackCmd(), c.usersCmd(), c.auditCmd(), c.doctorCmd(), c.metricsCmd(), c.versionCmd(), c.completionCmd())
 	c.addOld(root)
-	for _, cmd := range root.Commands() {
-		if cmd.Name() == "help" {
-			cmd.Example = "  slipway help ps\n  slipway ps scale --help"
-		}
-	}
 }
 
 // offerNoFiles keeps a Tab from listing files where no command takes one.
@@ -149,11 +150,13 @@ const rootHelp = `Slipway takes your code from git push to a live, watched, reve
 Which app: -a APP, else $SLIPWAY_APP, else the git remote that leads to the platform.
 Which platform: -c CONTEXT or $SLIPWAY_CONTEXT, else the one in use (slipway contexts).
 For scripts: $SLIPWAY_URL and $SLIPWAY_TOKEN stand in for a login, --json gives every
-answer as JSON, and nothing asks questions unless it is on a terminal.
+answer as JSON (errors are words on stderr), and nothing asks questions unless it is on
+a terminal.
 
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 there is no such thing; 4 not logged
-in, or not allowed; 5 refused at present (taken, busy); 6 the platform does not answer;
-130 interrupted. "slipway run" passes on the command's own.
+Exit codes: 0 done; 1 failed; 2 wrong usage: what was given makes no sense, and the
+platform was not asked; 3 there is no such thing, or no such file; 4 not logged in, or
+not allowed; 5 refused at present (taken, busy); 6 the platform does not answer; 130
+interrupted. "slipway run" passes on the command's own.
 
 An unknown command NAME runs the program slipway-NAME, if there is one in $PATH.`
 

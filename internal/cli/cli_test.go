@@ -248,7 +248,7 @@ List what is set with: slipway config -a blog
 `)
 	u.types("domains", "remove", "x", "-a", "blog").want(t, 3, "", "Error: there is no domain x\n")
 	u.types("config", "-a", "broken").want(t, 1, "", "Error: Server Error\n")
-	u.types("info", "-a", "Not_An_App").want(t, 1, "", "Error: id: App name must start with an alphabetic character, cannot end with a hyphen and can only contain a-z (lowercase), 0-9 and hyphens.\n")
+	u.types("info", "-a", "Not_An_App").want(t, 2, "", "Error: id: App name must start with an alphabetic character, cannot end with a hyphen and can only contain a-z (lowercase), 0-9 and hyphens.\n")
 }
 
 func TestAPlatformThatIsAwayEndsWithSix(t *testing.T) {
@@ -263,20 +263,41 @@ func TestAPlatformThatIsAwayEndsWithSix(t *testing.T) {
 func TestWrongUsageEndsWithTwo(t *testing.T) {
 	u := newUser(t)
 	for line, want := range map[string]string{
-		"relases":                   "Error: there is no command \"relases\" below slipway\nDid you mean: slipway releases\n",
-		"ps lits":                   "Error: there is no command \"lits\" below slipway ps\nDid you mean: slipway ps list\n",
-		"apps --bogus":              "Error: unknown flag: --bogus\nUsage and examples: slipway apps --help\n",
-		"whoami me":                 "Error: slipway whoami takes no arguments, and got \"me\"\nUsage and examples: slipway whoami --help\n",
-		"config set":                "Error: slipway config set needs KEY=value\nUsage and examples: slipway config set --help\n",
-		"config set FOO":            "Error: \"FOO\" sets nothing: write FOO=value\nUsage and examples: slipway config set --help\n",
-		"scale web":                 "Error: \"web\" scales nothing: write web=2\nUsage and examples: slipway scale --help\n",
-		"scale web=-1":              "Error: \"web=-1\" scales nothing: write web=2\nUsage and examples: slipway scale --help\n",
-		"scale web=100000":          "Error: 100000 instances are too many: at most 1000\nUsage and examples: slipway scale --help\n",
-		"rollback v1 v2":            "Error: slipway rollback takes one release such as v3, and got \"v2\" besides\nUsage and examples: slipway rollback --help\n",
-		"run":                       "Error: slipway run needs a COMMAND\nUsage and examples: slipway run --help\n",
-		"settings set maintenance=": "Error: \"maintenance=\" sets nothing: write maintenance=on, routable=off or deploy_branch=NAME\nUsage and examples: slipway settings set --help\n",
+		"relases":          "Error: there is no command \"relases\" below slipway\nDid you mean: slipway releases\n",
+		"ps lits":          "Error: there is no command \"lits\" below slipway ps\nDid you mean: slipway ps list\n",
+		"apps --bogus":     "Error: unknown flag: --bogus\nUsage and examples: slipway apps --help\n",
+		"whoami me":        "Error: slipway whoami takes no arguments, and got \"me\"\nUsage and examples: slipway whoami --help\n",
+		"config set":       "Error: slipway config set needs KEY=value\nUsage and examples: slipway config set --help\n",
+		"config set FOO":   "Error: \"FOO\" sets nothing: write FOO=value\nUsage and examples: slipway config set --help\n",
+		"scale web":        "Error: \"web\" scales nothing: write web=2\nUsage and examples: slipway scale --help\n",
+		"scale web=-1":     "Error: \"web=-1\" scales nothing: write web=2\nUsage and examples: slipway scale --help\n",
+		"scale web=100000": "Error: 100000 instances are too many: at most 1000\nUsage and examples: slipway scale --help\n",
+		"rollback v1 v2":   "Error: slipway rollback takes one release such as v3, and got \"v2\" besides\nUsage and examples: slipway rollback --help\n",
+		"run":              "Error: slipway run needs a COMMAND\nUsage and examples: slipway run --help\n",
+		"help relases":     "Error: there is no command \"relases\" below slipway\nDid you mean: slipway releases\n",
+		"cutover set foo=1": "Error: there is no key \"foo\"; there are strategy, steps, count, weight, header, cookie, mirror, by, sticky, pause, min-requests, " +
+			"deadline, error-budget, latency-budget, size-budget\nUsage and examples: slipway cutover set --help\n",
+		"cutover set strategy":        "Error: \"strategy\" sets nothing: write strategy=VALUE\nUsage and examples: slipway cutover set --help\n",
+		"tls auto maybe":              "Error: \"maybe\" is neither on nor off\nUsage and examples: slipway tls auto --help\n",
+		"autoscale set web --min few": "Error: --min: \"few\" is not a whole number\nUsage and examples: slipway autoscale set --help\n",
+		"apps -c ../secret":           "Error: \"../secret\" names no context: use letters, digits and . _ -\n",
+		"settings set maintenance=":   "Error: \"maintenance=\" sets nothing: write maintenance=on, routable=off or deploy_branch=NAME\nUsage and examples: slipway settings set --help\n",
 	} {
 		u.types(strings.Fields(line)...).want(t, 2, "", want)
+	}
+}
+
+func TestAFileThatIsNotThereEndsWithThree(t *testing.T) {
+	c := newContract(t, nil)
+	u := at(t, c)
+	want := "Error: there is no file " + filepath.Join(u.dir, "none") + "\n"
+	for _, line := range []string{
+		"keys add none", "config push -a blog --file none", "edge apply none -a blog", "edge page 404 none -a blog", "certs add shop none none",
+	} {
+		u.types(strings.Fields(line)...).want(t, 3, "", want)
+	}
+	if changes := c.changes(); len(changes) > 0 {
+		t.Errorf("the platform was asked %q", changes)
 	}
 }
 
@@ -290,9 +311,6 @@ Log in with: slipway login [URL]; the first user is made with: slipway register 
 Error: you are not logged in to staging
 Log in with: slipway login -c staging URL; see those there are with: slipway contexts
 `)
-	if got := u.types("apps", "-c", "../secret"); got.exit != 1 || !strings.Contains(got.stderr, "names no context") {
-		t.Fatalf("got %+v", got)
-	}
 }
 
 func TestDeisColonFormsStillWork(t *testing.T) {

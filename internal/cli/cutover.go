@@ -131,15 +131,7 @@ func (c *cli) cutoverSetCmd() *cobra.Command {
   slipway cutover set strategy=mirrored mirror=20% pause=5m
   slipway cutover set strategy=instant`,
 		Args: takes(1, -1, "KEY=VALUE"),
-		RunE: c.asksOf(func(ctx context.Context, s *session, app string, args []string) error {
-			words := make(api.SetCutover)
-			for _, arg := range args {
-				key, value, ok := strings.Cut(arg, "=")
-				if !ok || !slices.Contains(platform.StrategyKeys, key) {
-					return &usageError{"slipway cutover set", fmt.Sprintf("%q is no KEY=VALUE; the keys are %s", arg, strings.Join(platform.StrategyKeys, ", "))}
-				}
-				words[key] = &value
-			}
+		RunE: asksWith(c, strategyWords, func(ctx context.Context, s *session, app string, words api.SetCutover) error {
 			cutover, err := s.SetCutover(ctx, app, words)
 			if unchanged(err) {
 				cutover, err = s.Cutover(ctx, app)
@@ -150,6 +142,22 @@ func (c *cli) cutoverSetCmd() *cobra.Command {
 			return c.answer(cutover, func() { c.stdout.say("The next cutovers of %s: %s", app, strategyText(cutover.Strategy)) })
 		}),
 	}
+}
+
+// strategyWords reads KEY=VALUE words.
+func strategyWords(args []string) (api.SetCutover, error) {
+	words := make(api.SetCutover)
+	for _, arg := range args {
+		key, value, ok := strings.Cut(arg, "=")
+		switch {
+		case !slices.Contains(platform.StrategyKeys, key):
+			return nil, &usageError{"slipway cutover set", fmt.Sprintf("there is no key %q; there are %s", key, strings.Join(platform.StrategyKeys, ", "))}
+		case !ok:
+			return nil, &usageError{"slipway cutover set", fmt.Sprintf("%q sets nothing: write %s=VALUE", arg, key)}
+		}
+		words[key] = &value
+	}
+	return words, nil
 }
 
 // cutoverWordCmd is a word about the cutover under way.

@@ -101,7 +101,7 @@ func (c *cli) edgeSetCmd() *cobra.Command {
   slipway edge set hsts=1y,subdomains
   slipway edge set redirect='/old -> https://example.com/new'
   slipway edge set redirect='www.example.com -> https://example.com{path}?{query}'
-  slipway edge set header 'X-Frame-Options: DENY' remove-header=Server
+  slipway edge set header='X-Frame-Options: DENY' remove-header=Server
   slipway edge set deny=10.0.0.0/8,192.0.2.7
   slipway edge set match='cookie beta=1 -> canary'
   slipway edge set sticky=cookie slow-start=30s hedge=200ms

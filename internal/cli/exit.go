@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"strings"
 
@@ -80,12 +81,18 @@ func report(to screen, err error) int {
 	return exitCode(err)
 }
 
+// exitCode is one rule for all verbs: what makes no sense by itself, and so was
+// not asked of the platform, is wrong usage; what was named and is not there, an
+// app or a file, is not found.
 func exitCode(err error) int {
-	var wrong *usageError
+	var (
+		wrong   *usageError
+		refused *client.Error
+	)
 	switch {
-	case errors.As(err, &wrong):
+	case errors.As(err, &wrong), errors.Is(err, platform.ErrInvalid) && !errors.As(err, &refused):
 		return ExitUsage
-	case errors.Is(err, platform.ErrNotFound):
+	case errors.Is(err, platform.ErrNotFound), errors.Is(err, fs.ErrNotExist):
 		return ExitNotFound
 	case errors.Is(err, platform.ErrUnauthenticated), errors.Is(err, platform.ErrForbidden):
 		return ExitNotAllowed
@@ -145,7 +152,7 @@ func nextStep(err error) string {
 	switch {
 	case errors.As(err, &own):
 		return own.step
-	case errors.As(err, &wrong):
+	case errors.As(err, &wrong) && wrong.command != "":
 		return fmt.Sprintf("Usage and examples: %s --help", wrong.command)
 	case errors.As(err, &cured) && cured.Cure != "":
 		return "" // part of the text

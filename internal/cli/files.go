@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -23,7 +24,7 @@ func (c *cli) readFile(name string, most int64) (string, error) {
 	if name != "-" {
 		file, err := os.Open(c.path(name))
 		if err != nil {
-			return "", err
+			return "", fileError(err)
 		}
 		defer file.Close()
 		from = file
@@ -33,6 +34,14 @@ func (c *cli) readFile(name string, most int64) (string, error) {
 		err = platform.Invalid("", "%s is longer than %d bytes", name, most)
 	}
 	return string(text), err
+}
+
+// fileError says in words that there is no such file.
+func fileError(err error) error {
+	if missing, ok := errors.AsType[*fs.PathError](err); ok && errors.Is(err, fs.ErrNotExist) {
+		return because(platform.ErrNotFound, "there is no file %s", missing.Path)
+	}
+	return err
 }
 
 // writeNew writes a file that only its user can read.

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-paas/slipway/internal/api"
-	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 const groupsLong = `Share variables among apps. A group is yours: you change it, and whatever apps it is attached to get a
@@ -182,7 +181,7 @@ func (c *cli) changeGroup(ctx context.Context, s *session, name, doing string, v
 		}
 	})
 	if err == nil && failed > 0 {
-		return because(platform.ErrInvalid, "%s did not take the change over", plural(failed, "app"))
+		return fmt.Errorf("%s did not take the change over", plural(failed, "app"))
 	}
 	return err
 }

@@ -159,7 +159,7 @@ const maxKey = 64 << 10
 func readKey(file string) (public, name string, err error) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return "", "", err
+		return "", "", fileError(err)
 	}
 	if info.Size() > maxKey || !info.Mode().IsRegular() {
 		return "", "", platform.Invalid("", "%s is no public key", file)

@@ -143,7 +143,7 @@ func TestThePlatformIsFoundBelowItsBareDomain(t *testing.T) {
 
 func TestWithoutATerminalAQuestionIsAUsageError(t *testing.T) {
 	c, u := loginContract(t), newUser(t)
-	if got := u.types("login", c.URL); got.exit != 2 || !strings.Contains(got.stderr, "no terminal to ask on") {
+	if got := u.types("login", c.URL); got.exit != 2 || !strings.Contains(got.stderr, "no terminal to ask on: Username\nSay it with: --username NAME\n") {
 		t.Fatalf("got %+v", got)
 	}
 	if got := u.types("login", c.URL, "-u", "bob"); got.exit != 2 || !strings.Contains(got.stderr, "--password-stdin") {

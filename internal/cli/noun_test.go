@@ -100,7 +100,7 @@ func TestARollbackTellsTheNewRelease(t *testing.T) {
 	if diff := cmp.Diff([]string{`POST /v2/apps/blog/releases/rollback/ {}`, `POST /v2/apps/blog/releases/rollback/ {"version":2}`}, c.changes()); diff != "" {
 		t.Fatal(diff)
 	}
-	u.types("rollback", "two", "-a", "blog").want(t, 1, "", "Error: version: \"two\" is not a release: write v3\n")
+	u.types("rollback", "two", "-a", "blog").want(t, 2, "", "Error: version: \"two\" is not a release: write v3\n")
 }
 
 func TestARestartNamesATypeOrAnInstance(t *testing.T) {
@@ -184,7 +184,7 @@ func TestAKeyIsFoundAndAPrivateOneStaysHere(t *testing.T) {
 		return path
 	}
 	private := write("other", "-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n")
-	if got := u.types("keys", "add", private); got.exit != 1 || !strings.Contains(got.stderr, "is a private key, which is not for sending") {
+	if got := u.types("keys", "add", private); got.exit != 2 || !strings.Contains(got.stderr, "is a private key, which is not for sending") {
 		t.Fatalf("got %+v", got)
 	}
 	write("a.pub", "not a key")

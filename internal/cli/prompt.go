@@ -16,7 +16,7 @@ import (
 // ask asks on the terminal for one line. Without one it is a usage error.
 func (c *cli) ask(ctx context.Context, question string) (string, error) {
 	if _, ok := terminal(c.opts.Stdin); !ok {
-		return "", &usageError{"slipway", "there is no terminal to ask on: " + question + "say it with a flag"}
+		return "", &usageError{text: "there is no terminal to ask on: " + strings.TrimSuffix(question, ": ")}
 	}
 	fmt.Fprint(c.stderr, question)
 	return await(ctx, func() (string, error) { return readLine(c.opts.Stdin) })
@@ -41,7 +41,7 @@ func (c *cli) readPassword(ctx context.Context, stdin bool, question string) (st
 	}
 	fd, ok := terminal(c.opts.Stdin)
 	if !ok {
-		return "", &usageError{"slipway", "there is no terminal to ask for the password on: pipe it in with --password-stdin"}
+		return "", &usageError{text: "there is no terminal to ask for the password on: pipe it in with --password-stdin"}
 	}
 	before, err := term.GetState(fd)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-paas/slipway/internal/api"
-	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 func (c *cli) tlsCmd() *cobra.Command {
@@ -83,15 +82,18 @@ func (c *cli) tlsCertificatesCmd() *cobra.Command {
 func (c *cli) tlsAutoCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "auto on|off", Short: "Get certificates for the app's domains by themselves, or not",
-		Long: "Get certificates for the app's domains from an authority, where the platform is set up for one, and renew them in time. It is on " +
-			"until you turn it off. A domain that a certificate is attached to keeps that. Said once more it tries at once what failed.",
+		Long: `Get certificates for the app's domains from an authority, where the platform is set up for one, and renew them in time.
+It is on until you turn it off. A domain that a certificate is attached to keeps that. Said once more it tries at once
+what failed.`,
 		Example: "  slipway tls auto on\n  slipway tls auto off",
 		Args:    takes(1, 1, "on or off"), ValidArgs: []string{"on", "off"},
-		RunE: c.asksOf(func(ctx context.Context, s *session, app string, args []string) error {
+		RunE: asksWith(c, func(args []string) (bool, error) {
 			if args[0] != "on" && args[0] != "off" {
-				return &platform.UserError{Kind: platform.ErrInvalid, Message: args[0] + " is neither on nor off", Cure: "Say: slipway tls auto on"}
+				return false, &usageError{"slipway tls auto", fmt.Sprintf("%q is neither on nor off", args[0])}
 			}
-			all, err := s.SetAutomatic(ctx, app, args[0] == "on")
+			return args[0] == "on", nil
+		}, func(ctx context.Context, s *session, app string, on bool) error {
+			all, err := s.SetAutomatic(ctx, app, on)
 			if err != nil {
 				return err
 			}
