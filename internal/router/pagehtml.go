@@ -26,7 +26,7 @@ code{font:inherit;font-family:ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans Mon
 <p class="code">%[1]d</p>
 <h1>%[2]s</h1>
 <p>%[3]s</p>
-<footer>Request <code>%[4]s</code></footer>
+<footer>If you ask about this, name the request: <code>%[4]s</code></footer>
 </main>
 </html>
 `
