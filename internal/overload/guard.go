@@ -121,6 +121,14 @@ func (g *Guard) Observe(lag time.Duration) {
 	g.win = guardWindow{}
 }
 
+// Asked is how many requests the guard has looked at in this window: none while
+// the router is in time.
+func (g *Guard) Asked() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.win.within + g.win.over
+}
+
 // steer moves the cursor by the window that ends.
 func (g *Guard) steer(lag time.Duration) {
 	w := &g.win

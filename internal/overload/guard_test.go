@@ -53,6 +53,25 @@ func TestARouterThatIsLateShedsTheLoudAppsLeastAndTheQuietAppNothing(t *testing.
 	}
 }
 
+func TestALateRouterCountsWhoAsksAlsoThoseItTurnsAway(t *testing.T) {
+	g, share := overload.NewGuard(0), overload.Share{}
+	ask := func() {
+		for range 1000 {
+			g.Admit(&share, 1, func() overload.Level { return overload.Lowest })
+		}
+	}
+	if ask(); g.Asked() != 0 {
+		t.Errorf("it is in time, and has counted %d", g.Asked())
+	}
+	for range 15 {
+		g.Observe(tooLate)
+		ask()
+	}
+	if n := g.Asked(); n != 1000 || g.Snapshot().Shed[overload.Background] == 0 {
+		t.Errorf("counted: %d, turned away: %v", n, g.Snapshot().Shed)
+	}
+}
+
 func TestAWindowOfFewRequestsSaysNothingOfTheirClasses(t *testing.T) {
 	g, share := overload.NewGuard(0), overload.Share{}
 	for i := range 1000 {

@@ -353,44 +353,12 @@ func (r *Router) userKey() (key overload.Key) {
 	return key
 }
 
-// fewOpen is how many requests and handshakes a router that is late by its own
-// load has under way at least. With fewer something else takes the processors.
-const fewOpen = 256
-
-// lateness is how late this process is by its own load.
-func (r *Router) lateness() time.Duration {
-	lag := r.lag.Read()
-	if r.open.inside()+r.handshakes.underWay() < fewOpen {
-		return 0
-	}
-	return lag
-}
-
 // tend does what is due at each look of the watch: it tells who keeps this process
 // from more than it can do how late it is, and judges what has to be judged in time.
 func (r *Router) tend() {
 	r.spare(r.late())
 	r.judgeCutovers()
 	r.handshakes.tidy.tick(r.handshakes.made.Load())
-}
-
-// spare has a router that is late do less: handshakes are put off first, and
-// only when that is no help are requests turned away.
-func (r *Router) spare(lag time.Duration) {
-	if lag == overload.Unknown {
-		return // what is known goes on
-	}
-	slowed, shed := r.handshakes.pace.Slowed(), r.guard.Snapshot().Late
-	if r.handshakes.pace.Observe(r.now(), lag > overload.DefaultLag) {
-		lag = 0
-	}
-	r.guard.Observe(lag)
-	if !slowed && r.handshakes.pace.Slowed() {
-		r.log.Warn("handshakes are put off", "reason", "the router is late")
-	}
-	if !shed && r.guard.Snapshot().Late {
-		r.log.Warn("requests are turned away", "reason", "the router is late")
-	}
 }
 
 // levelOf is the request's level; it is found out once.

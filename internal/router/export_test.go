@@ -3,7 +3,10 @@ package router
 import (
 	"context"
 	"crypto/tls"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // SetUnderWay is how long one that was let go out of a lobby keeps its place
@@ -145,4 +148,46 @@ func (r *Router) Joints() (n, buffers int) {
 		}
 	})
 	return n, buffers
+}
+
+// Fill has each loop be full until the function it returns is called: n things
+// stand in line, each of which takes so much of the loop's time and stands in line
+// again.
+func (r *Router) Fill(n int, each time.Duration) (end func()) {
+	over := new(atomic.Bool)
+	r.onLoops(func(l *loop) {
+		for range n {
+			fd, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+			if err != nil {
+				panic(err)
+			}
+			if err := l.register(fd, &filler{fd, each, over}, edges); err != nil {
+				panic(err)
+			}
+		}
+	})
+	return func() { over.Store(true) }
+}
+
+type filler struct {
+	fd   int
+	each time.Duration
+	over *atomic.Bool
+}
+
+func (f *filler) event(l *loop, _ uint32) {
+	if f.over.Load() {
+		f.shut(l)
+		return
+	}
+	_, _ = unix.Write(f.fd, []byte{0: 1, 7: 0})
+	for until := l.router.now() + f.each; l.router.now() < until; {
+	}
+}
+
+func (f *filler) tick(*loop) {}
+
+func (f *filler) shut(l *loop) {
+	l.release(f.fd)
+	unix.Close(f.fd)
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/slipway-paas/slipway/internal/overload"
 )
 
 // loop leads plain HTTP/1.1 on one thread of its own, by epoll(7): the clients
@@ -45,6 +47,7 @@ type loop struct {
 
 	mu     sync.Mutex
 	posted []func()
+	rings  overload.Bell
 	over   bool // nothing is posted any more
 	done   chan struct{}
 
@@ -142,6 +145,9 @@ func (l *loop) post(f func()) bool {
 	}
 	l.posted = append(l.posted, f)
 	first := len(l.posted) == 1
+	if first {
+		l.rings.Ring(l.router.now())
+	}
 	l.mu.Unlock()
 	if first {
 		one := [8]byte{0: 1}
@@ -155,11 +161,21 @@ func (l *loop) runPosted() {
 	_, _ = unix.Read(l.bell, drained[:])
 	l.mu.Lock()
 	all := l.posted
-	l.posted = nil
+	if l.posted = nil; len(all) > 0 {
+		l.rings.Heard(l.router.now())
+	}
 	l.mu.Unlock()
 	for _, f := range all {
 		l.guard(nil, f)
 	}
+}
+
+// lag is how long others' words waited until the loop heard them, since this was
+// asked last. Those of its clients wait as long.
+func (l *loop) lag() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.rings.Lag(l.router.now())
 }
 
 // run serves until the loop is stopped.

@@ -63,11 +63,12 @@ type Router struct {
 	// whether what it remembers still holds.
 	changes atomic.Uint64
 
-	// guard keeps this process from more than it can do; lag is its measure, and
-	// the watch's.
-	guard *overload.Guard
-	lag   overload.Lag
-	late  func() time.Duration // lateness
+	// guard keeps this process from more than it can do. How late that is is the
+	// watch's: see lateness.
+	guard  *overload.Guard
+	lag    overload.Lag
+	inTime bool                 // lag was small when it was known last
+	late   func() time.Duration // lateness
 
 	serving
 	limits  h1.Limits   // of requests' heads
