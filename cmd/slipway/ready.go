@@ -57,7 +57,7 @@ func waitReadyCommand() *cobra.Command {
 			case url:
 				fmt.Fprintln(cmd.OutOrStdout(), said.URL)
 			case nodePid:
-				status, err := node.Status(ctx, o.nodeSocket())
+				status, err := askNode(ctx, &o)
 				if err != nil {
 					return err
 				}
@@ -98,6 +98,23 @@ func awaitServe(ctx context.Context, o *options, pid int) (announcement, error) 
 		select {
 		case <-ctx.Done():
 			return announcement{}, fmt.Errorf("no platform answers for %s; start one with `slipway serve`", o.State)
+		case <-tick.C:
+		}
+	}
+}
+
+// askNode blocks until the node answers, which serves a moment before it does.
+func askNode(ctx context.Context, o *options) (node.Info, error) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		status, err := node.Status(ctx, o.nodeSocket())
+		if err == nil {
+			return status, nil
+		}
+		select {
+		case <-ctx.Done():
+			return status, err
 		case <-tick.C:
 		}
 	}
