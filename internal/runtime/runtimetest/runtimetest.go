@@ -1,10 +1,15 @@
 package runtimetest
 
-import "testing"
+import (
+	"os"
+	"os/signal"
+	"testing"
+)
 
 // Run checks every sentence of runtime.Runtime's contract against machines
 // made by fresh. The subtests run side by side.
 func Run(t *testing.T, fresh func(t *testing.T) Machine) {
+	heedInterrupts(t)
 	for _, promise := range []struct {
 		name  string
 		check func(t *testing.T, m Machine)
@@ -56,4 +61,18 @@ func Run(t *testing.T, fresh func(t *testing.T) Machine) {
 			promise.check(t, fresh(t))
 		})
 	}
+}
+
+// heedInterrupts has what this process starts heed SIGINT, as a node's instances
+// do: a shell that began the tests in the background has it ignored.
+func heedInterrupts(t *testing.T) {
+	t.Helper()
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	t.Cleanup(func() { signal.Stop(interrupted); close(interrupted) })
+	go func() {
+		if _, came := <-interrupted; came {
+			os.Exit(130)
+		}
+	}()
 }
