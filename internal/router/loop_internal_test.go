@@ -2,6 +2,7 @@ package router
 
 import (
 	"log/slog"
+	"net"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -45,4 +46,34 @@ func TestAnEventOfADescriptorThatHasClosedIsNotToldToItsNextOwner(t *testing.T) 
 	if first != 0 || second != 1 {
 		t.Errorf("the first owner was told %d times, the second %d times; want 0 and 1", first, second)
 	}
+}
+
+func TestALoopThatIsToldOfAConnectionTakesItHoweverLateItIs(t *testing.T) {
+	l, err := newLoop(New(slog.New(slog.DiscardHandler), Options{Loops: 1}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	fd, err := duplicate(ln.(*net.TCPListener))
+	if err != nil {
+		t.Fatal(err)
+	}
+	door := &loopListener{Listener: ln, fd: fd, loop: l, done: make(chan struct{})}
+	if err := door.listen(l); err != nil {
+		t.Fatal(err)
+	}
+	client, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	door.take(l, 0) // its turn was over before it began
+	if taken := l.clients.Load(); taken != 1 {
+		t.Errorf("%d were taken", taken)
+	}
+	l.close()
 }

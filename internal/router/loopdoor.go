@@ -195,8 +195,12 @@ func (d *loopListener) tick(l *loop) {
 }
 
 // event takes connections for as long as it may take: the others are told of again.
-func (d *loopListener) event(l *loop, _ uint32) {
-	for until := l.router.now() + share; l.router.now() < until; {
+func (d *loopListener) event(l *loop, _ uint32) { d.take(l, l.router.now()+share) }
+
+// take takes connections until a time, and one in any case: nobody else may have
+// been told of it (EPOLLEXCLUSIVE), and this loop's next turn may end its listening.
+func (d *loopListener) take(l *loop, until time.Duration) {
+	for again := true; again; again = l.router.now() < until {
 		fd, from, err := unix.Accept4(d.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch err {
 		case nil:
