@@ -26,7 +26,7 @@
 // bytes. For drivers whose goroutines may wait that is walk (walk.go), which knows
 // a client (client.go) and a link (link.go) and no protocol:
 //
-//	client   inward (http1.go)   stream (http2.go)   called (http3.go)
+//	client   inward (http1client.go)   stream (http2.go)   called (http3.go)
 //	         handled (handler.go: net/http's)
 //	link     outward (link.go)    multilink (multilink.go: HTTP/2)
 //
