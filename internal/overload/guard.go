@@ -42,6 +42,7 @@ const (
 	strikes  = 3    // windows that make a lag more than a hiccup
 	fewAsked = 20   // requests; fewer are no reason for a lag either
 	relief   = 0.90 // of what was taken is, in the next window of lag
+	modest   = 0.05 // of what comes is not what makes a router late: it is who is turned away, or something else
 	recovery = 0.10 // more of it, when there is none; twice as much more in each window after
 )
 
@@ -132,10 +133,11 @@ func (g *Guard) Asked() int {
 // steer moves the cursor by the window that ends.
 func (g *Guard) steer(lag time.Duration) {
 	w := &g.win
+	floor := modest * float64(w.within+w.over)
 	switch {
 	case lag > g.most:
 		g.calm = 0
-		g.aim = float64(w.taken) * relief
+		g.aim = max(float64(w.taken)*relief, floor)
 		g.cursor.aim(&w.hist, g.part(), false)
 	case lag < g.most/2:
 		g.aim = max(g.aim, float64(w.taken))*(1+recovery*float64(int(1)<<min(g.calm, 20))) + 1
@@ -143,7 +145,7 @@ func (g *Guard) steer(lag time.Duration) {
 		g.cursor.aim(&w.hist, g.part(), true)
 	default:
 		g.calm = 0
-		g.aim = float64(w.taken)
+		g.aim = max(float64(w.taken), floor)
 	}
 	g.share = max(int(min(g.aim, math.MaxInt32))/max(w.weights, 1), 1)
 	if g.cursor.level == Lowest && lag < g.most/2 {

@@ -53,6 +53,30 @@ func TestARouterThatIsLateShedsTheLoudAppsLeastAndTheQuietAppNothing(t *testing.
 	}
 }
 
+func TestAFloodThatIsNoLessForBeingTurnedAwayTakesNobodyWithIt(t *testing.T) {
+	g, loud, quiet := overload.NewGuard(0), overload.Share{}, overload.Share{}
+	critical := func() overload.Level { return overload.MakeLevel(overload.Critical, 100) }
+	for window := range 100 {
+		for i := range 1000 {
+			_ = g.Admit(&loud, 1, func() overload.Level { return overload.Lowest }) // all are of one user
+			if i%100 == 0 && !g.Admit(&loud, 1, critical) {
+				t.Fatalf("window %d: a critical request of the loud app is turned away", window)
+			}
+			if i%100 == 0 && !g.Admit(&quiet, 1, func() overload.Level { return overload.Lowest }) {
+				t.Fatalf("window %d: a request of the quiet app is turned away", window)
+			}
+		}
+		lag := tooLate
+		if window > 10 && window%3 == 2 {
+			lag = overload.DefaultLag * 3 / 4
+		}
+		g.Observe(lag)
+	}
+	if g.Snapshot().Shed[overload.Background] == 0 {
+		t.Error("nothing is turned away")
+	}
+}
+
 func TestALateRouterCountsWhoAsksAlsoThoseItTurnsAway(t *testing.T) {
 	g, share := overload.NewGuard(0), overload.Share{}
 	ask := func() {
