@@ -53,7 +53,7 @@ type gateSeat struct{ *gate }
 
 func (s *gateSeat) open() {
 	if s.gate != nil {
-		s.gate.close()
+		s.close()
 		s.gate = nil
 	}
 }

@@ -282,7 +282,16 @@ type world struct {
 func newWorld(t testing.TB) world {
 	t.Helper()
 	shared.begin(t)
-	w := world{dir: t.TempDir(), socket: shared.socket, host: shared.registry}
+	dir, err := os.MkdirTemp("", "slipway-own") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	w := world{dir: dir, socket: shared.socket, host: shared.registry}
 	t.Cleanup(func() { w.retire(t) })
 	return w
 }
