@@ -207,13 +207,18 @@ func (i *instance) drained(ctx context.Context, empty <-chan struct{}, requests 
 	}
 }
 
-// cutOff has the upgraded connections that are left part, and says what is open.
+// cutOff has the upgraded connections that are left part, and says what is open
+// when those had their moment who are at the door.
 func (i *instance) cutOff(ctx context.Context, empty <-chan struct{}) error {
 	// When ctx was ended by somebody, another waits in our place.
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) && i.tunnels().part() > 0 {
-		return i.lastOut(empty, partTime+partTime/4)
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return i.undrained(ctx.Err())
 	}
-	return i.undrained(ctx.Err())
+	moment := partTime / 4
+	if i.tunnels().part() > 0 {
+		moment += partTime
+	}
+	return i.lastOut(empty, moment)
 }
 
 // lastOut waits a moment for those who are about to leave.

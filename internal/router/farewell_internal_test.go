@@ -1,11 +1,30 @@
 package router
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+// One that was told that its time is over may be on its way out when the time of
+// all is.
+func TestWhoIsAtTheDoorWhenTheTimeIsOverIsNotSaidToBeLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &instance{id: "one"}
+		i.door.enter()
+		ctx, cancel := context.WithDeadline(t.Context(), time.Now()) // it is over
+		defer cancel()
+		drained := make(chan error, 1)
+		go func() { drained <- i.drained(ctx, i.door.shut(), 0) }()
+		synctest.Wait()
+		i.door.leave()
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+	})
+}
 
 type parted struct {
 	mu *sync.Mutex
