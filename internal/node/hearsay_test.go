@@ -88,7 +88,8 @@ func TestWhatOneRouterEjectedHasToProveItselfAtTheOther(t *testing.T) {
 		failed.Add(1)
 		rw.WriteHeader(http.StatusInternalServerError)
 	})
-	all[1].get()
+	for all[1].get() == http.StatusNotFound { // that it has the route is waited for where its node was there already
+	}
 	for failed.Store(0); failed.Load() < 5; {
 		all[0].get()
 	}

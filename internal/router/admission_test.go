@@ -114,8 +114,8 @@ func TestAnAppWithoutALimitIsOnlyObserved(t *testing.T) {
 	all.Wait()
 }
 
-// within asks again and again until fits: what an app says counts for a second,
-// which may be over on a slow machine, and with its next answer it says it again.
+// within tries again and again until something fits that is so for a moment, which
+// may be over on a slow machine: what an app says of itself counts for a second.
 func within(fits func() bool) bool {
 	for range 20 {
 		if fits() {

@@ -174,7 +174,9 @@ func TestWaitingHasAnEnd(t *testing.T) {
 	e := serve(t, router.Options{HoldTime: 50 * time.Millisecond})
 	e.SetRoute("blog", holding(1, 1))
 	a := e.get("blog.test")
-	a.want(t, 503, "No instance of the app blog is running")
+	if a.want(t, 503, ""); e.loops == 0 || !strings.Contains(a.body, "is being replaced") { // it may be over while a loop hands it over
+		a.want(t, 503, "No instance of the app blog is running")
+	}
 	// An app that had nobody for so long has nobody wait anew.
 	e.get("blog.test").want(t, 503, "is being replaced")
 	e.waiting(0)
