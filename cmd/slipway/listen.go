@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 // listen opens a TCP door, one of plain TCP as main.go says; when the port is taken it says by whom, as far as
@@ -16,7 +18,8 @@ func listen(option, address string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s %s is taken%s: stop that, or choose another address with %s", option, address, portHolder(address), option)
+		return nil, &platform.UserError{Kind: platform.ErrConflict, Message: fmt.Sprintf(
+			"%s %s is taken%s: stop that, or choose another address with %s", option, address, portHolder(address), option)}
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("%s %s needs root, or a port above 1023", option, address)
 	}

@@ -245,7 +245,7 @@ func awaitNode(ctx context.Context, o *options, pid int, exited <-chan error, ou
 		select {
 		case err := <-exited:
 			said, _ := io.ReadAll(io.NewSectionReader(output, from, 4096)) // only for the message
-			return fmt.Errorf("the node ended at once (%w):\n%s", orExited(err), said)
+			return fmt.Errorf("the node ended at once (%w):\n%s", orExited(err), strings.ReplaceAll("\n"+string(said), "\nError: ", "\n")[1:])
 		case <-ctx.Done():
 			return fmt.Errorf("the node (pid %d) does not answer; see %s: %w", pid, output.Name(), ctx.Err())
 		case <-tick.C:

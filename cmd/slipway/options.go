@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -466,5 +467,8 @@ func stateError(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("state directory: %w: run as a user who may write there, or choose another with --state", err)
 	}
-	return fmt.Errorf("state directory: %w: make room or choose another with --state", err)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("state directory: %w: make room, or choose another with --state", err)
+	}
+	return fmt.Errorf("state directory: %w: choose another with --state", err)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-paas/slipway/internal/cli"
 	"github.com/slipway-paas/slipway/internal/node"
 )
 
@@ -45,7 +46,7 @@ func waitReadyCommand() *cobra.Command {
 		Use:    "wait-ready",
 		Short:  "Block until the platform of a state directory answers",
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   cli.TakesNothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o := options{State: state}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)

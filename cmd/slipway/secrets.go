@@ -86,7 +86,7 @@ func secretsVerb(name, short, example string, run func(context.Context, io.Write
 // openSecrets opens what serve has made, and makes nothing.
 func openSecrets(ctx context.Context, o *options) (*store.Store, *secret.Ring, error) {
 	if _, err := os.Stat(o.databaseURL()); o.Database == "" && isMissing(err) {
-		return nil, nil, fmt.Errorf("no platform has its state in %s: name its directory with --state", o.State)
+		return nil, nil, &platform.UserError{Kind: platform.ErrNotFound, Message: "no platform has its state in " + o.State, Cure: "Name its directory with: --state DIRECTORY"}
 	}
 	if os.Getenv(secret.EnvironmentVariable) == "" {
 		if _, err := os.Stat(o.secretKeyFile()); err != nil {

@@ -481,7 +481,8 @@ func lockState(o *options) (unlock func(), err error) {
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, named("lock "+path, err)
 		}
-		return nil, fmt.Errorf("another slipway serve (pid %s) runs on %s: stop it, or give this one its own --state", strings.TrimSpace(string(holder)), o.State)
+		return nil, &platform.UserError{Kind: platform.ErrConflict, Message: fmt.Sprintf(
+			"another slipway serve (pid %s) runs on %s: stop it, or give this one its own --state", strings.TrimSpace(string(holder)), o.State)}
 	}
 	if err := errors.Join(file.Truncate(0), writePid(file)); err != nil {
 		file.Close()

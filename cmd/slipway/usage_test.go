@@ -21,6 +21,7 @@ func TestWhatADaemonIsGivenWronglyIsWrongUsageWithACure(t *testing.T) {
 		"serve stray":                   {cli.ExitUsage, "slipway serve takes no arguments, and got \"stray\"\nUsage and examples: slipway serve --help\n"},
 		"node stray":                    {cli.ExitUsage, "slipway node takes no arguments, and got \"stray\"\nUsage and examples: slipway node --help\n"},
 		"secrets stray":                 {cli.ExitUsage, "there is no command \"stray\" below slipway secrets\nSee what there is with: slipway secrets --help\n"},
+		"secrets status":                {cli.ExitNotFound, "\nName its directory with: --state DIRECTORY\n"},
 		"secrets status stray":          {cli.ExitUsage, "slipway secrets status takes no arguments, and got \"stray\"\n"},
 		"serve --domain no_name":        {cli.ExitUsage, "--domain: \"no_name\" is not a domain name\nUsage and examples: slipway serve --help\n"},
 		"node --http nowhere":           {cli.ExitUsage, "--http: \"nowhere\" is not an address; write host:port or :port\n"},

@@ -130,7 +130,7 @@ func (c *cli) cutoverSetCmd() *cobra.Command {
   slipway cutover set strategy=canary header=X-Canary:yes weight=1%
   slipway cutover set strategy=mirrored mirror=20% pause=5m
   slipway cutover set strategy=instant`,
-		Args: takes(1, -1, "KEY=VALUE"),
+		Args: takes(1, -1, "KEY=VALUE"), ValidArgsFunction: completeStrategy,
 		RunE: asksWith(c, strategyWords, func(ctx context.Context, s *session, app string, words api.SetCutover) error {
 			cutover, err := s.SetCutover(ctx, app, words)
 			if unchanged(err) {
@@ -158,6 +158,18 @@ func strategyWords(args []string) (api.SetCutover, error) {
 		words[key] = &value
 	}
 	return words, nil
+}
+
+// completeStrategy offers the keys, and the strategies there are.
+func completeStrategy(_ *cobra.Command, _ []string, start string) ([]string, cobra.ShellCompDirective) {
+	if strings.HasPrefix(start, "strategy=") {
+		return []string{"strategy=instant", "strategy=staged", "strategy=count", "strategy=canary", "strategy=mirrored"}, cobra.ShellCompDirectiveNoFileComp
+	}
+	var offered []string
+	for _, key := range platform.StrategyKeys {
+		offered = append(offered, key+"=")
+	}
+	return offered, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveKeepOrder
 }
 
 // cutoverWordCmd is a word about the cutover under way.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-paas/slipway/internal/cli"
+	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 const configAnswer = `{"uuid":"c","app":"blog","owner":"bob","values":{"GREETING":"hello 'you'","DEBUG":"1","KEY":"a\nb"},"created":"2016-10-18T10:00:00Z"}`
@@ -221,6 +222,7 @@ func TestNamesAreCompleted(t *testing.T) {
 		"rollback -a blog |":           "v3\tbob deployed 1234567\n:36\n",
 		"lifecycle set |":              "post-start\npre-stop\n:4\n",
 		"info -a nope -c |":            ":4\n",
+		"cutover set |":                strings.Join(platform.StrategyKeys, "=\n") + "=\n:38\n",
 		"scale -a nope |":              ":6\n",
 	} {
 		args := append([]string{"__complete"}, strings.Fields(line)...)
