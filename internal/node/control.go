@@ -53,6 +53,7 @@ func (n *node) info() Info {
 //	POST /stop?instances=   ends the node; the answer is the end of the connection
 //	POST /handover          becomes a hand-over: see succession.go
 //	POST /connections       becomes what connections pass by: see passing.go
+//	GET  /known             what the router has learnt: see inheritance.go
 type control struct {
 	server   *http.Server
 	listener net.Listener

@@ -50,8 +50,12 @@ func (r *runs) wait(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	r.mu.Lock()
-	r.cut()
+	cut := r.cut
 	r.mu.Unlock()
+	if cut == nil {
+		return nil // there never was one
+	}
+	cut()
 	<-over
 	return ctx.Err()
 }
