@@ -41,7 +41,7 @@ func (c *Controller) CreateApp(ctx context.Context, caller platform.Caller, id s
 const idTaken = "Application with this id already exists."
 
 func (c *Controller) createApp(ctx context.Context, caller platform.Caller, id string) (platform.App, error) {
-	if err := c.freeID(ctx, id); err != nil {
+	if err := c.freeID(ctx, caller, id); err != nil {
 		return platform.App{}, err
 	}
 	rows := firstRows(caller.User, id)

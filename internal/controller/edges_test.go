@@ -97,7 +97,16 @@ func TestTheOperatorsEdgeIsBelowATeamsAndFollowsARename(t *testing.T) {
 		t.Errorf("the route is %+v", route)
 	}
 	must(p.SetTLS(t.Context(), bob, "blog", no))(t)
-	must(p.Rename(t.Context(), bob, "blog", "lobby"))(t)
+	const words = "id: lobby gets the requests for hosts that no app has; an administrator may give this id."
+	if _, err := p.Rename(t.Context(), bob, "blog", "lobby"); err == nil || err.Error() != words {
+		t.Errorf("bob renames his app to the default one: %v", err)
+	}
+	if _, err := p.CreateApp(t.Context(), bob, "lobby"); err == nil || err.Error() != words {
+		t.Errorf("bob makes the default app: %v", err)
+	}
+	root := p.user("root")
+	root.Admin = true
+	must(p.Rename(t.Context(), root, "blog", "lobby"))(t)
 	must(p.PatchEdge(t.Context(), bob, "lobby", edgePatch(t, `{"max_body":null}`)))(t)
 	if route := p.fleet.Route("lobby"); route.Edge.MaxBody != 5<<20 || route.Edge.Compress != nil || route.HTTPSOnly || !slices.Contains(route.Hosts, "*") {
 		t.Errorf("renamed, the route is %+v", route)

@@ -30,7 +30,7 @@ func (c *Controller) Rename(ctx context.Context, caller platform.Caller, app, id
 	if id == app {
 		return c.owned(ctx, caller, app)
 	}
-	if err := c.freeID(ctx, id); err != nil {
+	if err := c.freeID(ctx, caller, id); err != nil {
 		return platform.App{}, err
 	}
 	unlock, err := c.lockPush(app)
@@ -372,15 +372,19 @@ func (c *Controller) ledByFormer(ctx context.Context, app string) (led bool, err
 	return led, unless(err, platform.ErrNotFound)
 }
 
-// freeID checks an id that an app shall get, but for whether a row has it. It
+// freeID checks an id that the caller's app shall get, but for whether a row has
+// it: that of the app for all hosts that no app has is the operator's word. It
 // blocks while the last instances of an app that had it before are leaving, as
 // after a rename, for as long as DestroyApp does.
-func (c *Controller) freeID(ctx context.Context, id string) error {
+func (c *Controller) freeID(ctx context.Context, caller platform.Caller, id string) error {
 	if err := platform.ValidAppID(id); err != nil {
 		return err
 	}
 	if slices.Contains(c.options.Reserved, id) {
 		return platform.Invalid("id", "%s is a reserved name.", id)
+	}
+	if id == c.options.DefaultApp && !caller.Admin {
+		return platform.Invalid("id", "%s gets the requests for hosts that no app has; an administrator may give this id.", id)
 	}
 	err := c.awaitGone(ctx, id)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
