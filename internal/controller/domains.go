@@ -107,12 +107,12 @@ func isSuffix(host string) bool {
 // operatedBy returns nil when a name right under the platform's domain leads
 // to app, to another that the caller operates, or nowhere.
 func operatedBy(tx *store.Tx, caller platform.Caller, app, root string) error {
-	claims, err := tx.Claims([]string{root}, "")
+	claims, err := tx.Claims(root)
 	if err != nil {
 		return err
 	}
 	claims = append(claims, platform.Domain{Domain: root, App: root}) // its default domain may have been removed
-	if foreign, err := foreignOf(tx, caller, app, claims); foreign == nil {
+	if foreign, err := newRights(tx, caller, app).foreign(claims); foreign == nil {
 		return err
 	}
 	return platform.Invalid("domain", "Domain is already in use by another application")
@@ -121,11 +121,7 @@ func operatedBy(tx *store.Tx, caller platform.Caller, app, root string) error {
 // nothingUnder refuses an id for an app when names under it lead to one that
 // the caller does not operate: they would pass for the app's own.
 func (c *Controller) nothingUnder(tx *store.Tx, caller platform.Caller, id string) error {
-	claims, err := tx.Claims(nil, c.fullHost(id))
-	if err != nil {
-		return err
-	}
-	if foreign, err := foreignOf(tx, caller, id, claims); foreign == nil {
+	if foreign, err := newRights(tx, caller, id).foreignBelow(c.fullHost(id)); foreign == nil {
 		return err
 	}
 	return platform.Invalid("id", "Names under this one belong to another application.")
@@ -136,15 +132,15 @@ func (c *Controller) nothingUnder(tx *store.Tx, caller platform.Caller, id strin
 // counts as sharing the name it is under.
 func (c *Controller) apart(tx *store.Tx, caller platform.Caller, d platform.Domain) error {
 	host, wildcard := strings.CutPrefix(c.fullHost(d.Domain), "*.")
-	below := ""
-	if wildcard {
-		below = host
-	}
-	claims, err := tx.Claims(c.over(host), below)
+	claims, err := tx.Claims(c.over(host)...)
 	if err != nil {
 		return err
 	}
-	foreign, err := foreignOf(tx, caller, d.App, claims)
+	rights := newRights(tx, caller, d.App)
+	foreign, err := rights.foreign(claims)
+	if foreign == nil && err == nil && wildcard {
+		foreign, err = rights.foreignBelow(host)
+	}
 	if foreign == nil {
 		return err
 	}
@@ -172,22 +168,49 @@ func (c *Controller) over(host string) []string {
 	return names
 }
 
-// foreignOf is the first of the claims whose app is neither app nor one that
-// the caller operates; nil when there is none.
-func foreignOf(tx *store.Tx, caller platform.Caller, app string, claims []platform.Domain) (*platform.Domain, error) {
-	for _, claim := range claims {
-		if claim.App == app {
+// rights are which apps a caller operates, each looked up once.
+type rights struct {
+	tx     *store.Tx
+	caller platform.Caller
+	known  map[string]bool
+}
+
+// newRights are those of a caller who acts for app.
+func newRights(tx *store.Tx, caller platform.Caller, app string) rights {
+	return rights{tx, caller, map[string]bool{app: true}}
+}
+
+// foreign is the first of the domains whose app the caller does not operate; nil
+// when there is none. An app that is not there is nobody's.
+func (r rights) foreign(domains []platform.Domain) (*platform.Domain, error) {
+	for _, d := range domains {
+		if r.known[d.App] {
 			continue
 		}
-		_, err := may(tx, caller, claim.App, platform.RoleOperator)
+		_, err := may(r.tx, r.caller, d.App, platform.RoleOperator)
 		switch {
 		case errors.Is(err, platform.ErrForbidden):
-			return &claim, nil
+			return &d, nil
 		case err != nil && !errors.Is(err, platform.ErrNotFound):
 			return nil, err
 		}
+		r.known[d.App] = true
 	}
 	return nil, nil
+}
+
+// foreignBelow is foreign for all domains below a host.
+func (r rights) foreignBelow(host string) (*platform.Domain, error) {
+	for last := ""; ; {
+		domains, err := r.tx.DomainsBelow(host, last)
+		if err != nil || len(domains) == 0 {
+			return nil, err
+		}
+		if foreign, err := r.foreign(domains); foreign != nil || err != nil {
+			return foreign, err
+		}
+		last = domains[len(domains)-1].Domain
+	}
 }
 
 // lookupDomain finds a domain of any app, however it is written.

@@ -58,26 +58,24 @@ func (tx *Tx) AutomaticDomains(app string) ([]platform.Domain, error) {
 	return all(tx, scanDomain, query+" ORDER BY domain COLLATE BINARY", args...)
 }
 
-// Claims are those of the names that are domains, and the domains below a host
-// name, unless that is empty; of each app one, its name and its app alone, by app.
-func (tx *Tx) Claims(names []string, below string) ([]platform.Domain, error) {
-	from, to := "", ""
-	if below != "" {
-		from, to = mirrored("."+below), mirrored("/"+below) // '/' comes after '.'
+// Claims are those of the names that are domains, of whichever app.
+func (tx *Tx) Claims(names ...string) ([]platform.Domain, error) {
+	args := make([]any, len(names))
+	for i, name := range names {
+		args[i] = name
 	}
-	args := make([]any, 0, len(names)+2)
-	for _, name := range names {
-		args = append(args, name)
-	}
-	claims, err := all(tx, scanClaim, "SELECT MIN(domain), app FROM (SELECT domain, app FROM domains WHERE domain IN (''"+strings.Repeat(", ?", len(names))+`)
-		UNION ALL SELECT domain, app FROM domains WHERE mirror >= ? AND mirror < ?) AS claims GROUP BY app`, append(args, from, to)...)
-	slices.SortFunc(claims, func(a, b platform.Domain) int { return strings.Compare(a.App, b.App) })
-	return claims, err
+	return all(tx, scanDomain, "SELECT "+domainColumns+" FROM domains WHERE domain IN ("+strings.TrimPrefix(strings.Repeat(", ?", len(names)), ", ")+")", args...)
 }
 
-func scanClaim(row scanner) (d platform.Domain, err error) {
-	err = row.Scan(&d.Domain, &d.App)
-	return d, err
+// DomainsBelow are domains below a host name, of all apps: the first few hundred
+// that come after last, which is empty at the beginning. None are left when none
+// come.
+func (tx *Tx) DomainsBelow(host, last string) ([]platform.Domain, error) {
+	from, to := mirrored("."+host), mirrored("/"+host) // '/' comes after '.'
+	if last != "" {
+		from = mirrored(last)
+	}
+	return all(tx, scanDomain, "SELECT "+domainColumns+" FROM domains WHERE mirror > ? AND mirror < ? ORDER BY mirror LIMIT 500", from, to)
 }
 
 // DeleteDomain removes a domain of the app.

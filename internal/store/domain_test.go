@@ -4,6 +4,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -31,17 +33,37 @@ func withDomains(t *testing.T, s *store.Store, of map[string][]string) {
 	})
 }
 
-// claims are the domains that Claims finds, by app.
-func claims(t *testing.T, s *store.Store, names []string, below string) map[string]string {
+// below are the names below a host.
+func below(t *testing.T, s *store.Store, host string) (names []string) {
 	t.Helper()
-	found := map[string]string{}
-	for _, d := range read(t, s, func(tx *store.Tx) ([]platform.Domain, error) { return tx.Claims(names, below) }) {
-		found[d.App] = d.Domain
+	for last := ""; ; {
+		page := read(t, s, func(tx *store.Tx) ([]platform.Domain, error) { return tx.DomainsBelow(host, last) })
+		if len(page) == 0 {
+			return names
+		}
+		for _, d := range page {
+			last = d.Domain
+			names = append(names, d.Domain)
+		}
 	}
-	return found
 }
 
-func TestClaimsAreTheNamesAndWhatIsBelowAHost(t *testing.T) {
+func TestClaimsAreThoseNamesThatAreDomains(t *testing.T) {
+	onEach(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		withApp(t, s)
+		withDomains(t, s, map[string][]string{"blog": {"blog", "example.com", "www.example.com"}, "shop": {"*.example.com"}})
+		found := map[string]string{}
+		for _, d := range read(t, s, func(tx *store.Tx) ([]platform.Domain, error) {
+			return tx.Claims("nothing.org", "example.com", "*.example.com", "blog")
+		}) {
+			found[d.Domain] = d.App
+		}
+		same(t, found, map[string]string{"example.com": "blog", "*.example.com": "shop", "blog": "blog"})
+	})
+}
+
+func TestDomainsBelowAHostAreThoseOfItsLabels(t *testing.T) {
 	onEach(t, func(t *testing.T, open func() *store.Store) {
 		s := open()
 		withApp(t, s)
@@ -50,22 +72,33 @@ func TestClaimsAreTheNamesAndWhatIsBelowAHost(t *testing.T) {
 			"shop": {"*.example.com", "notexample.com", "example.com.org"},
 			"wiki": {"wiki", "-example.com", "0example.com"}, // bytes beside the dot
 		})
-		for _, c := range []struct {
-			names []string
-			below string
-			want  map[string]string
-		}{
-			{nil, "", map[string]string{}},
-			{[]string{"nothing.org", "example.com", "*.example.com"}, "", map[string]string{"blog": "example.com", "shop": "*.example.com"}},
-			{nil, "example.com", map[string]string{"blog": "a.www.example.com", "shop": "*.example.com"}},
-			{nil, "www.example.com", map[string]string{"blog": "a.www.example.com"}},
-			{[]string{"wiki"}, "com", map[string]string{"blog": "a.www.example.com", "shop": "*.example.com", "wiki": "-example.com"}},
-			{nil, "org", map[string]string{"shop": "example.com.org"}},
+		for host, want := range map[string][]string{
+			"example.com":     {"*.example.com", "a.www.example.com", "www.example.com"},
+			"www.example.com": {"a.www.example.com"},
+			"org":             {"example.com.org"},
+			"blog":            nil,
+			"nothing.net":     nil,
 		} {
-			if got := claims(t, s, c.names, c.below); fmt.Sprint(got) != fmt.Sprint(c.want) {
-				t.Errorf("%q and below %q: %v, want %v", c.names, c.below, got, c.want)
-			}
+			got := below(t, s, host)
+			slices.Sort(got)
+			same(t, got, want)
 		}
+	})
+}
+
+func TestManyDomainsBelowAHostComeEachOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		withApp(t, s)
+		var want []string
+		for i := range 1203 {
+			want = append(want, fmt.Sprintf("h%d.example.com", i))
+		}
+		withDomains(t, s, map[string][]string{"blog": append(want, "example.com", "h1.example.org")})
+		got := below(t, s, "example.com")
+		slices.Sort(got)
+		slices.Sort(want)
+		same(t, got, want)
 	})
 }
 
@@ -80,31 +113,38 @@ func TestDomainsFromBeforeAreFoundBelowAHost(t *testing.T) {
 		}
 		before.Close()
 		s := openWith(t, url, ring)
-		same(t, claims(t, s, nil, "b.example.com"), map[string]string{"blog": "a.b.example.com"})
-		same(t, claims(t, s, nil, "example.com"), map[string]string{"blog": "*.example.com"})
-		same(t, claims(t, s, nil, "org"), map[string]string{"blog": "example.org"})
+		same(t, below(t, s, "example.com"), []string{"*.example.com", "a.b.example.com"})
+		same(t, below(t, s, "org"), []string{"example.org"})
 	})
 }
 
 func TestARenamedAppsDefaultDomainIsFoundByItsNewName(t *testing.T) {
-	onEach(t, func(t *testing.T, open func() *store.Store) {
-		s := open()
+	onEachURL(t, func(t *testing.T, url string, raw func() *sql.DB) {
+		s := openWith(t, url, ring)
 		withApp(t, s)
 		withDomains(t, s, map[string][]string{"blog": {"blog"}})
 		write(t, s, func(tx *store.Tx) error { return tx.RenameApp("blog", "diary") })
-		withDomains(t, s, map[string][]string{"diary": {"x.org"}})
-		same(t, claims(t, s, []string{"blog", "diary"}, ""), map[string]string{"diary": "diary"})
+		var mirror string
+		if err := raw().QueryRow("SELECT mirror FROM domains WHERE domain = 'diary'").Scan(&mirror); err != nil {
+			t.Fatal(err)
+		}
+		same(t, mirror, "yraid")
 	})
 }
 
 var errTaken = errors.New("taken")
 
-// claim gives a domain to an app unless another has it, or one below it.
-func claim(tx *store.Tx, app, domain string, over []string, below string) error {
+// claim gives a domain to an app unless another has a wildcard over it or, for a
+// wildcard, a name below it.
+func claim(tx *store.Tx, app, domain string) error {
 	if err := tx.InsertDomain(platform.Domain{Domain: domain, App: app, Owner: "bob"}); err != nil {
 		return err
 	}
-	found, err := tx.Claims(over, below)
+	_, base, _ := strings.Cut(domain, ".")
+	found, err := tx.Claims("*." + base)
+	if err == nil && strings.HasPrefix(domain, "*.") {
+		found, err = tx.DomainsBelow(base, "")
+	}
 	for _, d := range found {
 		if d.App != app {
 			return errTaken
@@ -123,10 +163,10 @@ func TestOfTwoClaimsAtOnceOneStands(t *testing.T) {
 			var whole, part error
 			var both sync.WaitGroup
 			both.Go(func() {
-				whole = one.Write(t.Context(), func(tx *store.Tx) error { return claim(tx, "blog", "*."+base, nil, base) })
+				whole = one.Write(t.Context(), func(tx *store.Tx) error { return claim(tx, "blog", "*."+base) })
 			})
 			both.Go(func() {
-				part = other.Write(t.Context(), func(tx *store.Tx) error { return claim(tx, "shop", "www."+base, []string{"*." + base}, "") })
+				part = other.Write(t.Context(), func(tx *store.Tx) error { return claim(tx, "shop", "www."+base) })
 			})
 			both.Wait()
 			if (whole == nil) == (part == nil) || !errors.Is(errors.Join(whole, part), errTaken) {
@@ -146,15 +186,15 @@ func TestAClaimThatWasOvertakenIsRefused(t *testing.T) {
 	tries := 0
 	err := one.Write(t.Context(), func(tx *store.Tx) error {
 		tries++
-		if err := claim(tx, "blog", "*.example.com", nil, "example.com"); err != nil || tries > 1 {
+		if err := claim(tx, "blog", "*.example.com"); err != nil || tries > 1 {
 			return err
 		}
 		return other.Write(t.Context(), func(tx *store.Tx) error {
-			return claim(tx, "shop", "www.example.com", []string{"*.example.com"}, "")
+			return claim(tx, "shop", "www.example.com")
 		})
 	})
 	if !errors.Is(err, errTaken) || tries != 2 {
 		t.Errorf("after %d tries: %v", tries, err)
 	}
-	same(t, claims(t, one, nil, "example.com"), map[string]string{"shop": "www.example.com"})
+	same(t, below(t, one, "example.com"), []string{"www.example.com"})
 }

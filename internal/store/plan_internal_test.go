@@ -110,7 +110,8 @@ func TestNoListWalksThroughAllRows(t *testing.T) {
 		"Builds":                {ask: func(tx *Tx) error { _, _, err := tx.Builds("blog", platform.Page{}); return err }},
 		"Domains":               {ask: func(tx *Tx) error { _, _, err := tx.Domains("blog", platform.Page{}); return err }},
 		"Domain":                {ask: func(tx *Tx) error { _, err := tx.Domain("blog"); return err }},
-		"Claims":                {ask: func(tx *Tx) error { _, err := tx.Claims([]string{"a.com", "*.com"}, "com"); return err }},
+		"Claims":                {ask: func(tx *Tx) error { _, err := tx.Claims("a.com", "*.com"); return err }},
+		"DomainsBelow":          {ask: func(tx *Tx) error { _, err := tx.DomainsBelow("com", ""); return err }},
 		"TLS":                   {ask: func(tx *Tx) error { _, err := tx.TLS("blog"); return err }},
 		"Strategy":              {ask: func(tx *Tx) error { _, err := tx.Strategy("blog"); return err }},
 		"Cutover":               {ask: func(tx *Tx) error { _, err := tx.Cutover("blog"); return err }},
@@ -164,7 +165,7 @@ func TestAMissingIndexWouldBeSeen(t *testing.T) {
 	for index, ask := range map[string]func(*Tx) error{
 		"events_of_app":       func(tx *Tx) error { _, _, err := tx.EventLog(platform.EventQuery{App: "blog"}); return err },
 		"domains_of_app":      func(tx *Tx) error { _, _, err := tx.Domains("blog", platform.Page{}); return err },
-		"domains_mirrored":    func(tx *Tx) error { _, err := tx.Claims(nil, "com"); return err },
+		"domains_mirrored":    func(tx *Tx) error { _, err := tx.DomainsBelow("com", ""); return err },
 		"releases_unfinished": func(tx *Tx) error { _, err := tx.UnfinishedReleases(""); return err },
 		"apps_of_owner":       func(tx *Tx) error { _, _, err := tx.Apps("ann", platform.Page{}); return err },
 	} {

@@ -5,4 +5,4 @@ UPDATE domains SET mirror = (
         SELECT 0, '' UNION ALL SELECT n + 1, substr(domains.domain, n + 1, 1) || text FROM turned WHERE n < length(domains.domain)
     ) SELECT text FROM turned WHERE n = length(domains.domain)
 );
-CREATE INDEX domains_mirrored ON domains (mirror, app, domain);
+CREATE INDEX domains_mirrored ON domains (mirror);
