@@ -82,14 +82,19 @@ func TestAnAppThatDoesNotComeUpUnderItsNewIDKeepsTheOld(t *testing.T) {
 	p.app(ann, "journal") // nothing is left of that id
 }
 
-// awaitGone blocks until no app, and nothing of a former one, has the id.
+// awaitGone blocks until no app, and nothing of a former one, has the id, nor
+// stands it in for an app that is renamed.
 func (p *place) awaitGone(app string) {
 	p.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for p.fleet.Route(app) != nil || len(p.fleet.Instances(app)) > 0 || slices.Contains(p.fleet.Apps(), app) || p.Destroying(app) {
+	for p.fleet.Route(app) != nil || len(p.fleet.Instances(app)) > 0 || slices.Contains(p.fleet.Apps(), app) || p.Destroying(app) || p.standsIn(app) {
 		<-tick.C
 	}
+}
+
+func (p *place) standsIn(app string) bool {
+	return p.store.Read(p.t.Context(), func(tx *store.Tx) error { _, err := tx.AppRenamedFrom(app); return err }) == nil
 }
 
 // lingering is hello, but for its end, for which it takes its time.
