@@ -393,12 +393,12 @@ func (c *Conn) block(piece []byte, last bool) error {
 	if !last {
 		return nil
 	}
-	c.open.held = nil
-	if _, err := c.dec.Write(piece); err != nil {
-		return &connError{http2.ErrCodeCompression, "4.3", "a header block cannot be decoded"}
+	if err := c.decode(piece); err != nil {
+		return err
 	}
-	if err := c.dec.Close(); err != nil {
-		return &connError{http2.ErrCodeCompression, "4.3", "a header block ends in the middle of a field"}
+	if c.open.held != nil {
+		c.open.held, c.into = nil, new(block)
+		_ = c.decode(oneField) // the decoder points to what it had last
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -409,6 +409,19 @@ func (c *Conn) block(piece []byte, last bool) error {
 		c.spare = block{}
 	}
 	return err
+}
+
+// oneField is a block that changes nothing: the second field of the static table.
+var oneField = []byte{0x82}
+
+func (c *Conn) decode(block []byte) error {
+	if _, err := c.dec.Write(block); err != nil {
+		return &connError{http2.ErrCodeCompression, "4.3", "a header block cannot be decoded"}
+	}
+	if err := c.dec.Close(); err != nil {
+		return &connError{http2.ErrCodeCompression, "4.3", "a header block ends in the middle of a field"}
+	}
+	return nil
 }
 
 // opened does what a whole block says.
