@@ -139,19 +139,14 @@ func (l *loop) release(fd int) {
 // ended.
 func (l *loop) post(f func()) bool {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.over {
-		l.mu.Unlock()
 		return false
 	}
-	l.posted = append(l.posted, f)
-	first := len(l.posted) == 1
-	if first {
+	if l.posted = append(l.posted, f); len(l.posted) == 1 {
 		l.rings.Ring(l.router.now())
-	}
-	l.mu.Unlock()
-	if first {
 		one := [8]byte{0: 1}
-		_, _ = unix.Write(l.bell, one[:]) // full, it has rung already
+		_, _ = unix.Write(l.bell, one[:]) // with the lock: once it is over the descriptor may be another's
 	}
 	return true
 }
