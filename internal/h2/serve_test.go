@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -439,4 +440,32 @@ type flushing struct{ *h2.Stream }
 func (f flushing) Write(p []byte) (int, error) {
 	defer f.Flush()
 	return f.Stream.Write(p)
+}
+
+func TestWhoHasLeftARequestIsNotToldOfItsEnd(t *testing.T) {
+	for off, want := range map[bool]int32{false: 1, true: 0} {
+		var told atomic.Int32
+		s := serve(t, h2.Options{}, func(s *h2.Stream) {
+			s.OnCancel(func() { told.Add(1) })
+			answer(s, 200, "x")
+			if off {
+				s.OffCancel()
+			}
+		})
+		p := s.raw()
+		_ = p.WriteSettings()
+		p.head(1, false, asGet...) // its body has no end
+		for got := ""; got != "reset 1 NO_ERROR"; {
+			f, err := p.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if reset, ok := f.(*http2.RSTStreamFrame); ok {
+				got = fmt.Sprintf("reset %d %v", reset.StreamID, reset.ErrCode)
+			}
+		}
+		if got := told.Load(); got != want {
+			t.Errorf("off %v: it was told %d times", off, got)
+		}
+	}
 }

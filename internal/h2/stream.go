@@ -292,6 +292,16 @@ func (s *Stream) OnCancel(f func()) {
 	s.cancels = append(s.cancels, f)
 }
 
+// OffCancel takes back what OnCancel was told: from then on nothing of it is
+// called, nor is being called. A request whose body was not wanted to its end is cut
+// off only after its handler has returned.
+func (s *Stream) OffCancel() {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	clear(s.cancels)
+	s.cancels = s.cancels[:0]
+}
+
 // Patient lets the peer keep its window shut as long as it likes.
 func (s *Stream) Patient() {
 	s.c.mu.Lock()

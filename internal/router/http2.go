@@ -142,6 +142,7 @@ func (m *muxed) serve(s *h2.Stream) {
 			m.router.log.Error("a request made the router panic", "err", bug, "stack", string(debug.Stack()))
 			s.Reset(h2.Internal)
 		}
+		s.OffCancel() // st may soon be of another request, which what is left of this one is nothing to
 		m.give(st, fit)
 	}()
 	st.begin()
