@@ -8,8 +8,8 @@ import (
 	"github.com/slipway-paas/slipway/internal/store"
 )
 
-// Transfer gives the app to another user, who must exist. Only its owner and
-// superusers may. The rows the old owner had of it follow, and the old owner
+// Transfer gives the app to another user, who must exist and have room for its
+// ports of the edge. Only its owner and superusers may. The rows the old owner had of it follow, and the old owner
 // has no access from then on. An empty owner, or the present one, changes
 // nothing.
 func (c *Controller) Transfer(ctx context.Context, caller platform.Caller, app, owner string) error {
@@ -21,6 +21,9 @@ func (c *Controller) Transfer(ctx context.Context, caller platform.Caller, app, 
 			return err
 		}
 		if _, err := tx.User(owner); err != nil {
+			return err
+		}
+		if err := c.takesPorts(tx, caller, app, owner); err != nil {
 			return err
 		}
 		// An owner has no role besides: else it would come back to life with
@@ -38,6 +41,15 @@ func (c *Controller) Transfer(ctx context.Context, caller platform.Caller, app, 
 		c.note(app, "INFO %s transferred %s to %s", caller.User, app, owner)
 	}
 	return err
+}
+
+// takesPorts refuses a new owner whose share the app's ports are too many for.
+func (c *Controller) takesPorts(tx *store.Tx, caller platform.Caller, app, owner string) error {
+	ports, err := tx.Ports(app)
+	if err != nil || len(ports) == 0 || c.options.TCPPorts == (PortRange{}) {
+		return err
+	}
+	return c.options.TCPPorts.shared(tx, caller, owner, len(ports))
 }
 
 // Collaborators lists who the app is shared with, by name, without its owner.

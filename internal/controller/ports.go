@@ -20,6 +20,27 @@ type PortRange struct{ First, Last int }
 
 func (r PortRange) has(port int) bool { return port > 0 && port >= r.First && port <= r.Last }
 
+// share is how many of them the apps of one user may have: a quarter, so that no
+// one takes the ports that others need.
+func (r PortRange) share() int { return (r.Last - r.First + 4) / 4 }
+
+// shared refuses more ports than its share to a user. Administrators have as
+// many as there are, and give others what they like.
+func (r PortRange) shared(tx *store.Tx, caller platform.Caller, owner string, more int) error {
+	user, err := tx.User(owner)
+	if err != nil || user.Superuser || caller.Admin {
+		return err
+	}
+	has, err := tx.PortsOfOwner(owner)
+	if err != nil || has+more <= r.share() {
+		return err
+	}
+	return &platform.UserError{
+		Kind: platform.ErrConflict, Message: fmt.Sprintf("The apps of %s have %d ports of the edge; those of one user may have %d of the %d.", owner, has, r.share(), r.Last-r.First+1),
+		Cure: "Remove some with `slipway ports remove`, or ask an administrator to do it.",
+	}
+}
+
 // NewPort is what AddPort is asked for.
 type NewPort struct {
 	Process string
@@ -53,13 +74,17 @@ func (c *Controller) AddPort(ctx context.Context, caller platform.Caller, app st
 	defer done()
 	var port platform.Port
 	err = c.store.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-		if _, err := may(tx, caller, app, platform.RoleOperator); err != nil {
+		a, err := may(tx, caller, app, platform.RoleOperator)
+		if err != nil {
 			return err
 		}
 		if err := hasProcess(tx, app, wish.Process); err != nil {
 			return err
 		}
 		if port, err = c.allocate(tx, app, wish); err != nil {
+			return err
+		}
+		if err := c.options.TCPPorts.shared(tx, caller, a.Owner, 1); err != nil {
 			return err
 		}
 		if err := tx.InsertPort(port); err != nil {

@@ -19,6 +19,11 @@ func (tx *Tx) Ports(app string) ([]platform.Port, error) {
 	return all(tx, scanPort, "SELECT "+portColumns+" FROM ports WHERE app = ? OR ? = '' ORDER BY listen", app, app)
 }
 
+// PortsOfOwner is how many ports of the edge lead to the apps that user owns.
+func (tx *Tx) PortsOfOwner(user string) (int, error) {
+	return tx.count("SELECT COUNT(*) FROM ports WHERE app IN (SELECT id FROM apps WHERE owner = ?)", user)
+}
+
 // InsertPort gives a port of the edge to an app. One that is another's is a
 // FieldError of "listen", a second one for the same port of a process type one
 // of "port".
