@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/sys/unix"
 
 	"github.com/slipway-paas/slipway/internal/h1"
 	"github.com/slipway-paas/slipway/internal/h2"
@@ -148,9 +149,19 @@ func TestWhoWaitsForAPlaceMayLeave(t *testing.T) {
 }
 
 func TestWhereNobodyListensTheDialsErrorIsTold(t *testing.T) {
-	ln := listen(t)
-	ln.Close()
-	pool, _ := dial(t, ln.Addr().String(), h2.Options{})
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) }) // until then the port is nobody else's
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, _ := dial(t, fmt.Sprint("127.0.0.1:", at.(*unix.SockaddrInet4).Port), h2.Options{})
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {

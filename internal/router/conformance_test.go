@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -94,35 +93,13 @@ type scribe struct {
 func newScribe(t *testing.T, say []byte) *scribe {
 	ln := listen(t)
 	s := &scribe{addr: ln.Addr().String(), say: say}
-	var open sync.WaitGroup
-	var mu sync.Mutex
-	var conns []net.Conn
-	open.Go(func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			conns = append(conns, conn)
-			mu.Unlock()
-			open.Go(func() { s.serve(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		ln.Close()
-		mu.Lock()
-		for _, conn := range conns {
-			conn.Close()
-		}
-		mu.Unlock()
-		open.Wait()
-	})
+	var open guests
+	open.take(ln, s.serve)
+	t.Cleanup(func() { ln.Close(); open.end() })
 	return s
 }
 
 func (s *scribe) serve(conn net.Conn) {
-	defer conn.Close()
 	s.conns.Add(1)
 	in := bufio.NewReader(io.TeeReader(conn, s))
 	for {

@@ -58,7 +58,8 @@ func (s *side) add(now, latency time.Duration, failed bool) {
 }
 
 func (s *side) counts(now time.Duration) (all, recent platform.SideCount) {
-	all = platform.SideCount{Requests: s.requests.Load(), Failed: s.failed.Load(), P99: quantile(0.99, &s.latency)}
+	all = platform.SideCount{Failed: s.failed.Load(), P99: quantile(0.99, &s.latency)}
+	all.Requests = s.requests.Load() // last: all that failed are among them
 	recent.Requests, recent.Failed, recent.P99 = s.lately.sum(lately, now)
 	return all, recent
 }
@@ -142,8 +143,8 @@ func (c *cutover) counted(now time.Duration) platform.CutoverReport {
 	if c.from != nil {
 		r.From = c.from.release
 	}
-	r.Requests, r.Failed = c.requests.Load(), c.failed.Load()
-	r.ToRequests, r.ToFailed = c.toRequests.Load(), c.toFailed.Load()
+	r.Failed, r.ToFailed = c.failed.Load(), c.toFailed.Load()
+	r.Requests, r.ToRequests = c.requests.Load(), c.toRequests.Load() // after: all that failed are among them
 	r.Held, r.HeldLongest = c.held.Load(), time.Duration(c.longest.Load())
 	r.P99After = quantile(0.99, &c.after)
 	if c.from != nil && c.from != c.to {

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 	"golang.org/x/net/http2"
@@ -259,7 +258,7 @@ func TestAWebSocketOverHTTP2IsAnUpgradeToTheApp(t *testing.T) {
 }
 
 func TestAClientOfHTTP2ThatSendsItsBodyTooSlowlyIsTold(t *testing.T) {
-	e := serve(t, router.Options{RateGrace: 50 * time.Millisecond, MinRate: 1000})
+	e := serve(t, router.Options{RateGrace: grace, MinRate: 1000})
 	e.SetRoute("blog", route("blog", 1, backend(t, tells)))
 	rd, wr := io.Pipe()
 	defer wr.Close()
@@ -275,27 +274,14 @@ func TestAClientOfHTTP2ThatSendsItsBodyTooSlowlyIsTold(t *testing.T) {
 }
 
 func TestAClientOfHTTP2MayConverseAsSlowlyAsItLikes(t *testing.T) {
-	e := serve(t, router.Options{RateGrace: 50 * time.Millisecond, MinRate: 1000})
+	e := serve(t, router.Options{RateGrace: grace, MinRate: 1000})
 	e.SetRoute("blog", route("blog", 1, backend(t, echoBody)))
-	rd, wr := io.Pipe()
-	res, err := h2c(t).Do(e.request("POST", "blog.test", "/", rd))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	for range 3 {
-		time.Sleep(100 * time.Millisecond) // longer than the grace: what is slow here is the point
-		_, _ = io.WriteString(wr, "x")
-		if _, err := io.ReadFull(res.Body, make([]byte, 1)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	_ = wr.Close()
+	e.converseSlowly(h2c(t))
 }
 
 func TestAClientOfHTTP2ThatTakesNothingHasItsRequestReset(t *testing.T) {
 	got := make(chan router.Access, 1)
-	e := serve(t, router.Options{RateGrace: 100 * time.Millisecond, Access: func(a router.Access) { got <- a }})
+	e := serve(t, router.Options{RateGrace: grace, Access: func(a router.Access) { got <- a }})
 	e.SetRoute("blog", route("blog", 1, backend(t, func(w http.ResponseWriter, _ *http.Request) {
 		for range 1000 {
 			if _, err := w.Write(make([]byte, 64<<10)); err != nil {

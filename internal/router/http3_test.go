@@ -223,7 +223,7 @@ func TestABodyOverHTTP3IsBoundedAndMustKeepUp(t *testing.T) {
 	e, tr := of(router.Options{})
 	roundTrip(t, tr, e.request3("POST", "/", strings.NewReader(strings.Repeat("x", 2000)))).want(t, 413, "")
 	roundTrip(t, tr, e.request3("POST", "/", io.MultiReader(strings.NewReader(strings.Repeat("x", 2000))))).want(t, 413, "")
-	e, tr = of(router.Options{RateGrace: 100 * time.Millisecond, MinRate: 1 << 20})
+	e, tr = of(router.Options{RateGrace: grace, MinRate: 1 << 20})
 	rd, wr := io.Pipe()
 	defer wr.Close()
 	roundTrip(t, tr, e.request3("POST", "/", rd)).want(t, 408, "")
@@ -267,6 +267,7 @@ func TestAnAppAsksItsClientsOfHTTP3ForCertificates(t *testing.T) {
 type raw3 struct {
 	t    *testing.T
 	conn *quic.Conn
+	err  error // why there is none
 }
 
 func dial3(t *testing.T, addr string) *raw3 {
@@ -280,7 +281,7 @@ func dial3(t *testing.T, addr string) *raw3 {
 		t.Fatal(err)
 	}
 	_, _ = control.Write([]byte{0, 4, 0}) // its type, and empty SETTINGS: RFC 9114, 6.2.1 and 7.2.4
-	return &raw3{t, conn}
+	return &raw3{t, conn, nil}
 }
 
 // head is a HEADERS frame.
@@ -300,6 +301,9 @@ func data3(text string) []byte {
 // ask sends one request and says its status, or how it was reset.
 func (r *raw3) ask(frames ...[]byte) string {
 	r.t.Helper()
+	if r.err != nil {
+		return r.err.Error()
+	}
 	s, err := r.conn.OpenStreamSync(r.t.Context())
 	if err != nil {
 		return err.Error()

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/router"
 )
@@ -22,34 +24,51 @@ import (
 func speaks(t *testing.T, talk func(conn net.Conn, rd *bufio.Reader)) (addr string) {
 	t.Helper()
 	ln := listen(t)
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	var open []net.Conn
-	all.Go(func() {
+	var open guests
+	open.take(ln, func(conn net.Conn) { talk(conn, bufio.NewReader(conn)) })
+	t.Cleanup(func() { ln.Close(); open.end() })
+	return ln.Addr().String()
+}
+
+// guests are the connections of an instance.
+type guests struct {
+	all  sync.WaitGroup
+	mu   sync.Mutex
+	open []net.Conn
+	over bool
+}
+
+// take has each connection talked to in a goroutine of its own, which closes it,
+// until the listener is closed.
+func (g *guests) take(ln net.Listener, talk func(net.Conn)) {
+	g.all.Go(func() {
 		for {
 			conn, err := ln.Accept()
 			if err != nil {
 				return
 			}
-			mu.Lock()
-			open = append(open, conn)
-			mu.Unlock()
-			all.Go(func() {
+			g.mu.Lock()
+			if g.open = append(g.open, conn); g.over {
+				conn.Close()
+			}
+			g.mu.Unlock()
+			g.all.Go(func() {
 				defer conn.Close()
-				talk(conn, bufio.NewReader(conn))
+				talk(conn)
 			})
 		}
 	})
-	t.Cleanup(func() {
-		ln.Close()
-		mu.Lock()
-		for _, conn := range open {
-			conn.Close()
-		}
-		mu.Unlock()
-		all.Wait()
-	})
-	return ln.Addr().String()
+}
+
+// end closes all of them, once their listener is, and waits until nobody talks.
+func (g *guests) end() {
+	g.mu.Lock()
+	g.over = true
+	for _, conn := range g.open {
+		conn.Close()
+	}
+	g.mu.Unlock()
+	g.all.Wait()
 }
 
 // saying is an instance that answers each request with one text, and closes
@@ -127,6 +146,15 @@ func TestAnAnswersBytesBeyondItsEndReachNobody(t *testing.T) {
 	}
 }
 
+// arrives waits until the other end's kernel has all that was written.
+func arrives(conn net.Conn) {
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	for n := 1; n > 0 && err == nil; {
+		gone := raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
+		err = errors.Join(err, gone)
+	}
+}
+
 func TestAnInstanceThatSpeaksUnaskedIsNotBelieved(t *testing.T) {
 	e := serve(t, router.Options{})
 	heard, said := make(chan struct{}), make(chan struct{})
@@ -140,6 +168,7 @@ func TestAnInstanceThatSpeaksUnaskedIsNotBelieved(t *testing.T) {
 			first.Do(func() {
 				<-heard // so that it comes by itself
 				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
+				arrives(conn)
 				close(said)
 			})
 		}

@@ -56,9 +56,9 @@ func (e *edge) asksForWords(name int, stop *atomic.Bool, answers *atomic.Int64) 
 			if conn, err = net.Dial("tcp", e.addr); err != nil {
 				return err
 			}
-			_ = conn.SetDeadline(time.Now().Add(hangs))
 			rd = bufio.NewReader(conn)
 		}
+		_ = conn.SetDeadline(time.Now().Add(hangs))
 		word := fmt.Sprintf("<%d of %d>", i, name)
 		kind := []string{
 			"GET /words HTTP/1.1\r\nHost: blog.test\r\nWord: %s\r\nSized: 1\r\n\r\n",

@@ -172,9 +172,7 @@ func (e *edge) raw(text string) string {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(hangs))
-	if _, err := io.WriteString(conn, text); err != nil {
-		e.t.Fatal(err)
-	}
+	_, _ = io.WriteString(conn, text) // who is refused may be so in the middle of it
 	got, _ := io.ReadAll(conn)
 	return string(got)
 }
@@ -384,7 +382,7 @@ func TestLoadIsSharedAndLeansToTheLessBusy(t *testing.T) {
 		t.Errorf("%d in flight, want 5", n)
 	}
 	e.SetRoute("blog", route("blog", 1, stuck, backend(t, count("a")), backend(t, count("b"))))
-	for range 60 {
+	for range 200 { // a third of them, if one of the two was slow once
 		e.get("blog.test")
 	}
 	close(held)

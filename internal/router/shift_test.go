@@ -300,7 +300,8 @@ func TestCopiesDelayNobodyAndAreDroppedWhenThereAreTooMany(t *testing.T) {
 			t.Fatalf("got %q", got)
 		}
 	}
-	if m := e.cutover().Mirror; m.Dropped != 8 || m.Compared != 0 {
+	// Each that has hung for ten seconds may have made room for another.
+	if m := e.cutover().Mirror; m.Dropped > 8 || m.Dropped < 8-m.Compared {
 		t.Errorf("%+v", m)
 	}
 }

@@ -3,11 +3,11 @@ package router_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -98,7 +98,7 @@ func (l *line) hears(want string) {
 
 func (l *line) ends() {
 	l.t.Helper()
-	if rest, err := io.ReadAll(l.r); len(rest) > 0 || errors.Is(err, context.DeadlineExceeded) {
+	if rest, err := io.ReadAll(l.r); len(rest) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		l.t.Errorf("it said %q, %v, want its end", rest, err)
 	}
 }
@@ -106,7 +106,7 @@ func (l *line) ends() {
 // endsAfter is ends of one that may have said some of that before.
 func (l *line) endsAfter(most string) {
 	l.t.Helper()
-	if all, err := io.ReadAll(l.r); !strings.HasPrefix(most, string(all)) || errors.Is(err, context.DeadlineExceeded) {
+	if all, err := io.ReadAll(l.r); !strings.HasPrefix(most, string(all)) || errors.Is(err, os.ErrDeadlineExceeded) {
 		l.t.Errorf("it said %q, %v, want %q at most, and its end", all, err, most)
 	}
 }
