@@ -1,8 +1,8 @@
 package node_test
 
 import (
+	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -38,7 +38,7 @@ func TestRequestsAreWrittenDownAlsoAfterTheFileWasMovedAndTheNodeReplaced(t *tes
 	if err := first.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	w.holds(w.access, "")
+	await(t.Context(), w.access)
 	w.mustGet("blog", "/id")
 	w.holds(w.access, `"path":"/id"`)
 	w.node()
@@ -63,12 +63,7 @@ func TestRequestsAreWrittenIntoTheAppsOwnLog(t *testing.T) {
 
 func TestPrometheusIsAnsweredAtTheSameDoorByOneNodeAfterTheOther(t *testing.T) {
 	w := newWorld(t)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.metrics = free.Addr().String()
-	_ = free.Close()
+	w.metrics = fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	read := func() string {
 		t.Helper()
 		res, err := http.Get("http://" + w.metrics + "/metrics")

@@ -32,7 +32,7 @@ func (w *world) tcp(app string, release, listen int, instances ...string) {
 
 func (w *world) echoing(release int) platform.Group {
 	spec := w.spec(fmt.Sprintf("v%d", release), echo)
-	spec.Port, spec.Ports = false, []int{9000}
+	spec.Port, spec.Ports, spec.Drain = false, []int{9000}, patience // until they hang up
 	return platform.Group{Release: release, Process: "worker", Quantity: 1, Spec: spec}
 }
 

@@ -266,11 +266,16 @@ func (n *node) handOver(w http.ResponseWriter, _ *http.Request) {
 	}
 	conn := plain.(*net.UnixConn)
 	defer conn.Close()
+	after := newSuccessor(conn, n.router.Cutovers)
 	if err := switchProtocols(conn, "handover"); err != nil {
+		after.trust()
 		return
 	}
 	had := n.freezeDuties()
 	tried, err := n.offer(conn)
+	if err != nil || !tried {
+		after.trust()
+	}
 	if err != nil {
 		n.log.Warn("hand-over ended early, this node goes on", "err", err)
 		if had {
@@ -279,11 +284,11 @@ func (n *node) handOver(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	n.control.yield() // also when it leaves: what it removed at its end would be the successor's
-	after := newSuccessor(conn, tried, n.router.Cutovers)
 	defer after.close()
 	select {
 	case n.succeeded <- after:
 	case <-n.serving.Done(): // it leaves anyhow
+		after.trust()
 		after.tell(tableChange{Retired: true})
 	}
 	n.mirror(after)

@@ -44,12 +44,18 @@ type successor struct {
 	told []platform.CutoverReport
 }
 
-func newSuccessor(conn *net.UnixConn, tried bool, cutovers func() []platform.CutoverReport) *successor {
-	s := &successor{conn: conn, cutovers: cutovers, process: -1, well: make(chan struct{}), gone: make(chan struct{})}
-	if tried {
-		s.process = peerProcess(conn)
+// newSuccessor is to be called while it waits for an answer, and so lives: of a
+// process that has ended nobody can be told when it ends.
+func newSuccessor(conn *net.UnixConn, cutovers func() []platform.CutoverReport) *successor {
+	return &successor{conn: conn, cutovers: cutovers, process: peerProcess(conn), well: make(chan struct{}), gone: make(chan struct{})}
+}
+
+// trust ends its trial, or has it never begin.
+func (s *successor) trust() {
+	if s.process >= 0 {
+		_ = unix.Close(s.process)
 	}
-	return s
+	s.process = -1
 }
 
 // peerProcess is a pidfd of who made the connection, or -1.
@@ -124,9 +130,7 @@ func (s *successor) count(ctx context.Context) {
 // trial is over: nil when it is well, and what was kept for this node to go on
 // with when it has died.
 func (n *node) tryOut(ctx context.Context, s *successor) (kept *estate) {
-	if s.process >= 0 {
-		defer unix.Close(s.process)
-	}
+	defer s.trust()
 	kept, err := n.keepListeners()
 	if err != nil {
 		n.log.Warn("listeners could not be kept, the successor is not tried out", "err", err)

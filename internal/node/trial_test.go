@@ -6,8 +6,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -179,6 +181,45 @@ func TestANodeThatDiesOnTrialWithTheOneBeforeIsFollowed(t *testing.T) {
 	comers.served(t, 20)
 	comers.end(t, 0)
 	second.kill()
+	w.node()
+	w.deploy("blog", 2, w.spec("v2", "exec ./server"), 1)
+	w.says("blog", "v2")
+}
+
+// hasty is a successor that is told to take over, and ends with that.
+const hasty = `my $s = IO::Socket::UNIX->new($ARGV[0]) or die $!; $| = 1; my $said = "";
+print $s "POST /handover HTTP/1.1\r\nHost: node\r\n\r\n"; $s->flush;
+while ($said !~ /"listeners"/) { sysread($s, $said, 4096, length $said) or die }
+print "asked\n"; <STDIN>; print $s qq({"take":true,"tried":true}\n)`
+
+func TestASuccessorThatEndsBeforeItIsHeardHasDied(t *testing.T) {
+	w := newWorld(t)
+	w.trial = patience
+	first := w.node()
+	w.deploy("blog", 1, w.spec("v1", "exec ./server"), 1)
+	next := exec.Command("perl", "-MIO::Socket::UNIX", "-e", hasty, w.path("node/node.sock"))
+	tell, err := next.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, err := next.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(asked, make([]byte, len("asked\n"))); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.Process.Signal(syscall.SIGSTOP)
+	tell.Close()
+	if err := next.Wait(); err != nil { // nothing of it is left
+		t.Fatal(err)
+	}
+	_ = first.Process.Signal(syscall.SIGCONT)
+	w.substitutes(first)
+	w.says("blog", "v1")
 	w.node()
 	w.deploy("blog", 2, w.spec("v2", "exec ./server"), 1)
 	w.says("blog", "v2")

@@ -82,7 +82,7 @@ func TestAVolumePassesFromOneReleaseToTheNextUnderLoad(t *testing.T) {
 	w.apply("blog", group)
 	w.needsMounts("blog")
 	w.held("blog", 1, w.wantedIDs("blog")...)
-	stop := w.load("blog")
+	stop := w.load("blog", 20)
 	for release := 2; release < 6; release++ {
 		group = platform.Group{Release: release, Process: "web", Quantity: 1, Spec: w.withVolume("v" + string(rune('0'+release)))}
 		w.apply("blog", group)
@@ -100,7 +100,7 @@ func TestAVolumePassesFromOneReleaseToTheNextUnderLoad(t *testing.T) {
 		return nil
 	})
 	sent, failed := stop()
-	if len(failed) > 0 || sent < 20 {
+	if len(failed) > 0 {
 		t.Errorf("%d of %d requests failed: %.20q", len(failed), sent, failed)
 	}
 	w.oneWriter()

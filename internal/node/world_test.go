@@ -328,19 +328,32 @@ func (w *world) up(app string, release, n int) []platform.Instance {
 // await waits until what was seen of an app's instances fits.
 func (w *world) await(app, what string, fits func([]platform.Instance) []platform.Instance) []platform.Instance {
 	w.Helper()
+	var got []platform.Instance
+	w.heard(fmt.Sprintf("%s of %s", what, app), func() bool {
+		got = fits(w.fleet.Instances(app))
+		return got != nil
+	})
+	return got
+}
+
+// heard waits until what the control plane was told of apps fits.
+func (w *world) heard(what string, fits func() bool) {
+	w.Helper()
 	ctx, cancel := context.WithTimeout(w.Context(), patience)
 	defer cancel()
 	changes := w.fleet.Changes(ctx)
-	if got := fits(w.fleet.Instances(app)); got != nil {
-		return got
+	if fits() {
+		return
 	}
 	for range changes {
-		if got := fits(w.fleet.Instances(app)); got != nil {
-			return got
+		if fits() {
+			return
 		}
 	}
-	w.Fatalf("waited for %s; instances: %+v", what, w.fleet.Instances(app))
-	return nil
+	for _, app := range w.fleet.Apps() {
+		w.Logf("instances of %s: %+v", app, w.fleet.Instances(app))
+	}
+	w.Fatalf("waited for %s", what)
 }
 
 // deploy does what the controller does: instances beside the old ones, shift, old ones away.
@@ -437,7 +450,7 @@ func (w *world) said(app string, fits func(string) bool) {
 	ctx, cancel := context.WithTimeout(w.Context(), patience)
 	defer cancel()
 	var all []string
-	for line := range w.logs.Follow(ctx, app, logs.Filter{Lines: 1000}) {
+	for line := range w.logs.Follow(ctx, app, logs.Filter{Lines: 10000}) { // all that any test's app says
 		all = append(all, line.Text)
 		if fits(line.Text) {
 			return
@@ -446,14 +459,15 @@ func (w *world) said(app string, fits func(string) bool) {
 	w.Fatalf("the log says %q", all)
 }
 
-// load asks the edge from several clients until stop is called, which returns
-// how many requests there were and what failed.
-func (w *world) load(app string) (stop func() (sent int, failed []string)) {
+// load asks the edge from several clients until stop is called and so many
+// requests were sent, and returns how many there were and what failed.
+func (w *world) load(app string, least int) (stop func() (sent int, failed []string)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	address := w.address
 	var mu sync.Mutex
 	var sent int
 	var failed []string
+	enough := make(chan struct{})
 	var clients sync.WaitGroup
 	for c := range 8 {
 		transport := &http.Transport{DisableKeepAlives: c%2 == 0}
@@ -475,7 +489,9 @@ func (w *world) load(app string) (stop func() (sent int, failed []string)) {
 					answer.Body.Close()
 				}
 				mu.Lock()
-				sent++
+				if sent++; sent == least {
+					close(enough)
+				}
 				if problem != "" {
 					failed = append(failed, problem)
 				}
@@ -484,6 +500,11 @@ func (w *world) load(app string) (stop func() (sent int, failed []string)) {
 		})
 	}
 	return func() (int, []string) {
+		select {
+		case <-enough:
+		case <-time.After(patience):
+			w.Errorf("fewer than %d requests were answered", least)
+		}
 		cancel()
 		clients.Wait()
 		return sent, failed

@@ -225,8 +225,12 @@ func TestTheWordOfAResponderIsStapledAndAskedForAnewInTime(t *testing.T) {
 	<-asked
 	<-asked // before the first is over
 	<-words
-	if again := stapled(t, addr, "blog.test"); len(again) == 0 || bytes.Equal(first, again) {
-		t.Errorf("the staple is not a new one: %x", again)
+	again := stapled(t, addr, "blog.test")
+	for ; bytes.Equal(first, again); again = stapled(t, addr, "blog.test") {
+		<-words // the first was looked at late, on a slow machine
+	}
+	if len(again) == 0 {
+		t.Error("there is no staple any more")
 	}
 	s.Told("blog.test", "", nil)
 	if s.mu.Lock(); len(s.subjects) != 0 {
