@@ -147,7 +147,8 @@ func (s *session) exit(ts *testscript.TestScript, code int) {
 }
 
 // awaitProcessCommand waits until a process with this command line runs on
-// this machine, or with ! until none does. Choose a line that nobody else has.
+// this machine, or with ! until none does. One that is stopped does not run: a
+// shell says that it goes on before it does. Choose a line that nobody else has.
 func awaitProcessCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 1 {
 		ts.Fatalf("usage: [!] await-process COMMAND-LINE")
@@ -163,30 +164,35 @@ func awaitProcessCommand(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // runs reports whether a process that is younger than this test has the
-// command line: an older one was left by somebody else.
+// command line and is not stopped: an older one was left by somebody else.
 func runs(commandLine string) bool {
+	_, began := status("/proc/self")
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is well formed
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		if err == nil && string(text) == commandLine && startOf(filepath.Dir(file)) >= startOf("/proc/self") {
+		if err != nil || string(text) != commandLine {
+			continue
+		}
+		if state, start := status(filepath.Dir(file)); state != "T" && start >= began {
 			return true
 		}
 	}
 	return false
 }
 
-// startOf is when a process began, in clock ticks since the machine's start:
-// field 22 of proc_pid_stat(5). One that is gone began never.
-func startOf(dir string) int {
+// status is a process's state, and when it began in clock ticks since the
+// machine's start: fields 3 and 22 of proc_pid_stat(5). One that is gone began
+// never.
+func status(dir string) (state string, start int) {
 	text, _ := os.ReadFile(filepath.Join(dir, "stat"))
 	_, rest, _ := strings.Cut(string(text), ") ")
 	fields := strings.Fields(rest)
 	if len(fields) < 20 {
-		return -1
+		return "", -1
 	}
 	ticks, err := strconv.Atoi(fields[19])
 	if err != nil {
-		return -1
+		return "", -1
 	}
-	return ticks
+	return fields[0], ticks
 }
