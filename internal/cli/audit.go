@@ -25,10 +25,10 @@ administer it, of the whole platform for its administrators. Values of the confi
 		Args:    takes(0, 0, ""),
 		RunE: c.asks(func(ctx context.Context, s *session, _ []string) (err error) {
 			q.App = c.app
-			if q.Since, err = c.moment(since); err != nil {
+			if q.Since, err = c.moment("slipway audit", since); err != nil {
 				return err
 			}
-			if q.Until, err = c.moment(until); err != nil {
+			if q.Until, err = c.moment("slipway audit", until); err != nil {
 				return err
 			}
 			events, count, err := s.Audit(ctx, q, limit)
@@ -62,7 +62,7 @@ func attrsText(attrs map[string]string) string {
 }
 
 // moment reads how long ago, a day, or an RFC 3339 time; zero for "".
-func (c *cli) moment(text string) (time.Time, error) {
+func (c *cli) moment(command, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -74,5 +74,5 @@ func (c *cli) moment(text string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, &usageError{"slipway", fmt.Sprintf("%q is no time: write 2h, 7d, 2026-01-31 or 2026-01-31T12:00:00Z", text)}
+	return time.Time{}, &usageError{command, fmt.Sprintf("%q is no time: write 2h, 7d, 2026-01-31 or 2026-01-31T12:00:00Z", text)}
 }

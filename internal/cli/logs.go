@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,10 +32,13 @@ on until Ctrl-C, also across a restart of the platform. --json prints an object 
 		Example: "  slipway logs\n  slipway logs -f -n 10\n  slipway logs -p worker --since 10m\n  slipway logs --source build",
 		Args:    takes(0, 0, ""),
 		RunE: c.verb(func(ctx context.Context, _ []string) error {
+			if q.Source != "" && !slices.Contains(logSources, q.Source) {
+				return &usageError{"slipway logs", fmt.Sprintf("--source is one of %s", strings.Join(logSources, ", "))}
+			}
 			if q.Lines < 0 {
 				return &usageError{"slipway logs", "-n is how many lines: 1 or more"}
 			}
-			from, err := c.moment(since)
+			from, err := c.moment("slipway logs", since)
 			if err != nil {
 				return err
 			}
@@ -61,10 +65,11 @@ on until Ctrl-C, also across a restart of the platform. --json prints an object 
 	flags.StringVar(&q.Source, "source", "", "only of app, build or controller")
 	must(flags.MarkHidden("tail"))
 	must(cmd.RegisterFlagCompletionFunc("process", c.completeTypes))
-	must(cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions(
-		[]string{platform.LogApp, platform.LogBuild, platform.LogController}, cobra.ShellCompDirectiveNoFileComp)))
+	must(cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions(logSources, cobra.ShellCompDirectiveNoFileComp)))
 	return c.ofApp(cmd)
 }
+
+var logSources = []string{platform.LogApp, platform.LogBuild, platform.LogController}
 
 // sinceLines is how many lines are looked at for --since.
 const sinceLines = 10000
@@ -83,7 +88,7 @@ func (c *cli) logs(ctx context.Context, s *session, app string, q api.LogQuery, 
 	err := p.stream(ctx, s, app, q)
 	if err != nil || !q.Follow {
 		if err == nil && p.count == 0 {
-			c.none("%s has said nothing yet.", app)
+			c.none("%s", nothingSaid(app, q, from))
 		}
 		return err
 	}
@@ -105,6 +110,14 @@ func (c *cli) logs(ctx context.Context, s *session, app string, q api.LogQuery, 
 		}
 	}
 	return ctx.Err()
+}
+
+// nothingSaid tells an app that is silent from a question that leaves all out.
+func nothingSaid(app string, q api.LogQuery, from time.Time) string {
+	if q.Process == "" && q.Source == "" && from.IsZero() {
+		return app + " has said nothing yet."
+	}
+	return "Nothing of that kind is in the log of " + app + ". See all of it with: slipway logs -a " + app
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

@@ -14,6 +14,7 @@ import (
 const logAnswer = `2016-10-18T20:29:38+00:00 deis[controller]: INFO config blog-1cf0cea updated
 2016-10-18T20:29:39+00:00 blog[build]: -----> Go app detected
 2016-10-18T20:29:40+00:00 blog[web.v2.x3ten]: GET / 200
+2016-10-18T20:29:41+00:00 blog[router]: {"status":200}
 not in the form
 `
 
@@ -22,11 +23,15 @@ func TestLogsAreShownAsTheyAre(t *testing.T) {
 	u := at(t, c)
 	u.types("logs", "-a", "blog").want(t, 0, logAnswer, "")
 	u.types("logs", "-a", "mute").want(t, 0, "", "mute has said nothing yet.\n")
+	u.types("logs", "-a", "mute", "-p", "wbe").want(t, 0, "", "Nothing of that kind is in the log of mute. See all of it with: slipway logs -a mute\n")
+	u.types("logs", "-a", "mute", "--source", "router").want(t, 2, "", "Error: --source is one of app, build, controller\nUsage and examples: slipway logs --help\n")
+	u.types("logs", "-a", "mute", "--since", "noon").want(t, 2, "", "Error: \"noon\" is no time: write 2h, 7d, 2026-01-31 or 2026-01-31T12:00:00Z\nUsage and examples: slipway logs --help\n")
 	u.types("logs", "-a", "nope").want(t, 3, "", "Error: there is no app nope\nList yours with: slipway apps; make it with: slipway create\n")
 	u.types("logs", "-a", "blog", "--json").want(t, 0, `
 {"time":"2016-10-18T20:29:38+00:00","source":"controller","text":"INFO config blog-1cf0cea updated"}
 {"time":"2016-10-18T20:29:39+00:00","source":"build","text":"-----> Go app detected"}
 {"time":"2016-10-18T20:29:40+00:00","source":"app","process":"web","release":"v2","instance":"x3ten","text":"GET / 200"}
+{"time":"2016-10-18T20:29:41+00:00","source":"app","process":"router","text":"{\"status\":200}"}
 {"text":"not in the form"}
 `, "")
 }

@@ -266,21 +266,6 @@ func TestATextOfSeveralLinesIsSeveralLines(t *testing.T) {
 	wantTexts(t, l.Tail("blog", logs.Filter{}), "one", "two", "", "four")
 }
 
-func TestLinesAreFormattedAsDeisDoes(t *testing.T) {
-	at := moment
-	for want, given := range map[string]platform.LogLine{
-		"2016-10-18T20:29:38+00:00 foo[web.v2.x3ten]: GET / 200":                 {At: at, App: "foo", Source: "app", Process: "web", Release: 2, Instance: "foo-web-1234567890-x3ten", Text: "GET / 200"},
-		"2016-10-18T20:29:38+00:00 foo[release]: migrated":                       {At: at, App: "foo", Source: "app", Process: "release", Text: "migrated"},
-		"2016-10-18T20:29:38+00:00 foo[build]: -----> Go":                        {At: at, App: "foo", Source: "build", Text: "-----> Go"},
-		"2016-10-18T20:29:38+00:00 deis[controller]: INFO foo updated":           {At: at.In(time.FixedZone("", 7200)), App: "foo", Source: "controller", Text: "foo updated"},
-		"2016-10-18T20:29:38+00:00 deis[controller]: ERROR (app::deploy): crash": {At: at, App: "foo", Source: "controller", Text: "ERROR (app::deploy): crash"},
-	} {
-		if got := logs.Format(given); got != want {
-			t.Errorf("got  %s\nwant %s", got, want)
-		}
-	}
-}
-
 func TestARemovedAppIsForgotten(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, logs.Options{Dir: dir})

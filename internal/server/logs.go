@@ -96,15 +96,16 @@ func (l *lines) end() {
 	_ = l.control.SetWriteDeadline(time.Time{})
 }
 
-// lineText is a line as Deis' clients colour it: time, tag, text.
+// lineText is a line as Deis' clients colour it: time, tag, text. A line of the
+// platform about an app, such as the router's of a request, is of no instance.
 func lineText(line platform.LogLine) string {
 	tag := "deis[" + line.Source + "]"
 	if line.Source == platform.LogApp {
-		instance := line.Instance
-		if len(instance) > 5 {
-			instance = instance[len(instance)-5:]
+		from := line.Process
+		if line.Instance != "" {
+			from = fmt.Sprintf("%s.v%d.%s", from, line.Release, line.Instance[max(0, len(line.Instance)-5):])
 		}
-		tag = fmt.Sprintf("%s[%s.v%d.%s]", line.App, line.Process, line.Release, instance)
+		tag = line.App + "[" + from + "]"
 	}
 	return line.At.UTC().Format(lineTime) + " " + tag + ": " + line.Text + "\n"
 }

@@ -359,9 +359,11 @@ func TestLogsAreTextAndNothingIs204(t *testing.T) {
 	d.desk.apps["blog"].lines = []platform.LogLine{
 		{At: born, App: "blog", Source: platform.LogController, Text: "INFO config blog-1cf0cea updated"},
 		{At: born, App: "blog", Source: platform.LogApp, Process: "web", Release: 2, Instance: "blog-web-1499930585-x3ten", Text: "GET / 200"},
+		{At: born, App: "blog", Source: platform.LogApp, Process: "router", Text: "GET / 200"},
 	}
 	d.expect("bob", "GET", "/v2/apps/blog/logs?log_lines=x", "", 200,
-		"2016-10-18T20:29:38+00:00 deis[controller]: INFO config blog-1cf0cea updated\n2016-10-18T20:29:38+00:00 blog[web.v2.x3ten]: GET / 200\n")
+		"2016-10-18T20:29:38+00:00 deis[controller]: INFO config blog-1cf0cea updated\n2016-10-18T20:29:38+00:00 blog[web.v2.x3ten]: GET / 200\n"+
+			"2016-10-18T20:29:38+00:00 blog[router]: GET / 200\n")
 }
 
 func TestFollowedLinesArriveOneByOne(t *testing.T) {
