@@ -53,11 +53,11 @@ func (c *Controller) Volumes(ctx context.Context, caller platform.Caller, app st
 	}
 	var all []VolumeStatus
 	for _, name := range slices.Sorted(maps.Keys(found.volumes)) {
-		all = append(all, VolumeStatus{Volume: found.volumes[name], Kept: slices.Contains(kept, name), HeldBy: c.holders(app, name)})
+		all = append(all, VolumeStatus{Volume: found.volumes[name], Kept: slices.Contains(kept, name), HeldBy: c.heldBy(app, name)})
 	}
 	for _, name := range kept {
 		if _, there := found.volumes[name]; !there {
-			all = append(all, VolumeStatus{Volume: platform.Volume{Name: name}, Removed: true, Kept: true, HeldBy: c.holders(app, name)})
+			all = append(all, VolumeStatus{Volume: platform.Volume{Name: name}, Removed: true, Kept: true, HeldBy: c.heldBy(app, name)})
 		}
 	}
 	return all, nil
@@ -292,7 +292,7 @@ func (c *Controller) holders(app, name string) []string {
 	known := make(map[string]bool, len(wanted))
 	for _, instance := range wanted {
 		known[instance.ID] = true
-		if slices.ContainsFunc(instance.Spec.Mounts, func(m platform.Mount) bool { return m.Volume == name }) {
+		if mountsVolume(instance, name) {
 			ids = append(ids, instance.ID)
 		}
 	}
@@ -303,6 +303,32 @@ func (c *Controller) holders(app, name string) []string {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+func mountsVolume(instance platform.InstanceSpec, volume string) bool {
+	return slices.ContainsFunc(instance.Spec.Mounts, func(m platform.Mount) bool { return m.Volume == volume })
+}
+
+// heldBy are the holders as people are told of them: a volume has one writer,
+// so that none of the others has it once a wanted one is up with it.
+func (c *Controller) heldBy(app, name string) []string {
+	wanted, _ := c.fleet.Wanted(app)
+	if id := writer(wanted, c.fleet.Instances(app), name); id != "" {
+		return []string{id}
+	}
+	return c.holders(app, name)
+}
+
+// writer is the instance that is wanted and up with a volume, or "".
+func writer(wanted []platform.InstanceSpec, seen []platform.Instance, volume string) string {
+	for _, instance := range seen {
+		if instance.State == platform.InstanceUp && slices.ContainsFunc(wanted, func(s platform.InstanceSpec) bool {
+			return s.ID == instance.ID && mountsVolume(s, volume)
+		}) {
+			return instance.ID
+		}
+	}
+	return ""
 }
 
 // forget deletes the data of volumes that shall go and that nobody has. It is
