@@ -220,6 +220,12 @@ func TestAnErrorSaysTheNextStepAndEndsWithItsCode(t *testing.T) {
 		"GET /v2/apps/blog/config/":      `{"values":{}}`,
 		"GET /v2/apps/broken/config/":    `500 {"detail":"Server Error"}`,
 		"DELETE /v2/apps/blog/domains/x": `404 "No Domain matches the given query."`,
+		"POST /v2/certs/shop/domain/":    `404 "No Certificate matches the given query."`,
+		"POST /v2/apps/blog/perms/":      `404 "No User matches the given query."`,
+		"GET /v2/apps/blog/volumes/":     `{"volumes":[{"name":"data","mounts":{}},{"name":"dta","mounts":{},"removed":true}]}`,
+
+		"POST /v2/apps/blog/releases/rollback/":  `400 {"detail":"Release matching query does not exist."}`,
+		"POST /v2/apps/fresh/releases/rollback/": `400 {"detail":"Cannot roll back to initial release."}`,
 	})
 	u := at(t, c)
 	u.types("info", "-a", "nope").want(t, 3, "", `
@@ -246,7 +252,23 @@ Wait for the other change; follow it with: slipway logs -f
 Error: A of blog is not set
 List what is set with: slipway config -a blog
 `)
-	u.types("domains", "remove", "x", "-a", "blog").want(t, 3, "", "Error: there is no domain x\n")
+	u.types("domains", "remove", "x", "-a", "blog").want(t, 3, "", "Error: there is no domain x\nSee what there is with: slipway domains -a blog\n")
+	u.types("certs", "attach", "shop", "x").want(t, 3, "", "Error: there is no certificate shop\nSee what there is with: slipway certs\n")
+	u.types("perms", "add", "zoe", "-a", "blog").want(t, 3, "", "Error: there is no user of that name\n")
+	u.types("rollback", "v99", "-a", "blog").want(t, 3, "", `
+Rolling back blog to v99… failed
+Error: there is no release v99
+See what there is with: slipway releases -a blog
+`)
+	u.types("rollback", "-a", "fresh").want(t, 1, "", `
+Rolling back fresh one release… failed
+Error: Cannot roll back to initial release.
+It runs nothing. See what there is with: slipway releases
+`)
+	u.types("volumes", "mount", "dta", "web=/data", "-a", "blog").want(t, 3, "", `
+Error: there is no volume dta
+See what there is with: slipway volumes -a blog; add it with: slipway volumes add dta TYPE=/PATH -a blog
+`)
 	u.types("config", "-a", "broken").want(t, 1, "", "Error: Server Error\n")
 	u.types("info", "-a", "Not_An_App").want(t, 2, "", "Error: id: App name must start with an alphabetic character, cannot end with a hyphen and can only contain a-z (lowercase), 0-9 and hyphens.\n")
 }

@@ -251,6 +251,7 @@ code is 1 when it failed. Interrupting this command does not end the run.`,
 					c.stdout.say("%s of %s runs. See how it goes with: slipway cron history %s", args[0], app, args[0])
 				})
 			}
+			c.stderr.say("%s", c.stderr.paint(faint, fmt.Sprintf("Waiting until it ends; Ctrl-C leaves it running. What it prints: slipway logs -f -p %s -a %s", args[0], app)))
 			err = c.during("Running "+args[0]+" of "+app, func() (string, error) {
 				run, err = s.ended(ctx, app, run)
 				return resultText(run), err

@@ -134,8 +134,39 @@ func lookedUp(kind, path string) string {
 		name = segments[2]
 	case kind == "Cron" && len(segments) > 4:
 		name = segments[4]
+	case kind == "Certificate" && len(segments) > 2:
+		name = segments[2]
+	case kind == "User" && name == "perms":
+		return "of that name"
 	}
 	return unescaped(name)
+}
+
+// lists are the verbs that list what was looked up; App's says more.
+var lists = map[string]string{
+	"Build": "builds", "Certificate": "certs", "Cron": "cron", "Domain": "domains", "Group": "groups", "Instance": "ps", "Key": "keys",
+	"Port": "ports", "Release": "releases", "Service": "services", "Stack": "stack", "Token": "tokens", "Volume": "volumes",
+}
+
+// listStep is to look at what there is, of an app or, with "", of the user.
+func listStep(verb, app string) string {
+	step := "See what there is with: slipway " + verb
+	if app != "" {
+		step += " -a " + app
+	}
+	return step
+}
+
+// lookedUpStep is where to find what a request's path misnamed.
+func lookedUpStep(kind, path string) string {
+	segments, app := strings.Split(strings.Trim(path, "/"), "/"), ""
+	if len(segments) > 2 && segments[1] == "apps" {
+		app = unescaped(segments[2])
+	}
+	if verb := lists[kind]; verb != "" {
+		return listStep(verb, app)
+	}
+	return ""
 }
 
 // nextStep says what to do about an error, or nothing.
@@ -193,6 +224,15 @@ func refusedStep(e *client.Error) string {
 		return "Wait for the other change; follow it with: slipway logs -f"
 	case strings.HasPrefix(detail, "(app::deploy)"):
 		return "See why with: slipway logs"
+	case strings.HasPrefix(detail, "Container type "):
+		return "See the process types with: slipway info"
+	case detail == "Cannot roll back to initial release.":
+		return "It runs nothing. " + listStep("releases", "")
+	case strings.Contains(e.Answer.Error(), "Public Key is already in use"):
+		return "A key is one user's, once. See yours with: slipway keys"
+	}
+	if match := lookup.FindStringSubmatch(detail); match != nil {
+		return lookedUpStep(match[1], e.Path)
 	}
 	return ""
 }

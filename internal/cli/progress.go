@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -16,7 +18,10 @@ func (c *cli) during(text string, work func() (done string, err error)) error {
 	if c.stderr.terminal {
 		fmt.Fprintf(c.stderr, "\r\x1b[K%s… ", text)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err // which says that it was interrupted
+	case err != nil:
 		c.stderr.say("%s", c.stderr.paint(bad, "failed"))
 		return err
 	}

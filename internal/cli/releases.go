@@ -2,12 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-paas/slipway/internal/api"
+	"github.com/slipway-paas/slipway/internal/client"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
@@ -176,11 +178,20 @@ release before the current one.`,
 				doing: fmt.Sprintf("Rolling back %s %s", app, text), about: []string{"rolled back"},
 				work: func(ctx context.Context) (func(api.Release) bool, error) {
 					made, err := s.Rollback(ctx, app, version)
-					return func(r api.Release) bool { return r.Version == made }, err
+					return func(r api.Release) bool { return r.Version == made }, noRelease(err, app, version)
 				},
 			})
 		}),
 	}))
+}
+
+// noRelease words that the release to go back to is not there, which the
+// platform says as Deis does: without its name, as of a field that is wrong.
+func noRelease(err error, app string, version int) error {
+	if refused, ok := errors.AsType[*client.Error](err); ok && refused.Answer.Detail == "Release matching query does not exist." {
+		return hinted(because(platform.ErrNotFound, "there is no release v%d", version), "%s", listStep("releases", app))
+	}
+	return err
 }
 
 // readVersion is the version of a tag; 0 without one.

@@ -53,7 +53,7 @@ func (c *cli) paper(ctx context.Context, s *session, app string, version int, pr
 	}
 	text, err := ask(ctx, app, version)
 	if errors.Is(err, platform.ErrNotFound) {
-		err = because(platform.ErrNotFound, "there is no release v%d of %s, or it %s", version, app, what)
+		err = hinted(because(platform.ErrNotFound, "there is no release v%d of %s, or it %s", version, app, what), "%s", listStep("images", app))
 	}
 	return text, err
 }

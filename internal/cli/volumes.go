@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-paas/slipway/internal/api"
+	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 const volumesLong = `Keep directories that outlive an app's instances: releases, restarts, crashes, another name of the app.
@@ -105,9 +107,23 @@ func (c *cli) volumeMountCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := s.hasVolume(ctx, app, args[0]); err != nil {
+				return err
+			}
 			return c.setVolume(ctx, s, app, api.SetVolume{Name: args[0], Mounts: map[string]*string{process: &at}}, "Mounting volume "+args[0])
 		}),
 	}
+}
+
+// hasVolume refuses a name that is misspelt: the app would get an empty
+// directory where its data should be.
+func (s *session) hasVolume(ctx context.Context, app, name string) error {
+	volumes, err := s.Volumes(ctx, app)
+	if err != nil || slices.ContainsFunc(volumes, func(v api.Volume) bool { return v.Name == name && !v.Removed }) {
+		return err
+	}
+	return hinted(because(platform.ErrNotFound, "there is no volume %s", name),
+		"See what there is with: slipway volumes -a %s; add it with: slipway volumes add %s TYPE=/PATH -a %s", app, name, app)
 }
 
 func (c *cli) volumeUnmountCmd() *cobra.Command {
