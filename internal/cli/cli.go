@@ -73,6 +73,7 @@ type cli struct {
 func New(o Options) *cobra.Command {
 	o = o.withDefaults()
 	c := &cli{opts: o, wait: true, stdout: newScreen(o.Stdout, o.env), stderr: newScreen(o.Stderr, o.env)}
+	c.stdout.lost = new(error)
 	root := &cobra.Command{
 		Use:   "slipway",
 		Short: "From git push to a live, watched, reversible service",

@@ -273,6 +273,22 @@ See what there is with: slipway volumes -a blog; add it with: slipway volumes ad
 	u.types("info", "-a", "Not_An_App").want(t, 2, "", "Error: id: App name must start with an alphabetic character, cannot end with a hyphen and can only contain a-z (lowercase), 0-9 and hyphens.\n")
 }
 
+func TestAnAnswerThatCannotBeWrittenIsNotTakenForWhole(t *testing.T) {
+	c := newContract(t, map[string]string{"GET /v2/apps/blog/config/": `{"values":{"A":"1"}}`, "GET /v2/apps/": `{"results":[{"id":"blog"}]}`, "GET /v2/apps/blog/logs": logAnswer})
+	u := at(t, c)
+	for _, line := range []string{"apps", "apps --json", "config -a blog", "logs -a blog", "version", "ps --help"} {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stderr bytes.Buffer
+		if code := execute(t.Context(), u.options(nil, full, &stderr), strings.Fields(line)); code != 1 || !strings.Contains(stderr.String(), "no space left on device") {
+			t.Errorf("slipway %s on a full disk: %d %s", line, code, &stderr)
+		}
+		_ = full.Close()
+	}
+}
+
 func TestAPlatformThatIsAwayEndsWithSix(t *testing.T) {
 	c := newContract(t, nil)
 	c.Close()

@@ -31,6 +31,9 @@ const (
 // told stderr what went wrong. The arguments are the process's unless set.
 func Execute(ctx context.Context, root *cobra.Command) int {
 	err := root.ExecuteContext(ctx)
+	if out, ok := root.OutOrStdout().(screen); ok && err == nil && *out.lost != nil {
+		err = fmt.Errorf("not all of the answer could be written: %w", *out.lost)
+	}
 	to, ok := root.ErrOrStderr().(screen)
 	if !ok {
 		to = screen{Writer: root.ErrOrStderr()}

@@ -16,6 +16,15 @@ type screen struct {
 	io.Writer
 	terminal bool
 	colour   bool
+	lost     *error // the first write that failed, where that is asked for
+}
+
+func (s screen) Write(p []byte) (int, error) {
+	n, err := s.Writer.Write(p)
+	if err != nil && s.lost != nil && *s.lost == nil {
+		*s.lost = err
+	}
+	return n, err
 }
 
 func newScreen(w io.Writer, env func(string) string) screen {
@@ -82,7 +91,7 @@ func (s screen) paint(t tone, text string) string {
 
 // say prints one line.
 func (s screen) say(format string, args ...any) {
-	fmt.Fprintf(s.Writer, format+"\n", args...)
+	fmt.Fprintf(s, format+"\n", args...)
 }
 
 // printable is text that cannot move the cursor or end its line: what others
