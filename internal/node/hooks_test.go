@@ -128,13 +128,14 @@ func TestAPreStopCommandRunsBeforeSIGTERM(t *testing.T) {
 	w.node()
 	const command = "trap 'cat before; exit' TERM; echo ready; while :; do sleep 0.01; done"
 	w.apply("blog", w.worker(1, command, func(s *platform.Spec) {
-		s.PreStop = "echo busy; sleep 0.2; echo $VERSION said goodbye > before"
+		s.PreStop = "sleep 0.2; echo $VERSION said goodbye > before; echo busy; exit 3"
 	}))
 	w.up("blog", 1, 1)
 	w.said("blog", func(line string) bool { return line == "ready" })
 	w.apply("blog")
-	w.said("blog", func(line string) bool { return strings.HasSuffix(line, "pre-stop: busy") })
-	w.said("blog", func(line string) bool { return line == "one said goodbye" })
+	for _, want := range []string{"pre-stop: busy", "pre-stop command exited with code 3", "one said goodbye"} {
+		w.said("blog", func(line string) bool { return strings.HasSuffix(line, want) })
+	}
 }
 
 func TestAPreStopCommandHasTheGraceAndNoMore(t *testing.T) {
