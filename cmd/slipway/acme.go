@@ -229,7 +229,7 @@ func (p *plane) startACME(ctx context.Context, o *options) error {
 		hosts = append(hosts, "*."+o.Domain)
 	}
 	if strings.Contains(o.Domain, ".") || o.acme.DNS == "" {
-		p.keeper.Want("", hosts, false)
+		p.keeper.Want("", "", hosts, false)
 	}
 	if err := p.controller.CertifyAll(ctx); err != nil {
 		return err

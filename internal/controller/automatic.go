@@ -20,8 +20,9 @@ import (
 // an empty owner, the platform; *acme.Keeper is one.
 type Authority interface {
 	// Want makes hosts all that owner wants certificates for. It does not wait
-	// for them. anew tries at once what failed.
-	Want(owner string, hosts []string, anew bool)
+	// for them. Users, whom apps belong to, take turns. anew tries at once what
+	// failed.
+	Want(owner, user string, hosts []string, anew bool)
 	// State says how it stands with a host; false: nobody wants one for it.
 	State(host string) (platform.HostCertificate, bool)
 }
@@ -29,7 +30,7 @@ type Authority interface {
 // nobody is the Authority of a platform that has none.
 type nobody struct{}
 
-func (nobody) Want(string, []string, bool) {}
+func (nobody) Want(string, string, []string, bool) {}
 
 func (nobody) State(string) (platform.HostCertificate, bool) {
 	return platform.HostCertificate{}, false
@@ -46,7 +47,7 @@ func (c *Controller) certify(ctx context.Context, app string, anew bool) {
 		c.log.Warn("certificates of an app were not asked for", "app", app, "err", err)
 		return
 	}
-	c.authority.Want(app, wants[app], anew)
+	c.authority.Want(app, wants[app].user, wants[app].hosts, anew)
 }
 
 // CertifyAll tells the authority of the domains of all apps. Call it before it
@@ -55,21 +56,27 @@ func (c *Controller) CertifyAll(ctx context.Context) error {
 	c.certifyLock.Lock()
 	defer c.certifyLock.Unlock()
 	wants, err := c.automaticHosts(ctx, "")
-	for app, hosts := range wants {
-		c.authority.Want(app, hosts, false)
+	for app, want := range wants {
+		c.authority.Want(app, want.user, want.hosts, false)
 	}
 	return err
 }
 
+// automaticHosts are those of an app.
+type automaticHosts struct {
+	user  string // who owns the app
+	hosts []string
+}
+
 // automaticHosts are the hosts that want a certificate, by app; of all apps when
 // app is empty.
-func (c *Controller) automaticHosts(ctx context.Context, app string) (map[string][]string, error) {
-	wants := make(map[string][]string)
+func (c *Controller) automaticHosts(ctx context.Context, app string) (map[string]automaticHosts, error) {
+	wants := make(map[string]automaticHosts)
 	err := c.store.Read(ctx, func(tx *store.Tx) error {
 		clear(wants)
 		domains, err := tx.AutomaticDomains(app)
 		for _, d := range domains {
-			wants[d.App] = append(wants[d.App], c.fullHost(d.Domain))
+			wants[d.App] = automaticHosts{d.Owner, append(wants[d.App].hosts, c.fullHost(d.Domain))}
 		}
 		return err
 	})

@@ -39,6 +39,7 @@ func (c *Controller) Transfer(ctx context.Context, caller platform.Caller, app, 
 	})
 	if err == nil && changed {
 		c.note(app, "INFO %s transferred %s to %s", caller.User, app, owner)
+		c.certify(ctx, app, false) // as the new owner's
 	}
 	return err
 }

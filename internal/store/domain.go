@@ -48,9 +48,11 @@ func (tx *Tx) Domains(app string, page platform.Page) ([]platform.Domain, int, e
 }
 
 // AutomaticDomains are the app's domains that have no certificate attached and
-// want one by themselves, in order; of every app when app is empty.
+// want one by themselves, in order; of every app when app is empty. Their owner is
+// the app's, whoever added them.
 func (tx *Tx) AutomaticDomains(app string) ([]platform.Domain, error) {
-	query, args := "SELECT "+domainColumns+` FROM domains WHERE certificate IS NULL
+	columns := strings.Replace(domainColumns, "owner", "(SELECT apps.owner FROM apps WHERE apps.id = domains.app)", 1)
+	query, args := "SELECT "+columns+` FROM domains WHERE certificate IS NULL
 		AND NOT EXISTS (SELECT 1 FROM tls WHERE tls.app = domains.app AND tls.automatic = FALSE)`, []any{}
 	if app != "" {
 		query, args = query+" AND app = ?", append(args, app)

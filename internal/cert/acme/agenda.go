@@ -10,8 +10,14 @@ import (
 type agenda []*subject
 
 // Len and the methods below are heap.Interface's.
-func (a agenda) Len() int           { return len(a) }
-func (a agenda) Less(i, j int) bool { return a[i].due.Before(a[j].due) }
+func (a agenda) Len() int { return len(a) }
+
+func (a agenda) Less(i, j int) bool {
+	if a[i].rank != a[j].rank {
+		return a[i].rank < a[j].rank
+	}
+	return a[i].due.Before(a[j].due)
+}
 
 func (a agenda) Swap(i, j int) {
 	a[i], a[j] = a[j], a[i]
@@ -37,14 +43,10 @@ func (a *agenda) Pop() any {
 // out is the place of a subject that does not wait.
 const out = -1
 
-// plan has a subject wait until due.
+// plan has a subject that does not wait do so until due.
 func (a *agenda) plan(s *subject, due time.Time) {
-	s.due = due
-	if s.at == out {
-		heap.Push(a, s)
-		return
-	}
-	heap.Fix(a, s.at)
+	s.due, s.rank = due, 0
+	heap.Push(a, s)
 }
 
 // drop has it wait no more.

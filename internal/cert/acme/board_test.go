@@ -95,7 +95,7 @@ func TestAProofIsShownByTheRoutersOfEveryControlPlane(t *testing.T) {
 			other := p.elsewhere()
 			p.plane("asked", p, challenge)
 			orders := p.plane("orders", other, challenge)
-			orders.Want("blog", []string{"blog.test", "shop.test"}, false)
+			orders.Want("blog", "ann", []string{"blog.test", "shop.test"}, false)
 			other.until("both are got", func() bool {
 				blog, _ := orders.State("blog.test")
 				shop, _ := orders.State("shop.test")
@@ -148,7 +148,7 @@ func TestTheAuthorityIsToldToLookOnceEveryControlPlaneShowsTheProof(t *testing.T
 		return nil
 	}
 	p.plane("slow", other, "http-01")
-	p.plane("orders", p, "http-01").Want("blog", []string{"blog.test"}, false)
+	p.plane("orders", p, "http-01").Want("blog", "ann", []string{"blog.test"}, false)
 	p.issued("blog.test")
 	if !told.Load() || !shown.Load() || early.Load() {
 		t.Errorf("the authority was told: %t; the other showed it: %t, after that: %t", told.Load(), shown.Load(), early.Load())
@@ -160,7 +160,7 @@ func TestAControlPlaneWhoseRoutersCannotShowAProofHindersNoOther(t *testing.T) {
 	other := p.elsewhere()
 	other.acked = func(context.Context) error { return platform.ErrUnavailable }
 	p.plane("alone", other, "http-01")
-	p.plane("orders", p, "http-01").Want("blog", []string{"blog.test"}, false)
+	p.plane("orders", p, "http-01").Want("blog", "ann", []string{"blog.test"}, false)
 	p.issued("blog.test")
 }
 
@@ -209,7 +209,7 @@ func orderForEver() {
 	k, err := acme.New(log, db, deaf{}, acme.Options{Directory: c.Directory, Roots: c.Roots, Process: "dies", Lease: 5 * time.Second, Challenges: []string{"http-01"}})
 	die(err)
 	die(k.Start(context.Background()))
-	k.Want("blog", []string{c.Host}, false)
+	k.Want("blog", "ann", []string{c.Host}, false)
 	select {}
 }
 
@@ -235,7 +235,7 @@ func TestAControlPlaneThatIsKilledInTheMiddleOfAnOrderLeavesItToAnother(t *testi
 	p.until("its proof is shown here too", func() bool {
 		return slices.ContainsFunc(p.proofs(), func(name string) bool { return strings.HasPrefix(name, "proof/dies/http-01/") })
 	})
-	k.Want("blog", []string{"blog.test"}, false)
+	k.Want("blog", "ann", []string{"blog.test"}, false)
 	kill()
 	p.issued("blog.test")
 	if state, _ := k.State("blog.test"); state.Problem != "" || p.authority.Orders() != 2 {

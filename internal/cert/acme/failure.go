@@ -68,6 +68,21 @@ func retryAfter(detail string) time.Time {
 	return at.Add(time.Minute)
 }
 
+// blames reports whether an authority refused a name for what the name is, or
+// leads to: whoever wants it could have known.
+func blames(err error) bool {
+	problem, told := errors.AsType[acme.Problem](err)
+	if !told {
+		return false
+	}
+	switch problem.Type {
+	case acme.ProblemTypeCAA, acme.ProblemTypeConnection, acme.ProblemTypeDNS, acme.ProblemTypeIncorrectResponse, acme.ProblemTypeTLS,
+		acme.ProblemTypeUnauthorized, acme.ProblemTypeRejectedIdentifier, acme.ProblemTypeUnsupportedIdentifier:
+		return true
+	}
+	return false
+}
+
 var errNoDNS = errors.New("a wildcard is proven by DNS alone, and the platform was given no DNS provider (serve --acme-dns)")
 
 var errNotPublic = errors.New("a public authority certifies public names alone, and this is none")

@@ -74,9 +74,10 @@ type Options struct {
 }
 
 const (
-	// maxTurns is how many names are worked on at a time, turnTime how long one
-	// may take: names that lead nowhere take the authority's patience.
-	maxTurns = 16
+	// maxTurns is how many names are worked on at a time, of one user half of them;
+	// turnTime is how long one may take: names that lead nowhere take the
+	// authority's patience.
+	maxTurns = 32
 	turnTime = 10 * time.Minute
 	// orderPause is the time between two orders, but for the first few: a platform
 	// with ten thousand names shall not ask for all at once.
@@ -123,7 +124,10 @@ type Keeper struct {
 
 	mu       sync.Mutex
 	subjects map[string]*subject
-	agenda   agenda
+	agenda   agenda // those that are not due yet
+	due      fair   // those that are
+	working  int
+	tenants  map[string]*tenant  // by user
 	wants    map[string][]string // subjects by who wants them
 }
 
@@ -131,11 +135,16 @@ type Keeper struct {
 type subject struct {
 	name    string
 	wanted  map[string]bool // by whom
-	at      int             // in the agenda; out: it is worked on, or waits for a client
-	due     time.Time       // of its next turn
+	tenant  *tenant
+	at      int       // in the agenda, or in its tenant's line; out: it is worked on, or waits for a client
+	queued  bool      // it is in the line
+	rank    int       // there
+	due     time.Time // of its next turn
 	working bool
 	again   bool // once more, right after the turn that is under way
-	dormant bool // got when a client first comes
+	read    bool // what the store has of it is known
+	demand  bool // got when a client first comes
+	dormant bool // none came yet
 	known   *issued
 	failure failure
 }
@@ -150,7 +159,7 @@ type issued struct {
 func New(log *slog.Logger, db *store.Store, edge Edge, opt Options) (*Keeper, error) {
 	k := &Keeper{
 		log: log, opt: opt.withDefaults(), edge: edge, kick: make(chan struct{}, 1), demand: rate.NewLimiter(rate.Every(6*time.Second), 10),
-		subjects: map[string]*subject{}, wants: map[string][]string{},
+		subjects: map[string]*subject{}, tenants: map[string]*tenant{}, wants: map[string][]string{},
 	}
 	k.life, k.end = context.WithCancel(context.Background())
 	k.storage = newStorage(log, db, k.opt.Process, k.opt.Lease)
@@ -214,8 +223,9 @@ func (k *Keeper) Close() {
 }
 
 // Want makes hosts all that owner wants certificates for: an app, or whoever
-// speaks for the platform. anew tries at once what failed.
-func (k *Keeper) Want(owner string, hosts []string, anew bool) {
+// speaks for the platform. Users take turns at the authority, by all of their
+// apps. anew tries at once what failed.
+func (k *Keeper) Want(owner, user string, hosts []string, anew bool) {
 	k.mu.Lock()
 	var gone []string
 	next := k.subjectsFor(hosts)
@@ -226,12 +236,12 @@ func (k *Keeper) Want(owner string, hosts []string, anew bool) {
 		s := k.subjects[name]
 		if delete(s.wanted, owner); len(s.wanted) == 0 {
 			delete(k.subjects, name)
-			k.agenda.drop(s)
+			k.drop(s)
 			gone = append(gone, name)
 		}
 	}
 	for _, name := range next {
-		k.want(name, owner, anew)
+		k.want(name, owner, user, anew)
 	}
 	if k.wants[owner] = next; len(next) == 0 {
 		delete(k.wants, owner)
@@ -242,32 +252,77 @@ func (k *Keeper) Want(owner string, hosts []string, anew bool) {
 }
 
 // want adds an owner to a subject; k.mu is held.
-func (k *Keeper) want(name, owner string, anew bool) {
+func (k *Keeper) want(name, owner, user string, anew bool) {
 	s := k.subjects[name]
 	if s == nil {
-		s = &subject{name: name, wanted: map[string]bool{}, at: out, dormant: k.opt.OnDemand && owner != ""}
+		s = &subject{name: name, wanted: map[string]bool{}, at: out, demand: k.opt.OnDemand, dormant: k.opt.OnDemand}
 		k.subjects[name] = s
-		k.agenda.plan(s, time.Now())
+		s.tenant = k.tenant(user)
+		k.plan(s, time.Now())
 	}
 	s.wanted[owner] = true
-	if owner == "" && s.dormant {
-		k.rouse(s)
+	if owner == "" || !s.wanted[""] {
+		k.give(s, k.tenant(user))
 	}
-	if anew && (s.failure.Problem != "" || s.working) {
+	if owner == "" {
+		s.demand = false
+		k.wake(s)
+	}
+	if anew && !s.dormant && (s.failure.Problem != "" || s.working) {
 		s.failure = failure{forced: true}
-		k.rouse(s)
+		if s.again = s.working; !s.working {
+			k.plan(s, time.Now())
+		}
 	}
 }
 
-// rouse gives a subject its turn now, or once more after the one it has; k.mu is
-// held.
-func (k *Keeper) rouse(s *subject) {
-	s.dormant = false
-	if s.working {
-		s.again = true
+// tenant is a user's; k.mu is held.
+func (k *Keeper) tenant(user string) *tenant {
+	t := k.tenants[user]
+	if t == nil {
+		t = &tenant{}
+		k.tenants[user] = t
+	}
+	return t
+}
+
+// give makes a subject another tenant's; k.mu is held.
+func (k *Keeper) give(s *subject, t *tenant) {
+	if s.tenant == t {
 		return
 	}
-	k.agenda.plan(s, time.Now())
+	waits := s.at != out
+	k.drop(s)
+	if s.tenant = t; waits {
+		k.agenda.plan(s, s.due)
+	}
+}
+
+// plan gives a subject that is not worked on its next turn; k.mu is held.
+func (k *Keeper) plan(s *subject, due time.Time) {
+	k.drop(s)
+	k.agenda.plan(s, due)
+}
+
+// drop has it wait for none; k.mu is held.
+func (k *Keeper) drop(s *subject) {
+	if s.queued {
+		k.due.drop(s)
+		return
+	}
+	k.agenda.drop(s)
+}
+
+// wake gives a subject that waits for a client its turn; the store is looked up
+// once more, for others may have got its certificate. k.mu is held.
+func (k *Keeper) wake(s *subject) {
+	if !s.dormant {
+		return
+	}
+	if s.dormant = false; !s.working {
+		s.read = false
+		k.plan(s, time.Now())
+	}
 }
 
 // withdraw takes certificates that nobody wants off the edge. They stay in the
@@ -303,18 +358,16 @@ func (k *Keeper) subjectFor(host string) string {
 }
 
 // Asked says that a client came for hosts. Those that nobody wants a certificate
-// for get none, and of the others only so many in a time.
+// for get none, and of the others only so many in a time: the rest waits.
 func (k *Keeper) Asked(hosts []string) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	for _, host := range hosts {
-		s := k.subjects[k.subjectFor(host)]
-		if s == nil || !s.dormant || !k.demand.Allow() {
-			continue
+		if s := k.subjects[k.subjectFor(host)]; s != nil {
+			k.wake(s)
 		}
-		k.rouse(s)
-		k.hurry()
 	}
+	k.mu.Unlock()
+	k.hurry()
 }
 
 // State says how it stands with the certificate for a host; false: none is
@@ -326,10 +379,10 @@ func (k *Keeper) State(host string) (platform.HostCertificate, bool) {
 	if s == nil {
 		return platform.HostCertificate{}, false
 	}
-	return s.state(host), true
+	return s.state(host, time.Now()), true
 }
 
-func (s *subject) state(host string) platform.HostCertificate {
+func (s *subject) state(host string, now time.Time) platform.HostCertificate {
 	c := platform.HostCertificate{Host: host, Source: platform.SourceNone, Name: s.name}
 	if s.known != nil {
 		c.Source, c.Issuer, c.Expires = platform.SourceAutomatic, s.known.issuer, s.known.expires
@@ -340,6 +393,8 @@ func (s *subject) state(host string) platform.HostCertificate {
 		c.NextTry = s.due
 	case s.known == nil && s.dormant:
 		c.Waiting = "it is got when a client first comes"
+	case s.known == nil && s.tenant.may(now) > 0:
+		c.Waiting = "it waits, because many domains of the app's owner failed lately"
 	case s.known == nil:
 		c.Waiting = "it is on its way"
 	}
@@ -352,7 +407,7 @@ func (k *Keeper) Failing() (failing []platform.HostCertificate) {
 	defer k.mu.Unlock()
 	for name, s := range k.subjects {
 		if s.failure.Problem != "" {
-			failing = append(failing, s.state(name))
+			failing = append(failing, s.state(name, time.Now()))
 		}
 	}
 	slices.SortFunc(failing, func(a, b platform.HostCertificate) int { return strings.Compare(a.Host, b.Host) })

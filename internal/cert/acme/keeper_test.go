@@ -183,10 +183,10 @@ func TestANameIsProvenByHTTPWhateverItsAppIsSetTo(t *testing.T) {
 	p.router.SetRoute("resting", &platform.Route{App: "resting", Hosts: []string{"resting.test"}, Maintenance: true})
 	p.router.SetRoute("closed", &platform.Route{App: "closed", Hosts: []string{"closed.test"}, Allow: []string{"192.0.2.0/24"}})
 	k := p.keeper(p.options())
-	k.Want("secure", []string{"secure.test"}, false)
-	k.Want("resting", []string{"resting.test"}, false)
-	k.Want("closed", []string{"closed.test", "nobody.test"}, false)
-	k.Want("", []string{"slipway.apps.test"}, false)
+	k.Want("secure", "ann", []string{"secure.test"}, false)
+	k.Want("resting", "ann", []string{"resting.test"}, false)
+	k.Want("closed", "ann", []string{"closed.test", "nobody.test"}, false)
+	k.Want("", "", []string{"slipway.apps.test"}, false)
 	for _, host := range []string{"secure.test", "resting.test", "closed.test", "nobody.test", "slipway.apps.test"} {
 		p.issued(host)
 		if state, _ := k.State(host); state.Source != platform.SourceAutomatic || state.Problem != "" || state.Expires.IsZero() || !strings.HasPrefix(state.Issuer, "Pebble") {
@@ -201,7 +201,7 @@ func TestANameIsProvenByHTTPWhateverItsAppIsSetTo(t *testing.T) {
 	if res.StatusCode != http.StatusNotFound {
 		t.Errorf("a token of nobody's is answered with %d", res.StatusCode)
 	}
-	k.Want("secure", nil, false)
+	k.Want("secure", "ann", nil, false)
 	p.until("it is gone", func() bool { return !slices.Contains(p.Certificates(), "acme/secure.test") })
 }
 
@@ -209,7 +209,7 @@ func TestANameIsProvenByTLS(t *testing.T) {
 	p := newPlace(t, acmetest.Options{})
 	o := p.options()
 	o.Challenges = []string{"tls-alpn-01"}
-	p.keeper(o).Want("blog", []string{"blog.test"}, false)
+	p.keeper(o).Want("blog", "ann", []string{"blog.test"}, false)
 	if leaf := p.issued("blog.test"); !slices.Equal(leaf.DNSNames, []string{"blog.test"}) {
 		t.Errorf("it is for %v", leaf.DNSNames)
 	}
@@ -227,9 +227,9 @@ func TestAWildcardIsProvenByADynamicUpdate(t *testing.T) {
 	o.Domain = "apps.test"
 	o.DNS = p.dns("rfc2136", map[string]string{"server": p.names.Address, "key-name": acmetest.KeyName, "key": acmetest.Key})
 	k := p.keeper(o)
-	k.Want("", []string{"slipway.apps.test"}, false)
-	k.Want("blog", []string{"blog.apps.test"}, false)
-	k.Want("shop", []string{"shop.apps.test"}, false)
+	k.Want("", "", []string{"slipway.apps.test"}, false)
+	k.Want("blog", "ann", []string{"blog.apps.test"}, false)
+	k.Want("shop", "ann", []string{"shop.apps.test"}, false)
 	for _, host := range []string{"blog.apps.test", "shop.apps.test", "slipway.apps.test"} {
 		if leaf := p.issued(host); !slices.Equal(leaf.DNSNames, []string{"*.apps.test"}) {
 			t.Errorf("%s is served with one for %v", host, leaf.DNSNames)
@@ -242,7 +242,7 @@ func TestAWildcardIsProvenByADynamicUpdate(t *testing.T) {
 
 	o.DNS = p.dns("rfc2136", map[string]string{"server": p.names.Address, "key-name": acmetest.KeyName, "key": "d3Jvbmc="})
 	k = p.keeper(o)
-	k.Want("wrong", []string{"*.wrong.test"}, false)
+	k.Want("wrong", "ann", []string{"*.wrong.test"}, false)
 	if state := p.problem(k, "*.wrong.test"); !strings.Contains(state.Problem, "update test. at "+p.names.Address) || strings.Contains(state.Problem, "d3Jvbmc") {
 		t.Errorf("with a wrong key it is said: %s", state.Problem)
 	}
@@ -266,7 +266,7 @@ func TestAWildcardIsProvenByTheOperatorsProgram(t *testing.T) {
 	o := p.options()
 	o.DNS = must(acme.DNSProvider(slog.New(slog.DiscardHandler), "exec", map[string]string{"program": program}))(t)
 	k := p.keeper(o)
-	k.Want("shop", []string{"*.shop.test"}, false)
+	k.Want("shop", "ann", []string{"*.shop.test"}, false)
 	p.issued("www.shop.test")
 	p.until("it was called for both", func() bool {
 		calls, _ := os.ReadFile(filepath.Join(p.records, "calls"))
@@ -275,7 +275,7 @@ func TestAWildcardIsProvenByTheOperatorsProgram(t *testing.T) {
 	if err := os.WriteFile(program, []byte("#!/bin/sh\necho no zone here >&2\nexit 3\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	k.Want("other", []string{"*.other.test"}, false)
+	k.Want("other", "ann", []string{"*.other.test"}, false)
 	if state := p.problem(k, "*.other.test"); !strings.Contains(state.Problem, "exit status 3: no zone here") {
 		t.Errorf("it is said: %s", state.Problem)
 	}
@@ -287,13 +287,13 @@ func TestAWildcardIsProvenByAnAPI(t *testing.T) {
 	defer api.Close()
 	o := p.options()
 	o.DNS = p.dns("cloudflare", map[string]string{"api": api.URL, "token": "t0ken"})
-	p.keeper(o).Want("shop", []string{"*.shop.test"}, false)
+	p.keeper(o).Want("shop", "ann", []string{"*.shop.test"}, false)
 	p.issued("www.shop.test")
 	p.until("the record is gone", func() bool { return len(p.names.Texts("_acme-challenge.shop.test")) == 0 })
 
 	o.DNS = p.dns("cloudflare", map[string]string{"api": api.URL, "token": "wr0ng"})
 	k := p.keeper(o)
-	k.Want("other", []string{"*.other.test"}, false)
+	k.Want("other", "ann", []string{"*.other.test"}, false)
 	if state := p.problem(k, "*.other.test"); !strings.Contains(state.Problem, "Invalid access token") || strings.Contains(state.Problem, "wr0ng") {
 		t.Errorf("it is said: %s", state.Problem)
 	}
@@ -302,7 +302,7 @@ func TestAWildcardIsProvenByAnAPI(t *testing.T) {
 func TestWithoutDNSAWildcardGetsNoneAndItIsSaidWhy(t *testing.T) {
 	p := newPlace(t, acmetest.Options{})
 	k := p.keeper(p.options())
-	k.Want("shop", []string{"*.shop.test"}, false)
+	k.Want("shop", "ann", []string{"*.shop.test"}, false)
 	if state := p.problem(k, "*.shop.test"); !strings.Contains(state.Problem, "--acme-dns") || p.authority.Orders() > 0 {
 		t.Errorf("after %d orders it is said: %s", p.authority.Orders(), state.Problem)
 	}
@@ -328,7 +328,7 @@ func TestACertificateIsRenewedWhenTheAuthoritySaysSo(t *testing.T) {
 		return true
 	})
 	k := p.keeper(p.options())
-	k.Want("blog", []string{"blog.test"}, false)
+	k.Want("blog", "ann", []string{"blog.test"}, false)
 	first := p.issued("blog.test")
 	p.until("it asked when to renew", asked.Load)
 	if n := p.authority.Orders(); n != 1 {
@@ -347,7 +347,7 @@ func TestNoRequestFailsWhileCertificatesAreRenewed(t *testing.T) {
 	defer app.Close()
 	p.router.SetRoute("blog", &platform.Route{App: "blog", Hosts: []string{"blog.test"}, Release: 1, Backends: []platform.Backend{{Instance: "one", Address: app.Listener.Addr().String()}}})
 	k := p.keeper(p.options())
-	k.Want("blog", []string{"blog.test"}, false)
+	k.Want("blog", "ann", []string{"blog.test"}, false)
 	p.issued("blog.test")
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(p.authority.Root())
@@ -412,8 +412,8 @@ func TestNoRequestFailsWhileCertificatesAreRenewed(t *testing.T) {
 func TestWhatFailsIsSaidAndTriedAgain(t *testing.T) {
 	p := newPlace(t, acmetest.Options{Blocked: []string{"blocked.test"}})
 	k := p.keeper(p.options())
-	k.Want("blocked", []string{"blocked.test"}, false)
-	k.Want("elsewhere", []string{"elsewhere.invalid"}, false)
+	k.Want("blocked", "ann", []string{"blocked.test"}, false)
+	k.Want("elsewhere", "ann", []string{"elsewhere.invalid"}, false)
 	for host, want := range map[string]string{"blocked.test": "rejectedIdentifier", "elsewhere.invalid": "elsewhere.invalid"} {
 		state := p.problem(k, host)
 		if !strings.Contains(state.Problem, want) || state.NextTry.IsZero() || strings.Contains(state.Problem, "\n") {
@@ -433,7 +433,7 @@ func TestWhatFailsIsSaidAndTriedAgain(t *testing.T) {
 		return true
 	}
 	p.authority.Refuse(crowd)
-	k.Want("late", []string{"late.test"}, false)
+	k.Want("late", "ann", []string{"late.test"}, false)
 	if state := p.problem(k, "late.test"); !strings.Contains(state.Problem, "too many certificates") {
 		t.Errorf("it is said: %s", state.Problem)
 	}
@@ -450,7 +450,7 @@ func TestAnAuthorityThatIsAwayIsAskedAgainWhenItIsBack(t *testing.T) {
 	o := p.options()
 	p.authority.Close()
 	k := p.keeper(o)
-	k.Want("blog", []string{"blog.test"}, false)
+	k.Want("blog", "ann", []string{"blog.test"}, false)
 	if state := p.problem(k, "blog.test"); !strings.Contains(state.Problem, address) {
 		t.Errorf("it is said: %s", state.Problem)
 	}
@@ -472,13 +472,13 @@ func TestAnAccountIsBoundToTheOneAtTheAuthority(t *testing.T) {
 	o := p.options()
 	o.EABKey, o.EABSecret = "kid-1", "d3JvbmcgYnV0IGxvbmcgZW5vdWdoIHRvIGJlIHRha2Vu"
 	wrong := p.keeper(o)
-	wrong.Want("blog", []string{"blog.test"}, false)
+	wrong.Want("blog", "ann", []string{"blog.test"}, false)
 	if state := p.problem(wrong, "blog.test"); strings.Contains(state.Problem, o.EABSecret) || !strings.Contains(state.Problem, "authority") {
 		t.Errorf("with a wrong key it is said: %s", state.Problem)
 	}
 	wrong.Close()
 	o.EABSecret = key
-	p.keeper(o).Want("blog", []string{"blog.test"}, true)
+	p.keeper(o).Want("blog", "ann", []string{"blog.test"}, true)
 	p.issued("blog.test")
 }
 
@@ -495,8 +495,8 @@ func TestSeveralProcessesGetOneCertificate(t *testing.T) {
 // certificate, for which one order is made.
 func (p *place) orderedOnce(first, second *acme.Keeper, hosts []string) {
 	p.Helper()
-	first.Want("app", hosts, false)
-	second.Want("app", hosts, false)
+	first.Want("app", "ann", hosts, false)
+	second.Want("app", "ann", hosts, false)
 	for _, host := range hosts {
 		p.until("both know of "+host, func() bool {
 			a, _ := first.State(host)
@@ -527,7 +527,7 @@ func TestAProcessThatWasKilledLeavesNoLockToItsSuccessor(t *testing.T) {
 	began := time.Now()
 	lock("issue_cert_shop.test", "other/alive", 2*time.Second)
 	k := p.keeper(p.options())
-	k.Want("blog", []string{"blog.test", "shop.test"}, false)
+	k.Want("blog", "ann", []string{"blog.test", "shop.test"}, false)
 	p.issued("blog.test")
 	p.issued("shop.test")
 	if took := time.Since(began); took < 2*time.Second {
@@ -543,7 +543,7 @@ func TestOnDemandACertificateIsGotWhenAClientComesAndForOurNamesAlone(t *testing
 	p.router.SetEdge(platform.EdgeState{Domain: "apps.test", OnDemand: true})
 	p.router.OnAsked(func() { k.Asked(p.router.Asked()) })
 	p.router.SetRoute("blog", &platform.Route{App: "blog", Hosts: []string{"blog.test", "never.test"}})
-	k.Want("blog", []string{"blog.test", "never.test"}, false)
+	k.Want("blog", "ann", []string{"blog.test", "never.test"}, false)
 	p.until("they wait", func() bool { state, _ := k.State("blog.test"); return state.Waiting != "" })
 	for n := range 2000 {
 		conn, err := tls.Dial("tcp", p.tls, &tls.Config{ServerName: fmt.Sprintf("n%d.stranger.test", n), InsecureSkipVerify: true})
@@ -579,7 +579,7 @@ func TestAFloodOfClientsOnDemandOrdersSoManyInATime(t *testing.T) {
 	for n := range 100 {
 		hosts = append(hosts, fmt.Sprintf("n%d.test", n))
 	}
-	k.Want("blog", hosts, false)
+	k.Want("blog", "ann", hosts, false)
 	for range 100 {
 		k.Asked(append([]string{"stranger.test"}, hosts...))
 	}
@@ -602,13 +602,13 @@ func TestASecondStartFindsWhatTheFirstGot(t *testing.T) {
 	o := p.options()
 	o.FirstPause, o.LastPause = time.Hour, time.Hour
 	k := p.keeper(o)
-	k.Want("blog", []string{"blog.test", "blocked.test"}, false)
+	k.Want("blog", "ann", []string{"blog.test", "blocked.test"}, false)
 	leaf := p.issued("blog.test")
 	before := p.problem(k, "blocked.test")
 	k.Close()
 	orders := p.authority.Orders()
 	k = p.keeper(o)
-	k.Want("blog", []string{"blog.test", "blocked.test"}, false)
+	k.Want("blog", "ann", []string{"blog.test", "blocked.test"}, false)
 	p.until("both are known", func() bool {
 		good, _ := k.State("blog.test")
 		bad, _ := k.State("blocked.test")
@@ -617,6 +617,63 @@ func TestASecondStartFindsWhatTheFirstGot(t *testing.T) {
 	if again := p.issued("blog.test"); !again.Equal(leaf) || p.authority.Orders() != orders {
 		t.Errorf("%d were ordered again", p.authority.Orders()-orders)
 	}
-	k.Want("blog", []string{"blog.test", "blocked.test"}, true)
+	k.Want("blog", "ann", []string{"blog.test", "blocked.test"}, true)
 	p.until("it was tried at once", func() bool { return p.authority.Orders() > orders })
+}
+
+// deadNames are names that the authority refuses, which come first by the
+// alphabet and by when they were wanted.
+func deadNames(n int) (hosts []string) {
+	for i := range n {
+		hosts = append(hosts, fmt.Sprintf("a%03d.dead.test", i))
+	}
+	return hosts
+}
+
+// slowed checks that no more of them were ordered than one user's may be.
+func (p *place) slowed(began time.Time) {
+	p.Helper()
+	if most := 20 + int(time.Since(began)/(3*time.Minute)); p.authority.Ordered(".dead.test") > most {
+		p.Errorf("%d names that are dead were ordered in %s", p.authority.Ordered(".dead.test"), time.Since(began))
+	}
+}
+
+func TestAUserWithManyDeadNamesDelaysNobodyElse(t *testing.T) {
+	p := newPlace(t, acmetest.Options{Blocked: []string{"dead.test"}})
+	o := p.options()
+	o.FirstPause, o.LastPause = time.Hour, time.Hour
+	began := time.Now()
+	k := p.keeper(o)
+	dead := deadNames(300)
+	k.Want("one", "eve", dead[:150], false)
+	k.Want("two", "eve", dead[150:], false)
+	k.Want("blog", "bob", []string{"blog.test"}, false)
+	p.issued("blog.test")
+	p.until("her other names wait, and it is said why", func() bool {
+		state, _ := k.State(dead[299])
+		return strings.Contains(state.Waiting, "owner failed lately")
+	})
+	k.Want("shop", "ann", []string{"shop.test"}, false)
+	p.issued("shop.test")
+	p.slowed(began)
+	k.Want("three", "eve", []string{"good.test"}, false)
+	p.until("what she wants besides waits too", func() bool { state, _ := k.State("good.test"); return state.Waiting != "it is on its way" })
+	k.Want("three", "bob", []string{"good.test"}, false) // an app that is given away takes its names along
+	p.issued("good.test")
+	p.slowed(began)
+}
+
+func TestOnDemandDeadNamesTakeNobodysPlace(t *testing.T) {
+	p := newPlace(t, acmetest.Options{Blocked: []string{"dead.test"}})
+	o := p.options()
+	o.OnDemand, o.FirstPause, o.LastPause = true, time.Hour, time.Hour
+	began := time.Now()
+	k := p.keeper(o)
+	dead := deadNames(100)
+	k.Want("one", "eve", dead, false)
+	k.Want("blog", "bob", []string{"blog.test"}, false)
+	k.Asked(append(dead, "blog.test")) // once: who had to wait is not forgotten
+	p.issued("blog.test")
+	p.slowed(began)
+	k.Want("one", "eve", nil, false)
 }

@@ -17,9 +17,8 @@ import (
 
 // run gives every subject its turn when it is due, some at a time.
 func (k *Keeper) run() {
-	turns := make(chan struct{}, maxTurns)
 	for {
-		s, pause := k.next()
+		s, t, pause := k.next()
 		if s == nil {
 			timer := time.NewTimer(pause)
 			select {
@@ -31,28 +30,57 @@ func (k *Keeper) run() {
 			timer.Stop()
 			continue
 		}
-		select {
-		case turns <- struct{}{}:
-		case <-k.life.Done():
+		if k.life.Err() != nil {
 			return
 		}
 		k.work.Go(func() {
-			defer func() { <-turns }()
+			defer k.free(t)
 			k.turn(s)
 		})
 	}
 }
 
-// next is a subject that is due, and is then worked on; else how long there is
-// none.
-func (k *Keeper) next() (*subject, time.Duration) {
+// next is a subject that is due, and is then worked on for a tenant; else how
+// long there is none.
+func (k *Keeper) next() (*subject, *tenant, time.Duration) {
+	now := time.Now()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s, pause := k.agenda.next(time.Now())
-	if s != nil {
-		s.working = true
+	s, pause := k.agenda.next(now)
+	for ; s != nil; s, pause = k.agenda.next(now) {
+		k.due.add(s)
 	}
-	return s, max(pause, time.Millisecond)
+	s, left := k.due.take(now, maxTurns-k.working, func(s *subject) time.Duration { return k.onDemand(s, now) })
+	if s == nil {
+		return nil, nil, max(min(pause, left), time.Millisecond)
+	}
+	s.working = true
+	s.tenant.working++
+	k.working++
+	return s, s.tenant, 0
+}
+
+// onDemand is how long a subject waits that is got when a client comes: there are
+// only so many in a time.
+func (k *Keeper) onDemand(s *subject, now time.Time) time.Duration {
+	if !s.demand || s.known != nil {
+		return 0
+	}
+	token := k.demand.ReserveN(now, 1)
+	left := token.DelayFrom(now)
+	if left > 0 {
+		token.CancelAt(now)
+	}
+	return left
+}
+
+// free gives back a turn of a tenant's.
+func (k *Keeper) free(t *tenant) {
+	k.mu.Lock()
+	k.working--
+	t.working--
+	k.mu.Unlock()
+	k.hurry()
 }
 
 // turn brings one subject's certificate to where it should be.
@@ -60,34 +88,52 @@ func (k *Keeper) turn(s *subject) {
 	ctx, cancel := context.WithTimeout(k.life, turnTime)
 	defer cancel()
 	k.mu.Lock()
-	dormant, before := s.dormant, s.failure
+	read, before := s.read, s.failure
 	k.mu.Unlock()
-	var cert *certmagic.Certificate
-	var err error
-	switch {
-	case dormant && !k.storage.Exists(ctx, certmagic.StorageKeys.CertsSitePrefix(k.magic.Issuers[0].IssuerKey(), s.name)):
-		k.rest(s) // until a client comes
+	if !read || before.Attempts == 0 && !before.forced && k.recall(ctx, s.name).waits() {
+		k.look(ctx, s)
 		return
-	case before.Attempts == 0 && !before.forced:
-		if before = k.recall(ctx, s.name); before.waits() {
-			cert = k.stored(ctx, s.name)
-			k.put(s, cert, before, before.Next)
-			return
-		}
 	}
-	cert, err = k.bring(ctx, s.name)
+	cert, err := k.bring(ctx, s.name)
 	if k.life.Err() != nil {
 		return
 	}
 	after := failure{}
-	due := k.look(cert)
+	due := k.later(cert)
 	if err != nil {
 		after = before.again(err, k.opt)
 		due = after.Next
 		k.log.Warn("certificate was not got", "domain", s.name, "err", after.Problem, "attempts", after.Attempts, "next", after.Next)
 	}
 	k.remember(ctx, s.name, before, after)
+	k.settle(s, err)
 	k.put(s, cert, after, due)
+}
+
+// look finds what the store has of a subject: that is no matter of the
+// authority's. What an earlier process tried, or another has meanwhile, is not
+// tried before it is time.
+func (k *Keeper) look(ctx context.Context, s *subject) {
+	cert, kept := k.stored(ctx, s.name), k.recall(ctx, s.name)
+	due := time.Now()
+	switch {
+	case kept.waits():
+		due = kept.Next
+	case cert != nil && kept.Problem == "" && !cert.NeedsRenewal(k.magic):
+		due = k.later(cert)
+	}
+	k.put(s, cert, kept, due)
+}
+
+// settle has a first certificate count for its tenant, or against it where the
+// name is to blame.
+func (k *Keeper) settle(s *subject, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	failed := blames(err)
+	if failed || err == nil && s.known == nil {
+		s.tenant.settle(time.Now(), failed)
+	}
 }
 
 // bring loads, gets or renews a certificate, whatever is needed. With an error
@@ -130,24 +176,13 @@ func (k *Keeper) take(name string) (found *certmagic.Certificate) {
 	return found
 }
 
-// look is when a certificate is looked at again.
-func (k *Keeper) look(cert *certmagic.Certificate) time.Time {
+// later is when a certificate is looked at again.
+func (k *Keeper) later(cert *certmagic.Certificate) time.Time {
 	if cert == nil {
 		return time.Now().Add(k.opt.Check)
 	}
 	pause := min(max(cert.Lifetime()/200, k.opt.Check), 6*time.Hour)
 	return time.Now().Add(pause - rand.N(pause/4))
-}
-
-// rest ends the turn of a subject that nobody asked for yet.
-func (k *Keeper) rest(s *subject) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	s.working = false
-	if k.subjects[s.name] == s && s.again {
-		s.again = false
-		k.agenda.plan(s, time.Now())
-	}
 }
 
 // put ends a turn: the certificate goes to the routers, and what came of it is
@@ -163,6 +198,10 @@ func (k *Keeper) put(s *subject, cert *certmagic.Certificate, came failure, due 
 	if k.subjects[s.name] != s {
 		return // nobody wants it any more
 	}
+	s.read = true
+	if s.dormant && wish == nil {
+		return // until a client comes
+	}
 	s.failure, s.dormant = came, false
 	if s.again {
 		s.failure, s.again, due = failure{forced: true}, false, time.Now()
@@ -174,8 +213,7 @@ func (k *Keeper) put(s *subject, cert *certmagic.Certificate, came failure, due 
 			due = time.Now().Add(k.opt.Check)
 		}
 	}
-	k.agenda.plan(s, due)
-	k.hurry()
+	k.plan(s, due)
 }
 
 // served is a certificate as routers get it; nil when its key has no form.

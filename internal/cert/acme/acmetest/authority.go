@@ -124,20 +124,37 @@ func (a *Authority) Orders() int {
 	return len(a.orders)
 }
 
+// Ordered is how many of them were for names that end so.
+func (a *Authority) Ordered(end string) (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, order := range a.orders {
+		if bytes.Contains(payload(order), []byte(end+`"`)) {
+			n++
+		}
+	}
+	return n
+}
+
 // Replacing is how many of them named the certificate that they replace (RFC
 // 9773, 5).
 func (a *Authority) Replacing() (n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, order := range a.orders {
-		var posted struct{ Payload string }
-		_ = json.Unmarshal([]byte(order), &posted) // what it cannot read replaces nothing
-		payload, _ := base64.RawURLEncoding.DecodeString(posted.Payload)
-		if bytes.Contains(payload, []byte(`"replaces":`)) {
+		if bytes.Contains(payload(order), []byte(`"replaces":`)) {
 			n++
 		}
 	}
 	return n
+}
+
+// payload is what an order says; nothing when it cannot be read.
+func payload(order string) []byte {
+	var posted struct{ Payload string }
+	_ = json.Unmarshal([]byte(order), &posted)
+	text, _ := base64.RawURLEncoding.DecodeString(posted.Payload)
+	return text
 }
 
 func (a *Authority) note(w http.ResponseWriter, r *http.Request) (answered bool) {
