@@ -95,8 +95,8 @@ func TestAMillionNamesOfAnAppsWildcardAreAskedForWithinBounds(t *testing.T) {
 	before := heap()
 	for i := range 1_000_000 {
 		for _, host := range []string{fmt.Sprintf("name-%d.shop.test", i), fmt.Sprintf("name-%d.example.test", i)} {
-			if name, ok := r.certifiable(host); ok {
-				r.onDemand.ask(name)
+			if name, app, ok := r.certifiable(host); ok {
+				r.onDemand.ask(name, app)
 			}
 		}
 	}

@@ -15,26 +15,35 @@ import (
 // yet. Names that are no app's are never among them, so what it holds is bounded
 // by the routes, and besides.
 type onDemand struct {
-	on    atomic.Bool
-	rung  atomic.Pointer[func()] // told when there is a new one
-	mu    sync.Mutex
-	asked map[string]time.Time // when, by host
-	rooms chan struct{}        // each holds a handshake that waits
+	on      atomic.Bool
+	rung    atomic.Pointer[func()] // told when there is a new one
+	mu      sync.Mutex
+	asked   map[string]wanted // by name
+	of      map[string]int    // how many of them are each app's
+	waiting int               // handshakes
+	within  map[string]int    // how many of them wait for a name of each app
+}
+
+// wanted is a name that was asked for.
+type wanted struct {
+	at  time.Time
+	app string
 }
 
 const (
 	// maxAsked bounds the names that are asked for at a time; askedLife is how
-	// long one counts as asked for, and nobody waits for it again.
+	// long one counts as asked for, and nobody waits for it again. Where there are
+	// too many the app with the most gives up one.
 	maxAsked  = 1000
 	askedLife = 10 * time.Minute
 	// maxAwaiting bounds the handshakes that wait for a certificate, patience how
-	// long one does.
-	maxAwaiting = 200
+	// long one does. Those of one app leave as many places free as they take.
+	maxAwaiting = 400
 	patience    = 8 * time.Second
 )
 
 func (o *onDemand) begin() {
-	o.asked, o.rooms = map[string]time.Time{}, make(chan struct{}, maxAwaiting)
+	o.asked, o.of, o.within = map[string]wanted{}, map[string]int{}, map[string]int{}
 }
 
 // await asks for a certificate for a host of an app and waits for it, a while.
@@ -43,16 +52,11 @@ func (o *onDemand) await(r *Router, ctx context.Context, host string) *certifica
 	if !o.on.Load() {
 		return nil
 	}
-	name, ok := r.certifiable(host)
-	if !ok || !o.ask(name) {
+	name, app, ok := r.certifiable(host)
+	if !ok || !o.ask(name, app) || !o.enter(app) {
 		return nil
 	}
-	select {
-	case o.rooms <- struct{}{}:
-		defer func() { <-o.rooms }()
-	default:
-		return nil
-	}
+	defer o.leave(app)
 	end := time.NewTimer(patience)
 	defer end.Stop()
 	for {
@@ -72,12 +76,38 @@ func (o *onDemand) await(r *Router, ctx context.Context, host string) *certifica
 	}
 }
 
+// enter takes a place for a handshake that waits, if there is one for the app.
+func (o *onDemand) enter(app string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.within[app] >= maxAwaiting-o.waiting {
+		return false
+	}
+	o.waiting++
+	o.within[app]++
+	return true
+}
+
+func (o *onDemand) leave(app string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.waiting--
+	less(o.within, app)
+}
+
+// less counts one down, and keeps no zero.
+func less(counts map[string]int, app string) {
+	if counts[app]--; counts[app] == 0 {
+		delete(counts, app)
+	}
+}
+
 // certifiable is the name of an app that a certificate for a host would be for:
 // the host, or its parent's wildcard. It reports false where no app has either,
 // or the app wants none.
-func (r *Router) certifiable(host string) (name string, ok bool) {
+func (r *Router) certifiable(host string) (name, app string, ok bool) {
 	if r.edge.Load().hosts[host] {
-		return "", false
+		return "", "", false
 	}
 	name = host
 	a, ok := r.table.at(host)
@@ -86,38 +116,73 @@ func (r *Router) certifiable(host string) (name string, ok bool) {
 		a, ok = r.table.at(host[dot:])
 	}
 	if !ok {
-		return "", false
+		return "", "", false
 	}
 	rt := a.route.Load()
-	return name, rt != nil && !rt.uncertified
+	return name, a.name, rt != nil && !rt.uncertified
 }
 
-// ask notes a name and reports whether it may be waited for: it was asked for
-// just now. One that did not come then is not waited for by every client.
-func (o *onDemand) ask(name string) (wait bool) {
+// ask notes a name of an app and reports whether it may be waited for: it was
+// asked for just now. One that did not come then is not waited for by every client.
+func (o *onDemand) ask(name, app string) (wait bool) {
 	now := time.Now()
 	o.mu.Lock()
 	before, known := o.asked[name]
-	if !known && len(o.asked) >= maxAsked {
-		o.forget(now)
-	}
-	fresh := now.Sub(before) > askedLife && (known || len(o.asked) < maxAsked)
+	fresh := now.Sub(before.at) > askedLife && (known || o.room(app, now))
 	if fresh {
-		o.asked[name], before = now, now
+		o.drop(name)
+		before = wanted{now, app}
+		o.asked[name] = before
+		o.of[app]++
 	}
 	o.mu.Unlock()
 	if ring := o.rung.Load(); fresh && ring != nil {
 		(*ring)()
 	}
-	return now.Sub(before) < patience
+	return now.Sub(before.at) < patience
+}
+
+// room makes room for one more name of an app: for those asked for long ago, else
+// for the oldest of the app that has the most, if that has more. o.mu is held.
+func (o *onDemand) room(app string, now time.Time) bool {
+	if len(o.asked) < maxAsked {
+		return true
+	}
+	if o.forget(now); len(o.asked) < maxAsked {
+		return true
+	}
+	most, oldest := app, ""
+	var at time.Time
+	for other, n := range o.of {
+		if n > o.of[most] {
+			most = other
+		}
+	}
+	if most == app {
+		return false
+	}
+	for name, w := range o.asked {
+		if w.app == most && (oldest == "" || w.at.Before(at)) {
+			oldest, at = name, w.at
+		}
+	}
+	o.drop(oldest)
+	return true
 }
 
 // forget drops those that were asked for long ago; o.mu is held.
 func (o *onDemand) forget(now time.Time) {
-	for host, at := range o.asked {
-		if now.Sub(at) > askedLife {
-			delete(o.asked, host)
+	for name, w := range o.asked {
+		if now.Sub(w.at) > askedLife {
+			o.drop(name)
 		}
+	}
+}
+
+func (o *onDemand) drop(name string) {
+	if w, known := o.asked[name]; known {
+		delete(o.asked, name)
+		less(o.of, w.app)
 	}
 }
 
