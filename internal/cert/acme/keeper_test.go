@@ -308,11 +308,9 @@ func TestWithoutDNSAWildcardGetsNoneAndItIsSaidWhy(t *testing.T) {
 	}
 }
 
-// An authority that wants a certificate replaced early, as before it revokes many,
-// says so by its renewal window.
-func TestACertificateIsRenewedWhenTheAuthoritySaysSo(t *testing.T) {
-	p := newPlace(t, acmetest.Options{Seconds: 600}) // by itself it would be renewed after 400
-	var hurry, asked atomic.Bool
+// renewal has the authority say that certificates are to be renewed at once, while
+// it is in a hurry, else later than the test takes.
+func (p *place) renewal(hurry, asked *atomic.Bool) {
 	p.authority.Refuse(func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.Contains(r.URL.Path, "/renewalInfo/") {
 			return false
@@ -327,6 +325,14 @@ func TestACertificateIsRenewedWhenTheAuthoritySaysSo(t *testing.T) {
 		fmt.Fprintf(w, `{"suggestedWindow": {"start": %q, "end": %q}}`, from.Format(time.RFC3339), from.Add(100*time.Second).Format(time.RFC3339))
 		return true
 	})
+}
+
+// An authority that wants a certificate replaced early, as before it revokes many,
+// says so by its renewal window.
+func TestACertificateIsRenewedWhenTheAuthoritySaysSo(t *testing.T) {
+	p := newPlace(t, acmetest.Options{Seconds: 600}) // by itself it would be renewed after 400
+	var hurry, asked atomic.Bool
+	p.renewal(&hurry, &asked)
 	k := p.keeper(p.options())
 	k.Want("blog", "ann", []string{"blog.test"}, false)
 	first := p.issued("blog.test")
@@ -342,7 +348,10 @@ func TestACertificateIsRenewedWhenTheAuthoritySaysSo(t *testing.T) {
 }
 
 func TestNoRequestFailsWhileCertificatesAreRenewed(t *testing.T) {
-	p := newPlace(t, acmetest.Options{Seconds: 6})
+	p := newPlace(t, acmetest.Options{Seconds: 600}) // none ends before there is another, on a machine of any speed
+	var hurry, asked atomic.Bool
+	hurry.Store(true)
+	p.renewal(&hurry, &asked)
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
 	defer app.Close()
 	p.router.SetRoute("blog", &platform.Route{App: "blog", Hosts: []string{"blog.test"}, Release: 1, Backends: []platform.Backend{{Instance: "one", Address: app.Listener.Addr().String()}}})
