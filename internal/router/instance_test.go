@@ -310,6 +310,13 @@ func deaf(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
+	for waits := uint32(0); waits == 0; { // of a listener it is how many nobody has accepted
+		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			t.Fatal(err)
+		}
+		waits = info.Unacked
+	}
 	return address
 }
 
