@@ -104,8 +104,9 @@ func ready(t *testing.T, address string) (serve func()) {
 	return func() { _, _ = io.WriteString(in, "now") }
 }
 
-// alone is an address with a port of the kernel's that no connection of another
-// test is given as its own meanwhile: who dies and comes again finds it free.
+// alone is an address with a port of the kernel's that no other process of tests, and
+// no connection of them, is given as its own meanwhile: who dies and comes again finds
+// it free, and once nobody listens there nobody does.
 func alone() string {
 	pid := os.Getpid()
 	return fmt.Sprintf("127.%d.%d.%d:0", 1+pid>>14&0x7f, pid>>7&0x7f, 2+pid&0x7f)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -372,8 +373,13 @@ func TestAnUpgradeWithABodyIsAPlainRequest(t *testing.T) {
 }
 
 func TestInstancesAreToldOfTheirClientsByThePROXYProtocol(t *testing.T) {
-	for version, want := range map[int]string{1: "PROXY TCP4 127.0.0.1 127.0.0.1 ", 2: "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\x7f\x00\x00\x01\x7f\x00\x00\x01"} {
+	for _, version := range []int{1, 2} {
 		e := serve(t, router.Options{})
+		at := netip.MustParseAddrPort(e.addr).Addr()
+		want := fmt.Sprintf("PROXY TCP4 127.0.0.1 %s ", at)
+		if version == 2 {
+			want = "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\x7f\x00\x00\x01" + string(at.AsSlice())
+		}
 		heads := make(chan string, 10)
 		rt := route("blog", 1, speaks(t, func(conn net.Conn, rd *bufio.Reader) {
 			head := make([]byte, len(want))

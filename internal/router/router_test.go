@@ -60,7 +60,7 @@ func serve(t testing.TB, opt router.Options) *edge {
 // serves has a router serve until the test ends.
 func serves(t testing.TB, r *router.Router, loops int) *edge {
 	t.Helper()
-	ln := listen(t)
+	ln := listenAt(t, alone()) // where nobody else listens once it does not
 	done := make(chan error, 1)
 	go func() { done <- r.Serve(ln) }()
 	t.Cleanup(func() {
@@ -72,9 +72,11 @@ func serves(t testing.TB, r *router.Router, loops int) *edge {
 	return &edge{Router: r, addr: ln.Addr().String(), t: t, loops: loops}
 }
 
-func listen(t testing.TB) net.Listener {
+func listen(t testing.TB) net.Listener { return listenAt(t, "127.0.0.1:0") }
+
+func listenAt(t testing.TB, address string) net.Listener {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,10 +315,11 @@ func TestAnInstanceStartedAgainUnderItsIdServesAgain(t *testing.T) {
 
 func TestTheControlPlaneAnswersUnderItsNames(t *testing.T) {
 	e := serve(t, router.Options{})
-	control := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	control := &httptest.Server{Listener: listenAt(t, alone()), Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %s %s", r.Method, r.Host, r.URL.Path, body)
-	}))
+	})}}
+	control.Start()
 	defer control.Close()
 	state := platform.EdgeState{Domain: "test", ControlHosts: []string{"slipway.test", "deis.test", "git.test"}, Control: control.Listener.Addr().String()}
 	e.SetEdge(state)
