@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/slipway-paas/slipway/internal/fleet"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/store"
 )
@@ -63,8 +62,9 @@ func (c *Controller) refreshHeld(ctx context.Context, app string) error {
 	return err
 }
 
-// rerouteTimeout is how long a verb waits for routers that are slow or away.
-const rerouteTimeout = 2 * time.Second
+// rerouteTimeout is how long a verb waits for routers that are there and slow: on
+// a machine that is busy they take seconds, and whoever asks next relies on it.
+const rerouteTimeout = 10 * time.Second
 
 // reroute is refreshRoute for a verb: a caller who leaves stops nothing, and
 // the app's lane makes up for what failed. The routers have it when this
@@ -80,14 +80,11 @@ func (c *Controller) reroute(ctx context.Context, app string) error {
 }
 
 // told waits until the routers have a version, but not for long, nor for any
-// that are away.
+// that are away: those take it when they come back.
 func (c *Controller) told(ctx context.Context, version int64) {
-	if !slices.ContainsFunc(c.fleet.Nodes(), func(n fleet.Node) bool { return n.Connected }) {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, rerouteTimeout)
 	defer cancel()
-	_ = c.fleet.Acked(ctx, version) // who is away takes it when it comes back
+	_ = c.fleet.Told(ctx, version)
 }
 
 // shiftRoute leads the app's requests to a release and returns the number of

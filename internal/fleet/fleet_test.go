@@ -360,6 +360,33 @@ func TestAckedWaitsForEveryConnectedNode(t *testing.T) {
 	})
 }
 
+func TestToldWaitsForNodesThatAreThereAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := open(t, filepath.Join(t.TempDir(), "fleet"))
+		defer d.Close()
+		version := d.set("blog", "blog-web-1")
+		if err := d.Told(t.Context(), version); err != nil {
+			t.Errorf("without a node Told = %v", err)
+		}
+		one, two := &node{desk: d, id: "one"}, &node{desk: d, id: "two"}
+		one.news()
+		done := make(chan error, 1)
+		go func() { done <- d.Told(t.Context(), version) }()
+		synctest.Wait()
+		if len(done) > 0 {
+			t.Errorf("before the node has it Told = %v", <-done)
+		}
+		one.report(platform.NodeReport{Full: true, Acked: version})
+		if err := <-done; err != nil {
+			t.Errorf("Told = %v", err)
+		}
+		two.news() // and goes away
+		if err := d.Told(t.Context(), version); err != nil {
+			t.Errorf("when one went away Told = %v", err)
+		}
+	})
+}
+
 func TestChangesAreMergedAndNotLost(t *testing.T) {
 	d := newDesk(t)
 	n := &node{desk: d, id: "one"}

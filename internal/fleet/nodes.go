@@ -88,6 +88,15 @@ func (f *Fleet) Acked(ctx context.Context, version int64) error {
 	return fmt.Errorf("nodes %v have not applied version %d: %w: %w", behind, version, platform.ErrUnavailable, err)
 }
 
+// Told is Acked for who does not wait for nodes that are away: none connected is
+// no error. It returns ctx's when that ends first.
+func (f *Fleet) Told(ctx context.Context, version int64) error {
+	return f.until(ctx, func() bool {
+		behind, _ := f.behind(version)
+		return len(behind) == 0
+	})
+}
+
 // Refused says which connected node could not have what the version said of the
 // app, and why: it has applied the rest, and serves the app as before. Empty:
 // none. It is to be asked after Acked.
