@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -103,7 +104,7 @@ func (s *shipper) follow(spec platform.InstanceSpec, output string) {
 		t = &tail{spec: spec, path: output, offset: -1}
 		s.tails[spec.ID], s.paths[output] = t, t
 	}
-	t.finished, t.dirty = false, true
+	t.finished, t.dirty, t.last = false, true, ""
 	s.mu.Unlock()
 	if s.watcher != nil {
 		if err := s.watcher.Add(output); err != nil {
@@ -145,9 +146,9 @@ func (s *shipper) say(spec platform.InstanceSpec, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t := s.tails[spec.ID]; t != nil {
-		end, err := say(t.path, text)
+		end, last, err := say(t.path, t.said, text)
 		if err == nil {
-			t.said, t.dirty = end, true
+			t.said, t.last, t.dirty = end, cmp.Or(last, t.last), true
 			nudge(s.kick)
 			return
 		}
@@ -173,13 +174,13 @@ func (s *shipper) tell(line platform.NodeLogLine) bool {
 	return true
 }
 
-// lastLine returns the last line an instance printed since the node last
-// spoke in its output.
+// lastLine returns the last line that a copy of an instance printed, before or
+// after what the node said meanwhile.
 func (s *shipper) lastLine(id string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t := s.tails[id]; t != nil {
-		return lastLine(t.path, t.said)
+		return cmp.Or(lastLine(t.path, t.said), t.last)
 	}
 	return ""
 }

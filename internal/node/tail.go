@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -34,9 +35,10 @@ type tail struct {
 	punched int64 // all before it is a hole
 
 	// Guarded by shipper.mu.
-	dirty    bool  // there may be something to ship
-	finished bool  // nothing more is written: forget it when it is shipped
-	said     int64 // end of the last line the node itself wrote
+	dirty    bool   // there may be something to ship
+	finished bool   // nothing more is written: forget it when it is shipped
+	said     int64  // end of the last line the node itself wrote
+	last     string // before that line, of this copy's own
 }
 
 // read returns the whole lines from t.offset on, at most maxRead bytes of
@@ -148,27 +150,32 @@ func punch(path string, from, to int64) error {
 	return unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, to-from)
 }
 
-// say appends a line of the node's own, on a line of its own.
-func say(path, text string) (end int64, err error) {
+// say appends a line of the node's own, on a line of its own. last is the last
+// line with something in it between the byte from and that one.
+func say(path string, from int64, text string) (end int64, last string, err error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	line := text + "\n"
-	last := []byte{'\n'}
+	before := []byte{'\n'}
 	if size := info.Size(); size > 0 {
-		_, _ = file.ReadAt(last, size-1)
+		_, _ = file.ReadAt(before, size-1)
 	}
-	if last[0] != '\n' {
+	if before[0] != '\n' {
 		line = "\n" + line
 	}
 	n, err := file.WriteString(line)
-	return info.Size() + int64(n), err
+	if err != nil {
+		return 0, "", err
+	}
+	end, err = file.Seek(0, io.SeekCurrent) // the instance may have printed meanwhile
+	return end, lastBetween(file, from, end-int64(n)), err
 }
 
 // lastLine returns the last line with something in it after the byte from.
@@ -182,9 +189,13 @@ func lastLine(path string, from int64) string {
 	if err != nil {
 		return ""
 	}
+	return lastBetween(file, from, info.Size())
+}
+
+func lastBetween(file *os.File, from, to int64) string {
 	const enough = 2048
-	from = max(from, info.Size()-enough)
-	buf := make([]byte, max(0, info.Size()-from))
+	from = max(from, to-enough)
+	buf := make([]byte, max(0, to-from))
 	n, _ := file.ReadAt(buf, from)
 	text := strings.TrimSpace(strings.ToValidUTF8(string(buf[:n]), "?"))
 	text = strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])

@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,9 +82,9 @@ func TestTheNodesOwnLinesStandAlone(t *testing.T) {
 	if got := lastLine(tail.path, 0); got != "ValueError: no" {
 		t.Errorf("the last line is %q", got)
 	}
-	end, err := say(tail.path, "web.x3ten exited with code 1")
-	if err != nil {
-		t.Fatal(err)
+	end, last, err := say(tail.path, 0, "web.x3ten exited with code 1")
+	if err != nil || last != "ValueError: no" {
+		t.Fatalf("before it is %q, %v", last, err)
 	}
 	data, _ := os.ReadFile(tail.path)
 	if string(data) != "Traceback\nValueError: no\nweb.x3ten exited with code 1\n" || end != int64(len(data)) {
@@ -91,6 +92,27 @@ func TestTheNodesOwnLinesStandAlone(t *testing.T) {
 	}
 	if got := lastLine(tail.path, end); got != "" {
 		t.Errorf("after the node's own line the last line is %q", got)
+	}
+}
+
+func TestTheLastLineOfACopyIsItsOwnWhateverTheNodeSays(t *testing.T) {
+	tail := newTail(t, "Traceback\nValueError: no\n")
+	s, err := newShipper(slog.New(slog.DiscardHandler), nil, t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	spec := platform.InstanceSpec{ID: "blog-web-1"}
+	s.follow(spec, tail.path)
+	s.say(spec, "web.1 does not listen") // it is about to end
+	s.say(spec, "web.1 does not listen yet")
+	if got := s.lastLine(spec.ID); got != "ValueError: no" {
+		t.Errorf("the last line is %q", got)
+	}
+	s.say(spec, "web.1 exited with code 1")
+	s.follow(spec, tail.path) // the next copy
+	if got := s.lastLine(spec.ID); got != "" {
+		t.Errorf("the next copy's last line is %q", got)
 	}
 }
 
