@@ -254,6 +254,9 @@ func readiness(groups []platform.Group, instances []platform.Instance) (pending,
 func (c *Controller) succeed(ctx context.Context, w wish, receipt *platform.Receipt) error {
 	release := w.next.release
 	release.State, release.Receipt, release.Updated = platform.ReleaseSucceeded, receipt, time.Now()
+	if receipt != nil { // before the row, with which the story ends
+		c.tell(release.App, "-----> Cutover to %s: %s\n", release.Tag(), receipt)
+	}
 	err := c.store.Write(ctx, func(tx *store.Tx) error {
 		if err := errors.Join(tx.UpdateRelease(release), tx.DeleteCutover(release.App)); err != nil {
 			return err
@@ -265,9 +268,6 @@ func (c *Controller) succeed(ctx context.Context, w wish, receipt *platform.Rece
 	})
 	if err != nil {
 		return err
-	}
-	if receipt != nil {
-		c.tell(release.App, "-----> Cutover to %s: %s\n", release.Tag(), receipt)
 	}
 	c.note(release.App, "INFO release %s deployed", release.Tag())
 	c.wake(release.App)
