@@ -148,12 +148,27 @@ func (c *Controller) watchCutover(ctx context.Context, app string, number int64,
 		if broken(b, report) != "" {
 			return true, nil
 		}
-		traffic := report.BeforeRequests > 0 || report.Requests > 0
-		watched := !traffic || time.Since(started) >= c.options.Watch
-		return watched && report.Draining == 0, nil
+		return report.Draining == 0 && c.watched(b, report, time.Since(started)), nil
 	})
 	if err == context.DeadlineExceeded { //nolint:errorlint // await hands on the bare error of this very context
 		err = nil
 	}
 	return report, err
+}
+
+// often is how many requests in the minute before make an app that is asked all
+// the time.
+const often = 60
+
+// watched reports whether a cutover was looked at for long enough: not at all
+// where nobody comes, for Watch where somebody does. Of an app that is asked all
+// the time some requests are waited for: they, or the word of them, may be slow.
+func (c *Controller) watched(b platform.Budget, r platform.CutoverReport, since time.Duration) bool {
+	switch {
+	case r.BeforeRequests == 0 && r.Requests == 0:
+		return true
+	case since < c.options.Watch:
+		return false
+	}
+	return r.BeforeRequests < often || max(r.New.Requests, r.ToRequests) >= b.Least
 }

@@ -147,3 +147,27 @@ func TestBothReleasesAreHeldAgainstEachOtherOverTheSameTime(t *testing.T) {
 		t.Error("a size budget of none was not broken by three")
 	}
 }
+
+func TestACutoverOfAnAppThatIsAskedAllTheTimeAwaitsItsFirstRequests(t *testing.T) {
+	c := &Controller{options: Options{}.withDefaults()}
+	b := c.budgetOf(platform.Strategy{})
+	came := platform.CutoverReport{BeforeRequests: 3, Requests: 3, ToRequests: 3}
+	for name, look := range map[string]struct {
+		report platform.CutoverReport
+		since  time.Duration
+		want   bool
+	}{
+		"nobody asks":            {platform.CutoverReport{}, 0, true},
+		"somebody did":           {platform.CutoverReport{BeforeRequests: 1}, 0, false},
+		"somebody did, for long": {platform.CutoverReport{BeforeRequests: 1}, time.Second, true},
+		"some came":              {came, 999 * time.Millisecond, false},
+		"some came, for long":    {came, time.Second, true},
+		"many did, and none":     {platform.CutoverReport{BeforeRequests: 600}, 9 * time.Second, false},
+		"many did, and some":     {platform.CutoverReport{BeforeRequests: 600, New: platform.SideCount{Requests: 3}}, time.Second, true},
+		"many did, of old nodes": {platform.CutoverReport{BeforeRequests: 600, ToRequests: 3}, time.Second, true},
+	} {
+		if got := c.watched(b, look.report, look.since); got != look.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
