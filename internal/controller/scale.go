@@ -14,8 +14,8 @@ import (
 )
 
 // Scale sets how many instances of some process types run, and returns when
-// they do. It makes no release. When they cannot come up, the quantities go
-// back to what they were.
+// they do and requests are led to them. It makes no release. When they cannot
+// come up, the quantities go back to what they were.
 func (c *Controller) Scale(ctx context.Context, caller platform.Caller, app string, formation map[string]int) error {
 	var before map[string]int
 	changed := false
@@ -52,6 +52,9 @@ func (c *Controller) Scale(ctx context.Context, caller platform.Caller, app stri
 	return c.onward(ctx, func(ctx context.Context) error {
 		err := c.settled(ctx, app)
 		if err == nil {
+			if err := c.reroute(ctx, app); err != nil {
+				return err
+			}
 			return c.gone(ctx, app, func(i platform.Instance) bool { return i.State == platform.InstanceTerminating })
 		}
 		if ctx.Err() != nil || errors.Is(err, platform.ErrUnavailable) {
