@@ -137,6 +137,9 @@ func TestBothReleasesAreHeldAgainstEachOtherOverTheSameTime(t *testing.T) {
 		}), "p99 of copied requests is 4s on v2"},
 		"copies differ in length, as they may": {shifting(func(r *platform.CutoverReport) { r.Mirror = platform.MirrorCount{Compared: 50, Size: 50} }), ""},
 		"no copy got through":                  {shifting(func(r *platform.CutoverReport) { r.Mirror = platform.MirrorCount{Dropped: 20} }), "none of 20 copies"},
+		"as many as there may be are under way": {
+			shifting(func(r *platform.CutoverReport) { r.Mirror = platform.MirrorCount{Dropped: 60, Crowded: 41} }), "",
+		},
 	} {
 		if got := b.Broken(c.report); (got == "") != (c.why == "") || !strings.Contains(got, c.why) {
 			t.Errorf("%s: %q, want %q", name, got, c.why)

@@ -83,7 +83,7 @@ func (b Budget) worse(now, old SideCount, when string, release int) string {
 // differs says how the answers to copied requests break the budget.
 func (b Budget) differs(m MirrorCount, release int) string {
 	switch {
-	case m.Compared == 0 && m.Dropped >= b.Judged:
+	case m.Compared == 0 && m.Dropped-m.Crowded >= b.Judged: // what is under way comes through yet, or fails
 		return fmt.Sprintf("none of %d copies of requests got through to v%d", m.Dropped, release)
 	case m.Status >= b.Least && ratio(m.Status, m.Compared) > b.Failures:
 		return fmt.Sprintf("%d of %d copied requests had another status on v%d, %d of them failed (budget: %.4g %%)",

@@ -72,8 +72,10 @@ func (s SideCount) String() string {
 // MirrorCount is how the answers to copied requests compare.
 type MirrorCount struct {
 	Compared int64 `json:"compared,omitempty"`
-	// Dropped were not copied, or not to the end: there was no room.
+	// Dropped were not copied, or not to the end: there was no room. Crowded are
+	// those of them that came while as many as there may be were under way.
 	Dropped int64 `json:"dropped,omitempty"`
+	Crowded int64 `json:"crowded,omitempty"`
 	// Status and Size count those whose class of status, or length, differs.
 	Status int64 `json:"status,omitempty"`
 	Size   int64 `json:"size,omitempty"`
@@ -86,7 +88,7 @@ type MirrorCount struct {
 // Add puts what another router counted to it.
 func (m MirrorCount) Add(o MirrorCount) MirrorCount {
 	return MirrorCount{
-		Compared: m.Compared + o.Compared, Dropped: m.Dropped + o.Dropped, Status: m.Status + o.Status,
+		Compared: m.Compared + o.Compared, Dropped: m.Dropped + o.Dropped, Crowded: m.Crowded + o.Crowded, Status: m.Status + o.Status,
 		Size: m.Size + o.Size, Failed: m.Failed + o.Failed, P99Old: max(m.P99Old, o.P99Old), P99New: max(m.P99New, o.P99New),
 	}
 }

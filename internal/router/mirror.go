@@ -28,16 +28,16 @@ const copyMark = "Slipway-Mirror: 1\r\n"
 
 // mirrored compares the answers to copied requests with those that clients got.
 type mirrored struct {
-	compared, dropped, status, size, failed atomic.Int64
-	old, new                                histogram
+	compared, dropped, crowded, status, size, failed atomic.Int64
+	old, new                                         histogram
 
 	underWay atomic.Int64
 }
 
 func (m *mirrored) count() platform.MirrorCount {
 	return platform.MirrorCount{
-		Compared: m.compared.Load(), Dropped: m.dropped.Load(), Status: m.status.Load(), Size: m.size.Load(),
-		Failed: m.failed.Load(), P99Old: quantile(0.99, &m.old), P99New: quantile(0.99, &m.new),
+		Compared: m.compared.Load(), Dropped: m.dropped.Load(), Crowded: m.crowded.Load(),
+		Status: m.status.Load(), Size: m.size.Load(), Failed: m.failed.Load(), P99Old: quantile(0.99, &m.old), P99New: quantile(0.99, &m.new),
 	}
 }
 
@@ -78,6 +78,7 @@ func (x *exchange) mirror(c *cutover, latency time.Duration) {
 	if m.underWay.Add(1) > maxCopies || !x.router.open.enter() {
 		m.underWay.Add(-1)
 		m.dropped.Add(1)
+		m.crowded.Add(1)
 		return
 	}
 	x.copyTo(rt, m, answered{x.status, x.bytes, latency})

@@ -301,7 +301,7 @@ func TestCopiesDelayNobodyAndAreDroppedWhenThereAreTooMany(t *testing.T) {
 		}
 	}
 	// Each that has hung for ten seconds may have made room for another.
-	if m := e.cutover().Mirror; m.Dropped > 8 || m.Dropped < 8-m.Compared {
+	if m := e.cutover().Mirror; m.Dropped > 8 || m.Dropped < 8-m.Compared || m.Crowded != m.Dropped {
 		t.Errorf("%+v", m)
 	}
 }
