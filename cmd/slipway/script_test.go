@@ -87,7 +87,7 @@ func testMain(m *testing.M) int {
 //	                    the settings of --acme-dns rfc2136, issued-by.pem is who signs.
 //	                    "authority stop" ends it, "authority again" starts it anew
 //	secure HOST         asks the edge by HTTPS until that authority has signed the
-//	                    host's certificate; the answer is on stdout
+//	                    host's certificate; the answer is on stdout. With ! until it has not
 //	service redis|postgres   starts one for this script; its URL is in
 //	                    $REDIS_URL or $SLIPWAY_DATABASE
 //
