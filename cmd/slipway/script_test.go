@@ -377,6 +377,7 @@ func getCommand(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Value("platform").(*daemon).tell(ts)
 			ts.Fatalf("%s answered %d %q (%v), want %d", args[1], status, body, err, want)
 		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
