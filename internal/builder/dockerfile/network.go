@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/slipway-paas/slipway/internal/builder/buildkitd"
+	"github.com/slipway-paas/slipway/internal/platform"
 )
 
 // networks hands out the addresses of builds, and has the machine forward and
@@ -223,7 +224,7 @@ func ruleLines(table string) (lines []string) {
 }
 
 func (n *networks) links() (own []netlink.Link) {
-	all, _ := netlink.LinkList()
+	all, _ := platform.Uninterrupted(netlink.LinkList)
 	for _, link := range all {
 		if strings.HasPrefix(link.Attrs().Name, "sb"+n.id+"-") {
 			own = append(own, link)
@@ -255,9 +256,19 @@ func readForwarding() string {
 	return string(text)
 }
 
+// routesOf are those over a link, or over all.
+func routesOf(link netlink.Link) ([]netlink.Route, error) {
+	return platform.Uninterrupted(func() ([]netlink.Route, error) { return netlink.RouteList(link, netlink.FAMILY_V4) })
+}
+
+// addressesOf are those of a link, or of all.
+func addressesOf(link netlink.Link) ([]netlink.Addr, error) {
+	return platform.Uninterrupted(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_V4) })
+}
+
 // takenNetworks are those this machine has addresses in or routes to.
 func takenNetworks() ([]netip.Prefix, error) {
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	routes, err := routesOf(nil)
 	if err != nil {
 		return nil, fmt.Errorf("routes: %w", err)
 	}
@@ -267,7 +278,7 @@ func takenNetworks() ([]netip.Prefix, error) {
 			taken = append(taken, prefix)
 		}
 	}
-	addresses, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	addresses, err := addressesOf(nil)
 	for _, address := range addresses {
 		if prefix, ok := asPrefix(address.IPNet); ok {
 			taken = append(taken, prefix)
@@ -288,7 +299,7 @@ func asPrefix(n *net.IPNet) (netip.Prefix, bool) {
 // localNetworks are those of bridges and other links that lead nowhere but to
 // this machine: of containers, of the platform's instances.
 func localNetworks() []netip.Prefix {
-	links, _ := netlink.LinkList()
+	links, _ := platform.Uninterrupted(netlink.LinkList)
 	var local []netip.Prefix
 	for _, link := range links {
 		switch link.Type() {
@@ -296,7 +307,7 @@ func localNetworks() []netip.Prefix {
 		default:
 			continue
 		}
-		addresses, _ := netlink.AddrList(link, netlink.FAMILY_V4)
+		addresses, _ := addressesOf(link)
 		for _, address := range addresses {
 			if prefix, ok := asPrefix(address.IPNet); ok && !isUplink(link) {
 				local = append(local, prefix)
@@ -308,7 +319,7 @@ func localNetworks() []netip.Prefix {
 
 // uplinkMTU is the MTU of the way out: what is larger gets lost on the way.
 func uplinkMTU() int {
-	links, _ := netlink.LinkList()
+	links, _ := platform.Uninterrupted(netlink.LinkList)
 	for _, link := range links {
 		if isUplink(link) {
 			return link.Attrs().MTU
@@ -318,7 +329,7 @@ func uplinkMTU() int {
 }
 
 func isUplink(link netlink.Link) bool {
-	routes, _ := netlink.RouteList(link, netlink.FAMILY_V4)
+	routes, _ := routesOf(link)
 	for _, route := range routes {
 		if prefix, ok := asPrefix(route.Dst); route.Dst == nil || ok && prefix.Bits() == 0 {
 			return true

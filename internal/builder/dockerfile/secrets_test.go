@@ -187,7 +187,7 @@ func TestAStepReachesTheWorldAndNotTheMachinesLoopback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	connect := `perl -MIO::Socket::INET -e 'for (@ARGV) { my $s = IO::Socket::INET->new(PeerAddr => $_, Timeout => 20); print "$_ ", $s ? "open" : "closed", "\n" }' `
+	connect := `perl -MIO::Socket::INET -e 'for (@ARGV) { my $s; for my $try (1 .. 3) { $s ||= IO::Socket::INET->new(PeerAddr => $_, Timeout => 20) } print "$_ ", $s ? "open" : "closed", "\n" }' `
 	files := map[string]string{"Dockerfile": "FROM debian:bookworm\nRUN " + connect + "127.0.0.1:" + port + " 169.254.169.254:80 registry.npmjs.org:443 > /seen; cat /proc/net/dev | grep -c : > /links; ls /dev > /devices; (mount -t tmpfs x /mnt || mknod /disk b 254 0) 2>/dev/null && echo can > /rights; true\n"}
 	result, _, err := s.build(t, "blog", files, nil)
 	if err != nil {

@@ -67,7 +67,7 @@ func (w ward) start(t *testing.T, s platform.InstanceSpec, text string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.Stop(context.Background(), s.ID, 0) })
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if out, _ := os.ReadFile(running.Output); strings.Contains(string(out), text) {
 			return running.Address
 		} else if time.Now().After(deadline) {
@@ -213,7 +213,7 @@ func TestAnAnswerArrivesThatThePacketFilterTakesForAStrangers(t *testing.T) {
 	if errors.Is(err, errors.ErrUnsupported) {
 		t.Skipf("this kernel does not let conntrack forget: %v", err)
 	}
-	if err != nil || forgotten == 0 {
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) || forgotten == 0 {
 		t.Fatalf("%d connections were forgotten: %v", forgotten, err)
 	}
 	second, err := net.Dial("tcp", address)
@@ -221,7 +221,7 @@ func TestAnAnswerArrivesThatThePacketFilterTakesForAStrangers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer second.Close()
-	_ = first.SetReadDeadline(time.Now().Add(time.Minute))
+	_ = first.SetReadDeadline(time.Now().Add(5 * time.Minute))
 	if text, err := io.ReadAll(first); string(text) != "well\n" {
 		t.Errorf("got %q, %v", text, err)
 	}
@@ -245,11 +245,7 @@ func TestTheMachineIsWhereItWasForInstancesWhenOthersComeAndGo(t *testing.T) {
 	if err := w.Stop(t.Context(), s.ID, 0); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); ports(t, bridge) > 0; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the device of an instance stays")
-		}
-	}
+	eventually(t, "the device of an instance stays", func() bool { return ports(t, bridge) == 0 })
 	if without := at(); without != with {
 		t.Errorf("it was at %s, and is at %s", with, without)
 	}
@@ -258,7 +254,7 @@ func TestTheMachineIsWhereItWasForInstancesWhenOthersComeAndGo(t *testing.T) {
 // ports is how many devices a bridge leads to.
 func ports(t *testing.T, bridge string) (n int) {
 	t.Helper()
-	links, err := netlink.LinkList()
+	links, err := platform.Uninterrupted(netlink.LinkList)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,7 +362,7 @@ func TestSignalsFollowTheImage(t *testing.T) {
 	} {
 		s := sh(image, line)
 		w.start(t, s, "ready")
-		if err := w.Stop(t.Context(), s.ID, 20*time.Second); err != nil {
+		if err := w.Stop(t.Context(), s.ID, 5*time.Minute); err != nil {
 			t.Fatal(err)
 		}
 		for exit := range w.Watch(t.Context()) {

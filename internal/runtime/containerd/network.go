@@ -147,7 +147,7 @@ func (n *network) free(used map[netip.Prefix]string) (netip.Prefix, error) {
 // used are the networks this machine reaches but by the default route, other
 // than over our own bridge, and by what.
 func (n *network) used() (map[netip.Prefix]string, error) {
-	links, err := netlink.LinkList()
+	links, err := platform.Uninterrupted(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list network devices: %w", err)
 	}
@@ -156,7 +156,9 @@ func (n *network) used() (map[netip.Prefix]string, error) {
 		names[link.Attrs().Index] = link.Attrs().Name
 	}
 	used := make(map[netip.Prefix]string)
-	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+	routes, err := platform.Uninterrupted(func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
@@ -219,7 +221,7 @@ func (n *network) hardware(link netlink.Link) net.HardwareAddr {
 
 // onlyAddress takes addresses of an earlier choice away.
 func (n *network) onlyAddress(link netlink.Link, address *netlink.Addr) error {
-	has, err := netlink.AddrList(link, netlink.FAMILY_V4)
+	has, err := platform.Uninterrupted(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_V4) })
 	if err != nil {
 		return err
 	}
