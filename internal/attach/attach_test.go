@@ -11,13 +11,13 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
-	"go.uber.org/goleak"
 
 	"github.com/slipway-paas/slipway/internal/attach"
+	"github.com/slipway-paas/slipway/internal/leaktest"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 type command func(context.Context, platform.IO) (int, error)
 

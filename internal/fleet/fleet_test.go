@@ -19,14 +19,14 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"go.uber.org/goleak"
 
 	"github.com/slipway-paas/slipway/internal/attach"
 	"github.com/slipway-paas/slipway/internal/fleet"
+	"github.com/slipway-paas/slipway/internal/leaktest"
 	"github.com/slipway-paas/slipway/internal/platform"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // shelf keeps lines in memory.
 type shelf struct{ lines []platform.NodeLogLine }

@@ -19,8 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/slipway-paas/slipway/internal/leaktest"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/router"
 )
@@ -29,7 +28,7 @@ func TestMain(m *testing.M) {
 	if address := os.Getenv(serverEnv); address != "" {
 		beServer(address)
 	}
-	goleak.VerifyTestMain(m)
+	leaktest.Main(m)
 }
 
 // hangs is when a test that waits is taken to hang: nothing is meant to take as

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/slipway-paas/slipway/internal/leaktest"
 	"github.com/slipway-paas/slipway/internal/platform"
 	"github.com/slipway-paas/slipway/internal/runtime/process"
 )
@@ -129,7 +130,7 @@ func TestCloseEndsEveryGoroutineAndNoInstance(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.Close()
-	goleak.VerifyNone(t, before)
+	leaktest.None(t, before)
 	if _, err := n.Start(t.Context(), instance("blog-web-2", image, "true")); err == nil {
 		t.Error("a closed runtime started an instance")
 	}
