@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -88,7 +89,7 @@ func TestKilledServerLeavesNothingInTheWay(t *testing.T) {
 	if ref := next.ref("refs/heads/main"); ref != "" {
 		t.Errorf("half a ref: %s", ref)
 	}
-	out, code := r.run("push", next.httpURL("blog"), "main")
+	out, code := r.pushUntilFree(next.httpURL("blog"), "main")
 	wantCode(t, out, code, 0)
 	wantDeployed(t, next.desk, "main")
 	if left := next.leftovers(); left != nil {
@@ -117,7 +118,7 @@ func TestServerKilledAtAnyMomentOfAPushCanBePushedToAgain(t *testing.T) {
 	if ref := next.ref("refs/heads/main"); ref != "" {
 		t.Errorf("a ref that never deployed: %s", ref)
 	}
-	out, code := r.run("push", next.httpURL("blog"), "main")
+	out, code := r.pushUntilFree(next.httpURL("blog"), "main")
 	wantCode(t, out, code, 0)
 	if left := next.leftovers(); left != nil {
 		t.Errorf("left behind: %v", left)
@@ -218,6 +219,22 @@ func TestLeftoversOfDeadPushesAreSweptAtStart(t *testing.T) {
 	}
 	r.commit("more", "of it")
 	out, code := next.runIn(r.work, "push", next.sshURL("blog"), "main")
+	wantCode(t, out, code, 0)
+}
+
+func TestWhatCannotBeSweptYetKeepsNoServerFromStarting(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	half := filepath.Join(dir, "repositories", ".new-half") // where git works on for a dead server
+	if err := os.MkdirAll(half, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", half, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("a directory that cannot be removed needs the right to mount: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(half, syscall.MNT_DETACH) })
+	r := newRigWith(t, gitserver.Options{Dir: dir})
+	out, code := r.run("push", r.sshURL("blog"), "main")
 	wantCode(t, out, code, 0)
 }
 
@@ -394,6 +411,7 @@ func TestCloseWaitsForThePushAndRefusesNewOnes(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-arrived
+	r.desk.when(nil) // one that comes in before the doors are shut is not kept
 	closed := make(chan error, 1)
 	go func() { closed <- r.server.Close(context.Background()) }()
 	for { // until Close has shut the doors

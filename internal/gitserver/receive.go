@@ -21,8 +21,9 @@ const (
 	// stall is how long a client may leave its bytes lying before it counts as gone.
 	stall = 30 * time.Second
 	// lastWords is how long git may take to tell the user about a push that
-	// was cancelled or took too long.
-	lastWords = 2 * time.Second
+	// was cancelled or took too long. It takes as long on no machine, however
+	// busy: who hangs is ended.
+	lastWords = 10 * time.Second
 )
 
 // client is the far end of a git conversation, at either door.

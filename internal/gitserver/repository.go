@@ -124,9 +124,7 @@ func (r repositories) sweepAll() error {
 	for _, entry := range entries {
 		path := filepath.Join(r.dir, entry.Name())
 		if strings.HasPrefix(entry.Name(), ".new-") {
-			if err := os.RemoveAll(path); err != nil {
-				return err
-			}
+			os.RemoveAll(path) // where git still works for the dead server, the next start tries again
 			continue
 		}
 		guard, err := lockFile(filepath.Join(path, pushLock))

@@ -351,13 +351,14 @@ func (r *rig) leftovers() []string {
 	return found
 }
 
-// pushUntilFree pushes until no other push is in the way.
+// pushUntilFree pushes until no other push is in the way, nor what is left of
+// one to a server that was killed.
 func (r *rig) pushUntilFree(url string, args ...string) (out string, code int) {
 	r.t.Helper()
 	deadline := time.Now().Add(5 * time.Minute)
 	for {
 		out, code = r.run(append([]string{"push", url}, args...)...)
-		if code != 128 || !strings.Contains(out, "ongoing") || time.Now().After(deadline) {
+		if code == 0 || !strings.Contains(out, "ongoing") || time.Now().After(deadline) {
 			return out, code
 		}
 	}

@@ -137,7 +137,7 @@ func (s *Server) Remove(app string) error {
 	ended := s.pushes.cancel(app)
 	select {
 	case <-ended:
-	case <-time.After(2 * killAfter):
+	case <-time.After(lastWords + 2*killAfter):
 		return fmt.Errorf("repository of %s: its push does not end: %w", app, platform.ErrBusy)
 	}
 	return s.repos.remove(app)
