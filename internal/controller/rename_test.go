@@ -107,9 +107,13 @@ func TestAnIDIsFreeForWhoeverTakesItAtOnce(t *testing.T) {
 			return err
 		},
 		"while its app is destroyed": func(p *place, ann platform.Caller) error {
-			changes := p.fleet.Changes(p.t.Context())
+			going, gone := context.WithCancel(p.t.Context())
+			changes := p.fleet.Changes(going)
 			done := make(chan error, 1)
-			go func() { done <- p.DestroyApp(context.Background(), ann, "blog") }()
+			go func() {
+				done <- p.DestroyApp(context.Background(), ann, "blog")
+				gone() // before anybody saw it go, on a busy machine
+			}()
 			p.t.Cleanup(func() {
 				if err := <-done; err != nil {
 					p.t.Error(err)
