@@ -50,7 +50,7 @@ func open(t *testing.T) *place {
 		t.Fatal(err)
 	}
 	p.own = serve(t, handler)
-	p.options = images.Options{Registry: p.own, User: "slipway", Password: password, Silence: 5 * time.Second}
+	p.options = images.Options{Registry: p.own, User: "slipway", Password: password, Silence: 2 * time.Minute}
 	return p
 }
 
