@@ -3,6 +3,7 @@ package auth_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/slipway-paas/slipway/internal/auth"
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/porttest"
 	"github.com/slipway-paas/slipway/internal/store"
 )
 
@@ -226,12 +228,11 @@ func TestGuessesAtTheDirectoryAreThrottledHoweverTheNameIsWritten(t *testing.T) 
 // refusing is an address where nothing listens.
 func refusing(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := porttest.Free(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 // silent is an address where somebody reads everything and never answers, and

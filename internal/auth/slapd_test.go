@@ -23,6 +23,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/slipway-paas/slipway/internal/auth"
+	"github.com/slipway-paas/slipway/internal/porttest"
 )
 
 // directoryServer is an OpenLDAP server of the test binary's own, in a
@@ -193,29 +194,12 @@ func (s *directoryServer) run() (err error) {
 	if output, err := load.CombinedOutput(); err != nil {
 		return fmt.Errorf("slapadd: %w\n%s", err, output)
 	}
-	// It binds no port it is not told: another may have taken a free one first.
-	for range 5 {
-		if s.plain, s.safe, err = twoFree(); err != nil {
-			return err
-		}
-		if err = s.listen(program, conf); err == nil {
-			return nil
-		}
+	port, err := porttest.Free(2) // it binds none that it is not told
+	if err != nil {
+		return err
 	}
-	return err
-}
-
-func twoFree() (plain, safe string, err error) {
-	var addresses [2]string
-	for n := range addresses {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return "", "", err
-		}
-		defer listener.Close()
-		addresses[n] = listener.Addr().String()
-	}
-	return addresses[0], addresses[1], nil
+	s.plain, s.safe = fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", port+1)
+	return s.listen(program, conf)
 }
 
 // listen starts the server and blocks until it answers.

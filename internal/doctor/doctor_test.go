@@ -15,6 +15,7 @@ import (
 
 	"github.com/slipway-paas/slipway/internal/doctor"
 	"github.com/slipway-paas/slipway/internal/platform"
+	"github.com/slipway-paas/slipway/internal/porttest"
 	"github.com/slipway-paas/slipway/internal/sandbox"
 )
 
@@ -108,13 +109,12 @@ func TestATakenPortNamesWhoHasIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ours.Close()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := porttest.Free(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	free.Close()
 	findings := doctor.Run(t.Context(), doctor.Options{Offer: offer, Ports: []doctor.Port{
-		{"ours", ours.Addr().String()}, {"free", free.Addr().String()}, {"nowhere", "192.0.2.1:1"},
+		{"ours", ours.Addr().String()}, {"free", fmt.Sprintf("127.0.0.1:%d", free)}, {"nowhere", "192.0.2.1:1"},
 	}})
 	if f := find(t, findings, "port ours"); f.Status != doctor.OK || !strings.Contains(f.Text, fmt.Sprintf("pid %d", os.Getpid())) {
 		t.Errorf("%+v", f)

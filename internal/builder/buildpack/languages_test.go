@@ -3,6 +3,7 @@ package buildpack_test
 import (
 	"archive/tar"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,6 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/slipway-paas/slipway/internal/builder"
+	"github.com/slipway-paas/slipway/internal/porttest"
 )
 
 // running is the web process of an image, started as a node would.
@@ -34,14 +37,13 @@ type running struct {
 func (s *street) serve(t testing.TB, result builder.Result) running {
 	t.Helper()
 	dir := s.pull(t, result.Image)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := porttest.Free(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := listener.Addr().String()
-	_ = listener.Close()
+	address := fmt.Sprintf("127.0.0.1:%d", port)
 	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "slipway/launch"), result.Procfile["web"])
-	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "PORT=" + address[strings.LastIndexByte(address, ':')+1:]}
+	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "PORT=" + strconv.Itoa(port)}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stdout, cmd.Stderr = testWriter{t}, testWriter{t}
 	cmd.WaitDelay = time.Second

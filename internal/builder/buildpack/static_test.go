@@ -9,11 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/slipway-paas/slipway/internal/porttest"
 )
 
 // site starts the static buildpack's server on files and returns its address
@@ -25,16 +28,15 @@ func site(t *testing.T, files map[string]string, env ...string) (string, *exec.C
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := porttest.Free(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := listener.Addr().String()
-	_ = listener.Close()
+	address := fmt.Sprintf("127.0.0.1:%d", port)
 
 	cmd := exec.CommandContext(t.Context(), "/usr/bin/perl", server)
 	cmd.Dir = commit(t, files)
-	cmd.Env = append(env, "HOST=127.0.0.1", "PORT="+address[strings.LastIndexByte(address, ':')+1:])
+	cmd.Env = append(env, "HOST=127.0.0.1", "PORT="+strconv.Itoa(port))
 	cmd.Stderr = testWriter{t}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
