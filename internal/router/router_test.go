@@ -71,7 +71,10 @@ func serves(t testing.TB, r *router.Router, loops int) *edge {
 	return &edge{Router: r, addr: ln.Addr().String(), t: t, loops: loops}
 }
 
-func listen(t testing.TB) net.Listener { return listenAt(t, "127.0.0.1:0") }
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	return listenAt(t, "127.0.0.1:0")
+}
 
 func listenAt(t testing.TB, address string) net.Listener {
 	t.Helper()
