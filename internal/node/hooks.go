@@ -168,12 +168,16 @@ func (i *instance) postStarted(ctx context.Context, err error) (well bool) {
 	return false
 }
 
+// exitHeard is how much later than what it killed an instance's end may be heard
+// of. Where a command was killed by something else, its failure is told so late.
+const exitHeard = 10 * time.Second
+
 // endedWith tells the failure of a command from the end of the instance it ran
 // in, which kills it or makes it fail.
 func (i *instance) endedWith(err error) (runtime.Exit, bool) {
 	patience := time.Duration(0)
 	if errors.Is(err, errKilled) || errors.Is(err, platform.ErrNotFound) {
-		patience = time.Second
+		patience = exitHeard
 	}
 	late := time.NewTimer(patience)
 	defer late.Stop()
