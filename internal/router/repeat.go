@@ -76,7 +76,7 @@ func (x *exchange) judge(res *h1.Response) {
 const (
 	// lingering is how long requests wait when nobody of an app can be reached:
 	// about as long as an instance takes to be started again.
-	lingering = 2 * time.Second
+	lingering = 5 * time.Second
 	// lingerPause is how long each waits before it looks again.
 	lingerPause = 50 * time.Millisecond
 )
