@@ -24,7 +24,7 @@ func TestAListThatWasInterruptedIsAskedForAgain(t *testing.T) {
 		t.Errorf("asked %d times: %q, %v", asked, all, err)
 	}
 	broken := errors.New("broken")
-	if _, err := platform.Uninterrupted(list(1, broken)); err != broken || asked != 2 {
+	if _, err := platform.Uninterrupted(list(1, broken)); !errors.Is(err, broken) || asked != 2 {
 		t.Errorf("asked %d times: %v", asked, err)
 	}
 	if _, err := platform.Uninterrupted(list(1<<30, nil)); !errors.Is(err, syscall.EINTR) {
